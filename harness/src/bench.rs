@@ -1,0 +1,308 @@
+//! The fixture that a case runs with: it builds what the case asks for, and
+//! takes it down again, whatever state the case left it in.
+
+use std::cell::RefCell;
+use std::error::Error;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow};
+use nix::errno::Errno;
+use nix::mount::{MsFlags, umount};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::waitpid;
+use nix::unistd::Pid;
+
+use crate::case::Filesystem;
+use crate::disk;
+use crate::dm::{self, Dm};
+use crate::kmsg::Kmsg;
+use crate::lvm::VolumeGroup;
+use crate::mount::Mount;
+use crate::pool::Pool;
+use crate::task::Actor;
+
+/// Mount points are made below this; /run is a tmpfs in the guest.
+const MOUNTS: &str = "/run/harness";
+
+/// Why a case cannot run here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skip(pub String);
+
+impl fmt::Display for Skip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for Skip {}
+
+/// What a case returns when it cannot run here: neither a pass nor a failure.
+pub fn skip(reason: impl Into<String>) -> Result<()> {
+    Err(Skip(reason.into()).into())
+}
+
+/// Something that was built and must be taken down, in reverse order.
+#[derive(Debug)]
+enum Layer {
+    Mount { device: PathBuf, root: PathBuf },
+    Dm(Dm),
+    VolumeGroup(VolumeGroup),
+}
+
+/// What was found wrong at the end of a case.
+#[derive(Debug, Default)]
+pub struct Problems {
+    pub found: Vec<anyhow::Error>,
+    /// Something could not be taken down: no other case can run beside it.
+    pub dirty: bool,
+}
+
+impl Problems {
+    fn dirty(&mut self, error: anyhow::Error) {
+        self.found.push(error);
+        self.dirty = true;
+    }
+}
+
+/// The fixture of one run of one case, in a process of its own.
+#[derive(Debug)]
+pub struct Bench {
+    filesystem: Filesystem,
+    /// The longest wait for an actor.
+    patience: Duration,
+    kmsg: RefCell<Kmsg>,
+    layers: RefCell<Vec<Layer>>,
+    children: RefCell<Vec<Pid>>,
+}
+
+impl Bench {
+    /// Kernel messages count from now; the coordinator ends the case after `deadline`.
+    pub fn new(filesystem: Filesystem, deadline: Duration) -> Result<Bench> {
+        Ok(Bench {
+            filesystem,
+            // Time must be left to clean up after one that hangs.
+            patience: deadline / 4,
+            kmsg: RefCell::new(Kmsg::mark()?),
+            layers: RefCell::default(),
+            children: RefCell::default(),
+        })
+    }
+
+    pub fn filesystem(&self) -> Filesystem {
+        self.filesystem
+    }
+
+    /// Says what comes next: the place to name if nothing comes after it.
+    pub fn step(&self, text: &str) {
+        println!("{}{text}", crate::run::STEP);
+    }
+
+    /// A fresh filesystem on `scratch0`, mounted.
+    pub fn scratch(&self) -> Result<Mount> {
+        self.fresh(&disk::by_serial(disk::SCRATCH[0])?)
+    }
+
+    /// A fresh filesystem on a dm-linear device that covers `scratch0`, mounted.
+    pub fn scratch_on_dm(&self) -> Result<(Mount, Dm)> {
+        let disk = disk::by_serial(disk::SCRATCH[0])?;
+        let dm = self.dm("linear", &dm::linear(disk::sectors(&disk)?, &disk))?;
+        Ok((self.fresh(&dm.node())?, dm))
+    }
+
+    /// Makes a filesystem on the device and mounts it.
+    pub fn fresh(&self, device: &Path) -> Result<Mount> {
+        self.step("mkfs");
+        disk::mkfs(self.filesystem, device)?;
+        self.mount(device, MsFlags::empty(), "")
+    }
+
+    /// Mounts the device with options of the filesystem as in `mount -o`.
+    pub fn mount(&self, device: &Path, flags: MsFlags, options: &str) -> Result<Mount> {
+        self.mount_as(self.filesystem.name(), device, flags, options)
+    }
+
+    /// Mounts with another driver's name for what is on the device.
+    pub fn mount_as(
+        &self,
+        kind: &str,
+        device: &Path,
+        flags: MsFlags,
+        options: &str,
+    ) -> Result<Mount> {
+        self.step("mount");
+        let name = device
+            .file_name()
+            .with_context(|| format!("no device: {}", device.display()))?;
+        let root = Path::new(MOUNTS).join(name);
+        fs::create_dir_all(&root).with_context(|| format!("failed to make {}", root.display()))?;
+        nix::mount::mount(Some(device), &root, Some(kind), flags, Some(options))
+            .with_context(|| format!("failed to mount {} ({options})", device.display()))?;
+        let layer = Layer::Mount {
+            device: device.to_owned(),
+            root: root.clone(),
+        };
+        self.layers.borrow_mut().push(layer);
+        Mount::new(root, flags)
+    }
+
+    /// Unmounts before the case ends; the end of the case does not look at it again.
+    pub fn unmount(&self, mount: Mount) -> Result<()> {
+        self.step("unmount");
+        let path = mount.root().to_owned();
+        drop(mount);
+        umount(&path).with_context(|| format!("failed to unmount {}", path.display()))?;
+        let is_it = |layer: &Layer| matches!(layer, Layer::Mount { root, .. } if *root == path);
+        self.layers.borrow_mut().retain(|layer| !is_it(layer));
+        Ok(())
+    }
+
+    pub fn dm(&self, name: &str, table: &str) -> Result<Dm> {
+        let dm = Dm::create(name, table)?;
+        self.layers.borrow_mut().push(Layer::Dm(dm.clone()));
+        Ok(dm)
+    }
+
+    /// A volume group on both scratch disks.
+    pub fn volume_group(&self, name: &str) -> Result<VolumeGroup> {
+        let disks: Vec<_> = disk::SCRATCH
+            .into_iter()
+            .map(disk::by_serial)
+            .collect::<Result<_>>()?;
+        let group = VolumeGroup::create(name, &disks)?;
+        self.layers
+            .borrow_mut()
+            .push(Layer::VolumeGroup(group.clone()));
+        Ok(group)
+    }
+
+    /// A child process that performs an operation, which may block.
+    pub fn actor(&self, what: &str, operation: impl FnOnce() -> io::Result<()>) -> Result<Actor> {
+        let actor = Actor::spawn(what, self.patience, operation)?;
+        self.children.borrow_mut().push(actor.pid());
+        Ok(actor)
+    }
+
+    /// Processes that freeze and thaw at the same instant.
+    pub fn pool(&self, size: usize, mount: &Mount) -> Result<Pool> {
+        let pool = Pool::spawn(size, mount)?;
+        self.children.borrow_mut().extend(pool.pids());
+        Ok(pool)
+    }
+
+    /// Makes a call that must return, and says so instead of hanging itself.
+    pub fn returns(
+        &self,
+        what: &str,
+        call: impl FnOnce() -> Result<(), Errno>,
+    ) -> Result<Result<(), Errno>> {
+        self.step(what);
+        self.actor(what, || call().map_err(io::Error::from))?
+            .outcome()
+    }
+
+    /// Asks for an emergency thaw and returns when the kernel reports its end
+    /// (`do_thaw_all` in fs/super.c).
+    pub fn emergency_thaw(&self) -> Result<()> {
+        let mut kmsg = Kmsg::mark()?;
+        fs::write("/proc/sysrq-trigger", "j").context("failed to write SysRq j")?;
+        kmsg.wait_for("Emergency Thaw complete").map(drop)
+    }
+
+    /// Takes everything down, whatever the case left behind.
+    ///
+    /// # Errors
+    /// What was found wrong: a damaged filesystem, complaints of the kernel,
+    /// and, if the case `passed`, a freeze or a suspension that it left.
+    pub fn finish(self, passed: bool) -> Result<(), Problems> {
+        let mut problems = Problems::default();
+        for pid in self.children.borrow().iter() {
+            // It may have ended already; a blocked one ends when it is thawed.
+            let _ = kill(*pid, Signal::SIGKILL);
+        }
+        match self.release() {
+            Ok(leftovers) if passed => problems.found.extend(leftovers),
+            Ok(_) => {}
+            Err(error) => problems.dirty(error),
+        }
+        self.step("cleanup: waiting for the actors");
+        for pid in self.children.take() {
+            let ended = waitpid(pid, None).context("failed to wait for an actor");
+            problems.found.extend(ended.err());
+        }
+        for layer in self.layers.take().into_iter().rev() {
+            match self.dismantle(layer) {
+                Ok(check) => problems.found.extend(check.err()),
+                Err(error) => problems.dirty(error),
+            }
+        }
+        match self.kmsg.borrow_mut().complaints() {
+            Ok(lines) => {
+                let complaints = lines.iter().map(|line| anyhow!("kernel log: {line}"));
+                problems.found.extend(complaints);
+            }
+            Err(error) => problems.found.push(error),
+        }
+        match problems.found.is_empty() {
+            true => Ok(()),
+            false => Err(problems),
+        }
+    }
+
+    /// Ends every suspension and freeze that is left, and says which there were.
+    fn release(&self) -> Result<Vec<anyhow::Error>> {
+        let mut leftovers = Vec::new();
+        self.step("cleanup: dmsetup resume");
+        // Suspensions first, as a thaw may need to write.
+        for name in dm::resume_all()? {
+            leftovers.push(anyhow!("{name} was left suspended"));
+        }
+        for layer in self.layers.borrow().iter() {
+            if let Layer::Mount { root, .. } = layer {
+                self.step("cleanup: FITHAW");
+                let holds = Mount::new(root.clone(), MsFlags::empty())?.thaw_fully()?;
+                if holds > 0 {
+                    let root = root.display();
+                    leftovers.push(anyhow!("{root} was left with file holds: {holds}"));
+                }
+            }
+        }
+        Ok(leftovers)
+    }
+
+    /// Takes it down, and says what it looked like inside.
+    fn dismantle(&self, layer: Layer) -> Result<Result<()>> {
+        match layer {
+            Layer::Mount { device, root } => {
+                self.step("cleanup: umount");
+                umount(&root).with_context(|| format!("failed to unmount {}", root.display()))?;
+                self.step("cleanup: fsck");
+                Ok(disk::check(self.filesystem, &device))
+            }
+            Layer::Dm(dm) => {
+                self.step("cleanup: dmsetup remove");
+                dm.remove().map(Ok)
+            }
+            Layer::VolumeGroup(group) => {
+                self.step("cleanup: vgremove");
+                group.remove().map(Ok)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_skip_can_be_told_from_a_failure() {
+        let error = skip("no such tool").unwrap_err();
+        let reason = error.downcast_ref::<Skip>();
+        assert_eq!(reason, Some(&Skip("no such tool".to_owned())));
+        assert!(anyhow!("no such tool").downcast_ref::<Skip>().is_none());
+    }
+}

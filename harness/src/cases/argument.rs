@@ -1,0 +1,109 @@
+//! The timeout as the argument of `FIFREEZE`, which the sysctl switches on.
+
+use std::fs;
+
+use anyhow::{Context as _, Result, ensure};
+use nix::errno::Errno;
+use nix::libc::c_long;
+
+use super::deadline::{SHORT, after, ends_at, in_time, stays_frozen_beyond};
+use super::{Writer, fails_with, is_thawed, prepare, thaw};
+use crate::bench::Bench;
+use crate::ioctl;
+use crate::mapping::Mapping;
+use crate::mount::Mount;
+
+const SYSCTL: &str = "/proc/sys/fs/fifreeze_timeout_arg";
+
+/// No process can have anything here (/proc/sys/vm/mmap_min_addr).
+const WILD: usize = 8;
+
+/// What `xfs_freeze` passes, an `int`, and garbage behind it: as a `long`, no timeout at all.
+const INT_ONE: [i32; 2] = [1, -1];
+
+pub fn ignored_by_default(bench: &Bench) -> Result<()> {
+    let setting = fs::read_to_string(SYSCTL).with_context(|| format!("failed to read {SYSCTL}"))?;
+    ensure!(setting == "0\n", "{SYSCTL} is {setting:?}");
+    let fs = bench.scratch()?;
+    freezes(bench, &fs, "0", 0)?;
+    freezes(
+        bench,
+        &fs,
+        "an int 1 before garbage",
+        ioctl::address(&INT_ONE),
+    )?;
+    freezes(bench, &fs, "a wild pointer", WILD)?;
+    freezes_for_good(bench, &fs, SHORT)
+}
+
+pub fn honoured(bench: &Bench) -> Result<()> {
+    let fs = bench.scratch()?;
+    let _honour = Honour::switch_on()?;
+    is_a_timeout(bench, &fs)?;
+    freezes(bench, &fs, "a null pointer", 0)?;
+    freezes(bench, &fs, "a long 0", ioctl::address(&(0 as c_long)))?;
+    freezes(
+        bench,
+        &fs,
+        "an int 1 before garbage",
+        ioctl::address(&INT_ONE),
+    )?;
+    let (_memory, edge) = Mapping::ending_with(&1_i32.to_ne_bytes())?;
+    freezes(bench, &fs, "an int 1 before nothing", edge)?;
+    for (argument, want) in [
+        (ioctl::address(&(-1 as c_long)), Errno::EINVAL),
+        (WILD, Errno::EFAULT),
+    ] {
+        fails_with("FIFREEZE", ioctl::freeze_with(fs.fd(), argument), want)?;
+        is_thawed(&fs)?;
+    }
+    freezes_for_good(bench, &fs, 1)
+}
+
+/// The sysctl switched on, for as long as this lives.
+struct Honour;
+
+impl Honour {
+    fn switch_on() -> Result<Honour> {
+        fs::write(SYSCTL, "1").with_context(|| format!("failed to write {SYSCTL}"))?;
+        Ok(Honour)
+    }
+}
+
+impl Drop for Honour {
+    fn drop(&mut self) {
+        if let Err(error) = fs::write(SYSCTL, "0") {
+            eprintln!("failed to write {SYSCTL}: {error}");
+        }
+    }
+}
+
+/// With this argument `FIFREEZE` works, and is seen to last until the thaw.
+fn freezes(bench: &Bench, fs: &Mount, what: &str, argument: usize) -> Result<()> {
+    bench.step(&format!("FIFREEZE with {what}"));
+    let file = prepare(fs)?;
+    ioctl::freeze_with(fs.fd(), argument).with_context(|| format!("FIFREEZE with {what}"))?;
+    let writer = Writer::start(bench, &file)?;
+    thaw(fs).with_context(|| what.to_owned())?;
+    writer.completes(bench, fs)
+}
+
+/// So many seconds are no timeout.
+fn freezes_for_good(bench: &Bench, fs: &Mount, seconds: c_long) -> Result<()> {
+    let file = prepare(fs)?;
+    let deadline = after(seconds);
+    ioctl::freeze_with(fs.fd(), ioctl::address(&seconds)).context("FIFREEZE")?;
+    let writer = Writer::start(bench, &file)?;
+    stays_frozen_beyond(bench, fs, &writer, deadline)?;
+    thaw(fs)?;
+    writer.completes(bench, fs)
+}
+
+fn is_a_timeout(bench: &Bench, fs: &Mount) -> Result<()> {
+    let file = prepare(fs)?;
+    let (writer, deadline) = in_time(bench, fs, |seconds| {
+        ioctl::freeze_with(fs.fd(), ioctl::address(&seconds)).context("FIFREEZE")?;
+        Writer::start(bench, &file)
+    })?;
+    ends_at(bench, fs, writer, deadline)
+}

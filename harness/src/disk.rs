@@ -1,0 +1,86 @@
+//! Scratch disks, and the filesystems made on them.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::case::Filesystem;
+use crate::program;
+
+/// The serial numbers that the host gives the virtio-blk disks.
+pub const SCRATCH: [&str; 2] = ["scratch0", "scratch1"];
+
+/// The node of the disk with this serial number, such as `/dev/vda`.
+///
+/// Letters depend on the order of probing; /sys/block/DISK/serial does not.
+pub fn by_serial(serial: &str) -> Result<PathBuf> {
+    for entry in fs::read_dir("/sys/block").context("failed to read /sys/block")? {
+        let disk = entry?;
+        // Only virtio-blk has this file.
+        let Ok(found) = fs::read_to_string(disk.path().join("serial")) else {
+            continue;
+        };
+        if found.trim_end() == serial {
+            return Ok(Path::new("/dev").join(disk.file_name()));
+        }
+    }
+    bail!("no virtio-blk disk has the serial number {serial:?}")
+}
+
+/// Size of a block device in sectors of 512 bytes, from /sys/class/block/NODE/size.
+pub fn sectors(device: &Path) -> Result<u64> {
+    // A /dev/mapper node may be a symbolic link; sysfs knows the kernel's name.
+    let node = device
+        .canonicalize()
+        .with_context(|| format!("no device {}", device.display()))?;
+    let name = node
+        .file_name()
+        .with_context(|| format!("{} is no device", node.display()))?;
+    let path = Path::new("/sys/class/block").join(name).join("size");
+    let text =
+        fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
+    text.trim_end()
+        .parse()
+        .with_context(|| format!("{}: {text:?}", path.display()))
+}
+
+/// Clears the first MiB, where LVM and filesystems put their labels: a guest
+/// that died leaves them behind.
+pub fn wipe(device: &Path) -> Result<()> {
+    let wipe = || {
+        let disk = File::options().write(true).open(device)?;
+        disk.write_all_at(&vec![0; 1 << 20], 0)?;
+        disk.sync_all()
+    };
+    wipe().with_context(|| format!("failed to wipe {}", device.display()))
+}
+
+/// Makes an empty filesystem, whatever was on the device before.
+pub fn mkfs(filesystem: Filesystem, device: &Path) -> Result<()> {
+    let mut command = match filesystem {
+        Filesystem::Ext3 => Command::new("mkfs.ext3"),
+        Filesystem::Xfs => Command::new("mkfs.xfs"),
+    };
+    command.arg("-q").args(match filesystem {
+        // The smallest journal: writing it takes most of the time.
+        Filesystem::Ext3 => ["-F", "-Jsize=4"].as_slice(),
+        Filesystem::Xfs => &["-f"],
+    });
+    program::run(command.arg(device)).map(drop)
+}
+
+/// Fails unless the unmounted filesystem is consistent; changes nothing.
+pub fn check(filesystem: Filesystem, device: &Path) -> Result<()> {
+    let mut command = match filesystem {
+        Filesystem::Ext3 => Command::new("e2fsck"),
+        Filesystem::Xfs => Command::new("xfs_repair"),
+    };
+    command.arg(match filesystem {
+        Filesystem::Ext3 => "-fn",
+        Filesystem::Xfs => "-n",
+    });
+    program::run(command.arg(device)).map(drop)
+}

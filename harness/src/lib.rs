@@ -1,0 +1,23 @@
+//! The freeze cases and what they are written with.
+//!
+//! The host links this crate to list and filter cases; the guest runs its
+//! binary as init. See DESIGN.md for the way a run goes.
+
+pub mod bench;
+pub mod case;
+pub mod cases;
+pub mod disk;
+pub mod dm;
+pub mod init;
+pub mod ioctl;
+pub mod kmsg;
+pub mod ktap;
+pub mod lvm;
+pub mod mapping;
+pub mod mount;
+pub mod plan;
+pub mod pool;
+pub mod port;
+pub mod program;
+pub mod run;
+pub mod task;

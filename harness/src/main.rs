@@ -1,0 +1,93 @@
+//! The binary `harness`: init of the guest, and the process of one case.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use harness::bench::{Bench, Skip};
+use harness::case::Filesystem;
+use harness::{cases, init, run, task};
+
+const USAGE: &str = "\
+usage: harness                          as PID 1: run the plan of the host, end the machine
+       harness list                     list the cases
+       harness case FS NAME [SECONDS]   run one case on FS (ext3, xfs) in the guest;
+                                        exit code 0: passed, 1: failed, 4: skipped,
+                                        5: failed and not cleaned up";
+
+/// Seconds for a case that is run by hand.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+fn main() -> ExitCode {
+    if std::process::id() == 1 {
+        init::main();
+    }
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match dispatch(&arguments) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::from(run::FAILED)
+        }
+    }
+}
+
+fn dispatch(arguments: &[String]) -> Result<u8> {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        ["list"] => {
+            for case in cases::all() {
+                println!("{:32} {}", case.name, case.about);
+            }
+            Ok(run::PASSED)
+        }
+        ["case", filesystem, name] => run_case(filesystem, name, DEADLINE),
+        ["case", filesystem, name, seconds] => {
+            let deadline = parse_seconds(seconds).with_context(|| format!("no time: {seconds}"))?;
+            run_case(filesystem, name, deadline)
+        }
+        _ => bail!("{USAGE}"),
+    }
+}
+
+fn parse_seconds(text: &str) -> Result<Duration> {
+    Ok(Duration::try_from_secs_f64(text.parse()?)?)
+}
+
+fn run_case(filesystem: &str, name: &str, deadline: Duration) -> Result<u8> {
+    let filesystem: Filesystem = filesystem.parse()?;
+    let case = cases::find(name)
+        .with_context(|| format!("no case is named {name:?}; `harness list` names all"))?;
+    task::set_own_name(name);
+    let bench = Bench::new(filesystem, deadline)?;
+    let outcome = (case.run)(&bench);
+    let passed = outcome.is_ok();
+    // Before the cleanup, which may hang.
+    let code = report(outcome);
+    if let Err(problems) = bench.finish(passed) {
+        problems.found.iter().for_each(|it| eprintln!("{it:#}"));
+        return Ok(if problems.dirty {
+            run::DIRTY
+        } else {
+            run::FAILED
+        });
+    }
+    Ok(code)
+}
+
+/// Says why a case did not pass, and returns the exit code.
+fn report(outcome: Result<()>) -> u8 {
+    let Err(error) = outcome else {
+        return run::PASSED;
+    };
+    match error.downcast() {
+        Ok(Skip(reason)) => {
+            println!("{}{reason}", run::SKIP);
+            run::SKIPPED
+        }
+        Err(error) => {
+            eprintln!("{error:#}");
+            run::FAILED
+        }
+    }
+}

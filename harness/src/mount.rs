@@ -1,0 +1,159 @@
+//! A mounted filesystem and what a case does to it.
+
+use std::fs::{self, File};
+use std::os::fd::{AsRawFd as _, RawFd};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use nix::errno::Errno;
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+use nix::mount::MsFlags;
+
+use crate::ioctl;
+
+/// A mounted filesystem. Dropping it closes the directory; [`crate::bench::Bench`] unmounts.
+#[derive(Debug)]
+pub struct Mount {
+    root: PathBuf,
+    flags: MsFlags,
+    /// What the ioctls go to, open so that no look-up can block while frozen.
+    directory: File,
+}
+
+impl Mount {
+    pub(crate) fn new(root: PathBuf, flags: MsFlags) -> Result<Mount> {
+        let directory =
+            File::open(&root).with_context(|| format!("failed to open {}", root.display()))?;
+        Ok(Mount {
+            root,
+            flags,
+            directory,
+        })
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    /// The root directory's descriptor, open as long as `self` lives.
+    pub fn fd(&self) -> RawFd {
+        self.directory.as_raw_fd()
+    }
+
+    /// `FIFREEZE` on the root directory; see [`ioctl::freeze`].
+    pub fn freeze(&self) -> Result<(), Errno> {
+        ioctl::freeze(self.fd())
+    }
+
+    /// `FITHAW` on the root directory; see [`ioctl::thaw`].
+    pub fn thaw(&self) -> Result<(), Errno> {
+        ioctl::thaw(self.fd())
+    }
+
+    /// Thaws until nothing is left to thaw; returns how many file holds there were.
+    pub fn thaw_fully(&self) -> Result<u32> {
+        let mut holds = 0;
+        loop {
+            match self.thaw() {
+                Ok(()) => holds += 1,
+                Err(Errno::EINVAL) => return Ok(holds),
+                Err(errno) => return Err(errno).context("FITHAW until nothing is left"),
+            }
+        }
+    }
+
+    /// `FIFREEZE_TIMEOUT` on the root directory; see [`ioctl::freeze_timeout`].
+    pub fn freeze_timeout(&self, seconds: i64) -> Result<(), Errno> {
+        ioctl::freeze_timeout(self.fd(), ioctl::address(&seconds))
+    }
+
+    /// `FIFREEZE_RESET_TIMEOUT` on the root directory; see [`ioctl::reset_timeout`].
+    pub fn reset_timeout(&self, seconds: i64) -> Result<(), Errno> {
+        ioctl::reset_timeout(self.fd(), ioctl::address(&seconds))
+    }
+
+    /// Remounts with other flags; `EBUSY` while frozen (`reconfigure_super` in fs/super.c).
+    pub fn remount(&self, flags: MsFlags) -> Result<(), Errno> {
+        nix::mount::mount(
+            None::<&str>,
+            &self.root,
+            None::<&str>,
+            flags | MsFlags::MS_REMOUNT,
+            None::<&str>,
+        )
+    }
+
+    /// Whether the superblock is frozen, asked in a way that cannot block: a
+    /// remount that changes nothing, which a frozen superblock refuses.
+    pub fn is_frozen(&self) -> Result<bool> {
+        match self.remount(self.flags) {
+            Ok(()) => Ok(false),
+            Err(Errno::EBUSY) => Ok(true),
+            Err(errno) => Err(errno).context("failed to ask by remount whether it is frozen"),
+        }
+    }
+
+    /// Creates or replaces a file, on disk before this returns.
+    pub fn write(&self, name: &str, content: &[u8]) -> Result<File> {
+        let path = self.path(name);
+        let write = || {
+            let file = File::options()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .open(&path)?;
+            file.write_all_at(content, 0)?;
+            file.sync_all()?;
+            Ok::<_, std::io::Error>(file)
+        };
+        write().with_context(|| format!("failed to write {}", path.display()))
+    }
+
+    /// Fails unless the file has exactly this content, read from the disk as
+    /// far as its pages are clean.
+    pub fn holds(&self, name: &str, content: &[u8]) -> Result<()> {
+        let path = self.path(name);
+        let read = || {
+            let file = File::open(&path)?;
+            posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
+            fs::read(&path)
+        };
+        let found = read().with_context(|| format!("failed to read {}", path.display()))?;
+        if let Some(at) = found
+            .iter()
+            .zip(content)
+            .position(|(found, want)| found != want)
+        {
+            bail!(
+                "{}: byte {at} is {:#x}, not {:#x}",
+                path.display(),
+                found[at],
+                content[at]
+            );
+        }
+        ensure!(
+            found.len() == content.len(),
+            "{} has {} bytes, not {}",
+            path.display(),
+            found.len(),
+            content.len()
+        );
+        Ok(())
+    }
+
+    /// Fails if the name exists.
+    pub fn lacks(&self, name: &str) -> Result<()> {
+        let path = self.path(name);
+        let exists = path
+            .try_exists()
+            .with_context(|| format!("failed to look up {}", path.display()))?;
+        ensure!(!exists, "{} exists", path.display());
+        Ok(())
+    }
+}
