@@ -1,0 +1,89 @@
+//! A file a command. Each has its options and a `run` that returns the exit code.
+
+mod ci;
+mod doctor;
+mod foreground;
+mod options;
+mod prepare;
+mod select;
+mod series;
+mod shell;
+mod test_kernel;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+
+use crate::failure::Result;
+use crate::layout::Layout;
+use crate::proc::Stop;
+
+/// Exit code 0: everything passed.
+pub const PASSED: u8 = 0;
+/// Exit code 1: at least one case, or one check, failed.
+pub const FAILED: u8 = 1;
+
+const AFTER_HELP: &str = "\
+Examples:
+  cargo xtask doctor                                  what this machine lacks, and the line that installs it
+  cargo xtask test-kernel --install-deps              Debian's 6.12 with the series generic-freeze, every case
+  cargo xtask test-kernel --compare stock             the same, beside the kernel without the series
+  cargo xtask test-kernel --tree ~/linux --filter thaw --fs xfs --repeat 10
+  cargo xtask shell --stock                           a guest to look around in
+
+Exit codes:
+  0 all passed   1 a case failed   2 the command line is wrong   3 the kernel could not be built
+  4 no verdict: a tool is missing, the guest does not boot, nothing ran   130 interrupted";
+
+/// Builds kernels that freeze filesystems as they should, and shows that they do.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, after_help = AFTER_HELP)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Build a kernel, boot it, run the freeze cases, report
+    TestKernel(test_kernel::Options),
+    /// Boot the same kernel with the same scratch disks, and a shell on this terminal
+    Shell(shell::Options),
+    /// Turn an edited work tree back into patch files
+    Series(series::Options),
+    /// Say what this machine lacks, which kernels are known and built, which accelerator is worth using
+    Doctor,
+    /// All that a merge needs: formatting, clippy, the host's tests, then test-kernel
+    Ci(ci::Options),
+}
+
+impl Command {
+    pub fn run(&self, context: &Context) -> Result<u8> {
+        match self {
+            Command::TestKernel(options) => test_kernel::run(options, context),
+            Command::Shell(options) => shell::run(options, context),
+            Command::Series(options) => series::run(options, context),
+            Command::Doctor => doctor::run(context),
+            Command::Ci(options) => ci::run(options, context),
+        }
+    }
+}
+
+/// What every command works with.
+#[derive(Debug)]
+pub struct Context {
+    pub layout: Layout,
+    /// Set by Ctrl-C, SIGTERM and SIGHUP.
+    pub stop: Stop,
+}
+
+impl Context {
+    pub fn new() -> Result<Self> {
+        let stop = Stop::default();
+        let handler = stop.clone();
+        ctrlc::set_handler(move || handler.request()).context("failed to handle Ctrl-C")?;
+        Ok(Self {
+            layout: Layout::of_this_checkout()?,
+            stop,
+        })
+    }
+}

@@ -1,0 +1,124 @@
+//! Flags that mean the same in every command.
+
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+use clap::Args;
+use harness::case::Filesystem;
+
+use crate::failure::{Kind, Result};
+use crate::kernel::{self, Request};
+use crate::layout::Layout;
+use crate::series;
+use crate::vm::accel::Choice;
+
+/// Which kernel.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Kernel")]
+pub struct KernelOptions {
+    /// The kernel to start from, a name in configs/kernels.toml; chooses the patches, too
+    #[arg(long, default_value = "6.12")]
+    pub base: String,
+
+    /// Take the source from this kernel tree (what is committed there) instead of Debian's; it is never written to
+    #[arg(long, value_name = "PATH")]
+    pub tree: Option<Utf8PathBuf>,
+
+    /// Apply no patches
+    #[arg(long, conflicts_with = "series")]
+    pub stock: bool,
+
+    /// Apply patches/BASE/NAME; may be given more than once, in the order to apply
+    #[arg(long, value_name = "NAME", default_value = "generic-freeze")]
+    pub series: Vec<String>,
+
+    /// Add the options of configs/NAME.config, e.g. debug; may be given more than once
+    #[arg(long = "config", value_name = "NAME")]
+    pub configs: Vec<String>,
+
+    /// How many compilers run at once [default: one a processor]. Guests run one after the other in any case
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub jobs: Option<u16>,
+
+    #[command(flatten)]
+    pub deps: DepsOptions,
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+pub struct DepsOptions {
+    /// Install the packages that this machine lacks (as root, or by a sudo that asks for no password)
+    #[arg(long)]
+    pub install_deps: bool,
+}
+
+/// How guests run.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Guest")]
+pub struct GuestOptions {
+    /// Hardware or emulation; auto boots the kernel with both and keeps the faster one
+    #[arg(long, value_enum, default_value = "auto")]
+    pub accel: Choice,
+}
+
+/// Which cases.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Cases")]
+pub struct CaseOptions {
+    /// Only on these filesystems, e.g. ext3,xfs
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub fs: Vec<Filesystem>,
+
+    /// Only cases whose name matches
+    #[arg(long, value_name = "REGEX")]
+    pub filter: Option<String>,
+
+    /// List the chosen cases, and run nothing
+    #[arg(long)]
+    pub list: bool,
+
+    /// Run the whole list N times
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub repeat: u32,
+
+    /// How long one case may take [default: 120 under emulation, 60 under KVM]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub timeout: Option<u64>,
+}
+
+impl KernelOptions {
+    /// What to build; what can be found wrong at once is found here.
+    pub fn request(&self, layout: &Layout) -> Result<Request> {
+        let known: Vec<_> = kernel::bases(layout)?
+            .into_iter()
+            .map(|base| base.name)
+            .collect();
+        if !known.contains(&self.base) {
+            return Err(Kind::Usage.error(format!(
+                "unknown --base {:?}; known: {}",
+                self.base,
+                known.join(", ")
+            )));
+        }
+        let series = if self.stock {
+            Vec::new()
+        } else {
+            self.series.clone()
+        };
+        for name in &series {
+            series::load(layout, &self.base, name)?;
+        }
+        Ok(Request {
+            base: self.base.clone(),
+            tree: self.tree.clone(),
+            series,
+            configs: self.configs.clone(),
+            jobs: self.jobs.map(usize::from),
+        })
+    }
+}
+
+impl CaseOptions {
+    pub fn deadline(&self) -> Option<Duration> {
+        self.timeout.map(Duration::from_secs)
+    }
+}

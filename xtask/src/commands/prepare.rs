@@ -1,0 +1,109 @@
+//! What must be there before a guest can boot.
+
+use camino::Utf8PathBuf;
+
+use super::Context;
+use super::options::{DepsOptions, GuestOptions};
+use crate::deps::{self, Missing, Need};
+use crate::event::Events;
+use crate::failure::{Kind, Result};
+use crate::kernel::{self, Kernel, Request};
+use crate::vm::accel::{self, Accel, Bootable};
+
+/// A kernel and what it takes to boot it.
+#[derive(Debug)]
+pub struct Prepared {
+    pub kernel: Kernel,
+    pub virtme_run: Utf8PathBuf,
+    pub accel: Accel,
+    pub single_thread: bool,
+}
+
+/// Looks for the tools, makes the kernel, chooses the accelerator.
+pub fn prepare(
+    request: &Request,
+    deps: DepsOptions,
+    guest: &GuestOptions,
+    events: &Events,
+    context: &Context,
+) -> Result<Prepared> {
+    let Context { layout, stop } = context;
+    provide_deps(deps, events, context)?;
+    let kernel = kernel::prepare(request, layout, events, stop)?;
+    events.note(describe(&kernel));
+    let virtme_run = deps::virtme(layout, events, stop)?.virtme_run;
+    let config = fs_err::read_to_string(kernel.build.join(".config"))?;
+    let bootable = Bootable {
+        image: &kernel.image,
+        version: &kernel.version,
+        single_thread: accel::needs_single_thread(&config),
+    };
+    let (accel, single_thread) = (
+        accel::choose(guest.accel, bootable, layout, events, stop)?,
+        bootable.single_thread,
+    );
+    Ok(Prepared {
+        kernel,
+        virtme_run,
+        accel,
+        single_thread,
+    })
+}
+
+fn describe(kernel: &Kernel) -> String {
+    let Kernel {
+        version,
+        source,
+        patches,
+        tree,
+        build,
+        ..
+    } = kernel;
+    let state = if kernel.rebuilt {
+        "built"
+    } else {
+        "unchanged since its last build"
+    };
+    format!(
+        "kernel {version} ({source}), {} patches, {state}; tree {tree}, build {build}",
+        patches.len()
+    )
+}
+
+/// Installs what is missing if that is wanted; else it is an error that says how.
+pub fn provide_deps(options: DepsOptions, events: &Events, context: &Context) -> Result<()> {
+    let missing = missing();
+    if options.install_deps {
+        return deps::install(&missing, &context.layout, events, &context.stop);
+    }
+    match install_line(&missing) {
+        Some(line) => Err(Kind::Machinery.error(format!(
+            "{} missing; run: {line}\n(or add --install-deps)",
+            missing
+                .iter()
+                .map(|missing| missing.what.as_str())
+                .collect::<Vec<_>>()
+                .join(", ")
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Everything that building and running take and this machine lacks.
+pub fn missing() -> Vec<Missing> {
+    [Need::Build, Need::Run]
+        .into_iter()
+        .flat_map(deps::missing)
+        .collect()
+}
+
+/// The command that installs all of it, or none if there is nothing to install.
+pub fn install_line(missing: &[Missing]) -> Option<String> {
+    let mut packages: Vec<_> = missing
+        .iter()
+        .map(|missing| missing.package.as_str())
+        .collect();
+    packages.sort_unstable();
+    packages.dedup();
+    (!packages.is_empty()).then(|| deps::by_hand(&packages))
+}

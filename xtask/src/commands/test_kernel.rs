@@ -1,0 +1,190 @@
+//! `test-kernel`: source, patches, build, boot, cases, report.
+
+use clap::{Args, ValueEnum};
+
+use super::options::{CaseOptions, GuestOptions, KernelOptions};
+use super::prepare::{self, Prepared};
+use super::select::{choose, runs};
+use super::{Context, FAILED, PASSED};
+use crate::event::CaseId;
+use crate::failure::{Kind, Result};
+use crate::kernel::Request;
+use crate::report::model::{Counts, KernelFacts, MachineFacts, Run};
+use crate::report::store::{Finished, Recorder};
+use crate::report::{markdown, terminal, watched};
+use crate::vm::supervisor::Limits;
+use crate::vm::{self, Machine, init};
+
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    #[command(flatten)]
+    pub kernel: KernelOptions,
+    #[command(flatten)]
+    pub guest: GuestOptions,
+    #[command(flatten)]
+    pub cases: CaseOptions,
+
+    /// Run the same cases on another kernel first, and print a table of both; how they end there does not count
+    #[arg(long, value_enum, value_name = "WITH", conflicts_with = "stock")]
+    pub compare: Option<Compare>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Compare {
+    /// The same base without the series
+    Stock,
+}
+
+pub fn run(options: &Options, context: &Context) -> Result<u8> {
+    let chosen = choose(&options.cases)?;
+    if options.cases.list {
+        terminal::cases(&chosen);
+        return Ok(PASSED);
+    }
+    let wanted = runs(&chosen, options.cases.repeat);
+    let request = options.kernel.request(&context.layout)?;
+    match options.compare {
+        None => verdict(&test(&request, &wanted, options, context)?),
+        Some(Compare::Stock) => {
+            let stock = Request {
+                series: Vec::new(),
+                ..request.clone()
+            };
+            let stock = test(&stock, &wanted, options, context)?;
+            let patched = test(&request, &wanted, options, context)?;
+            terminal::text(&markdown::table(&[&stock, &patched]));
+            terminal::text(&terminal::counts(&Counts::of(&patched.results)));
+            verdict(&patched)
+        }
+    }
+}
+
+/// Makes one kernel, runs the cases on it, writes and shows the report.
+fn test(request: &Request, wanted: &[CaseId], options: &Options, context: &Context) -> Result<Run> {
+    let Context { layout, stop } = context;
+    let (prepared, init) = watched(None, |events| -> Result<_> {
+        let prepared = prepare::prepare(
+            request,
+            options.kernel.deps,
+            &options.guest,
+            events,
+            context,
+        )?;
+        Ok((prepared, init::build(layout, events, stop)?))
+    })?;
+    let machine = Machine {
+        accel: prepared.accel,
+        single_thread: prepared.single_thread,
+        image: &prepared.kernel.image,
+        init: &init,
+        virtme_run: &prepared.virtme_run,
+        provides: &prepared.kernel.provides,
+    };
+    let limits = Limits::new(prepared.accel, options.cases.deadline());
+    let (kernel, host) = (
+        kernel_facts(request, &prepared),
+        machine_facts(&prepared, context)?,
+    );
+    let mut recorder = Recorder::open(&layout.runs())?;
+    let outcome = watched(Some(&mut recorder), |events| {
+        vm::run_cases(&machine, wanted.to_vec(), &limits, layout, events, stop)
+    });
+    let failure = outcome.as_ref().err().map(ToString::to_string);
+    let Finished {
+        run,
+        folder,
+        written,
+    } = recorder.finish(kernel, host, wanted, failure);
+    terminal::summary(&run, &folder);
+    outcome?;
+    written?;
+    Ok(run)
+}
+
+/// A pass is a run in which something passed and nothing failed.
+fn verdict(run: &Run) -> Result<u8> {
+    match Counts::of(&run.results) {
+        Counts { failed: 1.., .. } => Ok(FAILED),
+        Counts { passed: 0, .. } => {
+            Err(Kind::Machinery.error("every case was skipped: that shows nothing"))
+        }
+        _ => Ok(PASSED),
+    }
+}
+
+fn kernel_facts(request: &Request, prepared: &Prepared) -> KernelFacts {
+    let kernel = &prepared.kernel;
+    KernelFacts {
+        base: kernel.base.clone(),
+        version: kernel.version.clone(),
+        source: public_source(request, &kernel.source, kernel.tree.as_str()),
+        series: request.series.clone(),
+        patches: kernel.patches.clone(),
+        configs: request.configs.clone(),
+        fingerprint: kernel.fingerprint.clone(),
+    }
+}
+
+/// Paths are the user's own business: neither a tree's nor that of an edited work tree is kept.
+fn public_source(request: &Request, source: &str, tree: &str) -> Option<String> {
+    let source = source.replace(tree, "the work tree");
+    request.tree.is_none().then_some(source)
+}
+
+fn machine_facts(prepared: &Prepared, context: &Context) -> Result<MachineFacts> {
+    Ok(MachineFacts {
+        accelerator: prepared.accel.name().into(),
+        qemu: vm::qemu_version(&context.stop)?,
+        host_kernel: fs_err::read_to_string("/proc/sys/kernel/osrelease")?
+            .trim()
+            .into(),
+        host_cpus: vm::host_cpus(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use harness::case::Filesystem::Ext3;
+
+    use super::*;
+    use crate::event::Verdict;
+    use crate::report::model::samples;
+
+    #[test]
+    fn reports_name_no_paths() {
+        let mut request = Request {
+            base: "6.12".into(),
+            tree: None,
+            series: vec![],
+            configs: vec![],
+            jobs: None,
+        };
+        let public = |request: &Request| public_source(request, "p 1 with edits in /h/t", "/h/t");
+        let wanted = "p 1 with edits in the work tree";
+        assert_eq!(public(&request).as_deref(), Some(wanted));
+        request.tree = Some("/h/linux".into());
+        assert_eq!(public(&request), None);
+    }
+
+    #[test]
+    fn exit_codes() {
+        let code = |verdicts: &[Verdict]| {
+            let results = verdicts
+                .iter()
+                .map(|verdict| samples::result(Ext3, "a", 0, verdict.clone()));
+            verdict(&samples::run(&[], results.collect())).map_err(|failure| failure.kind)
+        };
+        let skipped = || Verdict::Skipped(String::new());
+        assert_eq!(code(&[Verdict::Passed, skipped()]), Ok(PASSED));
+        assert_eq!(
+            code(&[Verdict::Passed, Verdict::Hung(String::new())]),
+            Ok(FAILED)
+        );
+        assert_eq!(
+            code(&[skipped(), Verdict::KilledGuest(String::new())]),
+            Ok(FAILED)
+        );
+        assert_eq!(code(&[skipped()]), Err(Kind::Machinery));
+        assert_eq!(code(&[]), Err(Kind::Machinery));
+    }
+}

@@ -1,0 +1,187 @@
+//! apt with package indexes of our own, so that suites which the machine does not
+//! follow can be asked and nothing of the machine's configuration changes.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+use std::time::Duration;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::failure::{Kind, Result};
+use crate::kernel::files;
+use crate::proc::{self, Stop};
+
+/// What Debian itself signs with; installed on every Debian.
+const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+/// One line for each index that apt knows: mirror, suite, component, who signed it (nothing before the first update).
+const TARGETS: &str = "--format=$(CREATED_BY) $(REPO_URI) $(RELEASE) $(COMPONENT) $(ORIGIN)";
+
+/// A private set of package indexes: the machine's own Debian suites and some more of the same mirror.
+#[derive(Debug)]
+pub struct Root {
+    dir: Utf8PathBuf,
+}
+
+impl Root {
+    /// Sets it up in `dir`; no index is fetched yet.
+    pub fn at(dir: Utf8PathBuf, suites: &[String], stop: &Stop) -> Result<Self> {
+        for folder in ["lists/partial", "cache/archives/partial"] {
+            fs_err::create_dir_all(dir.join(folder))?;
+        }
+        let codename = codename()?;
+        // Full information tells Debian's suites from others', but exists only after the machine's first `apt-get update`.
+        let signed = proc::read(
+            Command::new("apt-get").args(["indextargets", TARGETS]),
+            stop,
+        )?;
+        let bare = || {
+            proc::read(
+                Command::new("apt-get").args(["indextargets", "--no-release-info", TARGETS]),
+                stop,
+            )
+        };
+        let known = sources_list(&signed, &codename, suites, Utf8Path::new(KEYRING).exists());
+        let list = match known {
+            Some(list) => Some(list),
+            None => sources_list(&bare()?, &codename, suites, Utf8Path::new(KEYRING).exists()),
+        };
+        let list = list.ok_or_else(|| {
+            Kind::Machinery.error(format!(
+                "apt on this machine has no Debian source for {codename}"
+            ))
+        })?;
+        files::write(&dir.join("sources.list"), list.as_bytes())?;
+        Ok(Self { dir })
+    }
+
+    /// Fetches the indexes unless that was done less than `fresh` ago.
+    pub fn update(&self, fresh: Duration, stop: &Stop) -> Result<()> {
+        let stamp = self.dir.join("updated");
+        let list = fs_err::read_to_string(self.dir.join("sources.list"))?;
+        let same = files::recall::<String>(&stamp).is_some_and(|updated| updated == list);
+        if same && files::age(&stamp).is_some_and(|age| age < fresh) {
+            return Ok(());
+        }
+        // Without the error mode, apt calls it a success to have kept the old indexes.
+        proc::read(
+            self.command("apt-get")
+                .args(["update", "-q", "-o", "APT::Update::Error-Mode=any"]),
+            stop,
+        )?;
+        Ok(files::remember(&stamp, &list)?)
+    }
+
+    /// `apt-get` or `apt-cache` on these indexes. Which packages are installed is still the machine's knowledge.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        for (name, value) in [
+            (
+                "Dir::Etc::sourcelist",
+                self.dir.join("sources.list").as_str(),
+            ),
+            ("Dir::Etc::sourceparts", "/dev/null"),
+            ("Dir::State::lists", self.dir.join("lists").as_str()),
+            ("Dir::Cache", self.dir.join("cache").as_str()),
+            ("Acquire::Languages", "none"),
+            // apt's own user may not reach the checkout; what is fetched is verified by signature all the same.
+            ("APT::Sandbox::User", "root"),
+        ] {
+            command.args(["-o", &format!("{name}={value}")]);
+        }
+        command.env("LC_ALL", "C");
+        command
+    }
+}
+
+/// The release that this machine runs, e.g. `bookworm`.
+pub fn codename() -> Result<String> {
+    let path = "/etc/os-release";
+    let text = fs_err::read_to_string(path)?;
+    let name = text
+        .lines()
+        .find_map(|line| line.strip_prefix("VERSION_CODENAME="));
+    let name = name.ok_or_else(|| {
+        Kind::Machinery.error(format!("{path} has no VERSION_CODENAME; is this Debian?"))
+    })?;
+    Ok(name.trim_matches('"').to_owned())
+}
+
+/// The machine's Debian sources and `suites` from the mirror of its main one; `None` if there is no main one.
+///
+/// `targets` is what [`TARGETS`] prints; a field that apt does not know stays as `$(NAME)`.
+fn sources_list(targets: &str, codename: &str, suites: &[String], keyring: bool) -> Option<String> {
+    let signed_by = if keyring {
+        format!("[signed-by={KEYRING}] ")
+    } else {
+        String::new()
+    };
+    let own = ["", "-security", "-updates"].map(|suffix| format!("{codename}{suffix}"));
+    let mut sources = BTreeSet::new();
+    for line in targets.lines() {
+        let &[kind, uri, suite, component, origin] = line.split(' ').collect::<Vec<_>>().as_slice()
+        else {
+            continue;
+        };
+        let debian = origin == "Debian" || origin.starts_with('$');
+        if kind == "Packages" && component == "main" && debian && own.iter().any(|own| own == suite)
+        {
+            sources.insert((suite.to_owned(), uri.to_owned()));
+        }
+    }
+    let mirror = sources
+        .iter()
+        .find(|(suite, _)| suite == codename)
+        .map(|(_, uri)| uri.clone())?;
+    sources.extend(suites.iter().map(|suite| (suite.clone(), mirror.clone())));
+    Some(
+        sources
+            .iter()
+            .map(|(suite, uri)| format!("deb {signed_by}{uri} {suite} main\n"))
+            .collect(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_of_a_machine() {
+        let machine = "Packages http://mirror/debian/ bookworm main Debian\n\
+            DEP-11 http://mirror/debian/ bookworm main Debian\n\
+            Packages http://mirror/debian/ bookworm contrib Debian\n\
+            Packages http://mirror/debian-security/ bookworm-security main Debian\n\
+            Packages http://vendor/ bookworm main Vendor\n\
+            Packages http://other/ nodistro main Other\n";
+        let never_updated = "Packages http://mirror/debian/ bookworm main $(ORIGIN)\n";
+        let own = "deb http://mirror/debian/ bookworm main\n";
+        let security = "deb http://mirror/debian-security/ bookworm-security main\n";
+        let more = "deb http://mirror/debian/ experimental main\n";
+        for (targets, suites, expected) in [
+            (machine, vec![], Some(format!("{own}{security}"))),
+            (
+                machine,
+                vec!["experimental".to_owned()],
+                Some(format!("{own}{security}{more}")),
+            ),
+            (
+                machine,
+                vec!["bookworm".to_owned()],
+                Some(format!("{own}{security}")),
+            ),
+            (never_updated, vec![], Some(own.to_owned())),
+            (
+                "Packages http://vendor/ bookworm main Vendor\n",
+                vec![],
+                None,
+            ),
+            ("", vec![], None),
+        ] {
+            assert_eq!(
+                sources_list(targets, "bookworm", &suites, false),
+                expected,
+                "{targets}"
+            );
+        }
+    }
+}

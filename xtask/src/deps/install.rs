@@ -1,0 +1,233 @@
+//! Installs packages without ever removing one.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+use nix::unistd::geteuid;
+
+use super::apt::{Root, codename};
+use super::{Missing, program};
+use crate::event::{Event, Events};
+use crate::failure::{Failure, Kind, Result};
+use crate::kernel::phase::phase;
+use crate::layout::Layout;
+use crate::proc::{self, Stop, Stream};
+
+/// Suites that may hold what fits a machine with newer packages than its own release has.
+const BACKPORTS_FRESH: Duration = Duration::from_secs(24 * 60 * 60);
+/// How soon a Ctrl-C during an installation is answered.
+const POLL: Duration = Duration::from_millis(50);
+
+/// Installs what is missing, as root or by sudo if that asks for no password; else the error is the line to run.
+pub fn install(missing: &[Missing], layout: &Layout, events: &Events, stop: &Stop) -> Result<()> {
+    let packages: Vec<&str> = missing
+        .iter()
+        .map(|missing| missing.package.as_str())
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect();
+    if packages.is_empty() {
+        return Ok(());
+    }
+    if program("apt-get").is_none() {
+        let what: Vec<&str> = missing
+            .iter()
+            .map(|missing| missing.what.as_str())
+            .collect();
+        return Err(Kind::Machinery.error(format!(
+            "there is no apt-get here; please install {}",
+            what.join(", ")
+        )));
+    }
+    let Some(prefix) = privilege(stop)? else {
+        return Err(Kind::Machinery.error(format!(
+            "root is needed to install packages; run: {}",
+            by_hand(&packages)
+        )));
+    };
+    phase(events, format!("installing {}", packages.join(" ")), || {
+        let apt = Apt {
+            prefix,
+            layout,
+            events,
+            stop,
+        };
+        apt.install_all(&packages)?;
+        Ok(((), format!("{} packages", packages.len())))
+    })
+}
+
+/// One line that a person can paste.
+pub fn by_hand(packages: &[&str]) -> String {
+    format!(
+        "sudo apt-get install --no-install-recommends {}",
+        packages.join(" ")
+    )
+}
+
+/// What to put before a command to run it as root; `None` if there is no way without a password.
+fn privilege(stop: &Stop) -> Result<Option<&'static [&'static str]>> {
+    if geteuid().is_root() {
+        return Ok(Some(&[]));
+    }
+    if program("sudo").is_none() {
+        return Ok(None);
+    }
+    let allowed = proc::output(Command::new("sudo").args(["-n", "true"]), b"", stop)?
+        .status
+        .success();
+    Ok(allowed.then_some(&["sudo", "-n"]))
+}
+
+struct Apt<'a> {
+    prefix: &'static [&'static str],
+    layout: &'a Layout,
+    events: &'a Events,
+    stop: &'a Stop,
+}
+
+impl Apt<'_> {
+    /// All at once; if that fails, with fresh indexes; if that fails, one by one, from backports where it must be:
+    /// a machine with a newer library or tool than its release has cannot take the release's other packages.
+    fn install_all(&self, packages: &[&str]) -> Result<()> {
+        let plain = || Command::new("apt-get");
+        if self.try_install(plain(), packages)?.is_none() {
+            return Ok(());
+        }
+        // Third-party sources may fail here; whether it matters is seen below.
+        let _ = self.run(plain(), &["update", "-q"], self.stop)?;
+        if self.try_install(plain(), packages)?.is_none() {
+            return Ok(());
+        }
+        for package in packages {
+            let Some(refusal) = self.try_install(plain(), &[package])? else {
+                continue;
+            };
+            let suite = format!("{}-backports", codename()?);
+            let root = Root::at(
+                self.layout.work("apt").join(&suite),
+                std::slice::from_ref(&suite),
+                self.stop,
+            )?;
+            root.update(BACKPORTS_FRESH, self.stop)
+                .map_err(|error| error.context(refusal.clone()))?;
+            let mut command = root.command("apt-get");
+            command.args(["-t", &suite]);
+            match self.try_install(command, &[package])? {
+                None => self
+                    .events
+                    .note(format!("{package} was installed from {suite}: {}", refusal)),
+                Some(second) => return Err(self.give_up(package, &refusal, &second)),
+            }
+        }
+        Ok(())
+    }
+
+    fn give_up(&self, package: &str, plain: &str, backports: &str) -> Failure {
+        let (line, log) = (by_hand(&[package]), self.log());
+        Kind::Machinery.error(format!(
+            "apt does not install {package} without removing other packages; look what it wants: {line}\n\
+             from this release: {plain}\nfrom backports: {backports}\nfull log: {log}"
+        ))
+    }
+
+    fn log(&self) -> Utf8PathBuf {
+        self.layout.work("apt.log")
+    }
+
+    /// `None` if it worked, else what apt says.
+    fn try_install(&self, command: Command, packages: &[&str]) -> Result<Option<String>> {
+        let fixed = [
+            "install",
+            "-y",
+            "-q",
+            "--no-install-recommends",
+            "--no-remove",
+            "-o",
+            "DPkg::Lock::Timeout=120",
+        ];
+        let args: Vec<&str> = fixed
+            .iter()
+            .copied()
+            .chain(packages.iter().copied())
+            .collect();
+        self.to_the_end(|never| self.run(command, &args, never))
+    }
+
+    /// Shields a step from Ctrl-C, which takes effect after it: a dpkg that is killed leaves packages half-installed.
+    fn to_the_end<T>(&self, step: impl FnOnce(&Stop) -> Result<T>) -> Result<T> {
+        self.stop.check()?;
+        let done = AtomicBool::new(false);
+        let result = std::thread::scope(|scope| {
+            scope.spawn(|| self.answer_a_stop(&done));
+            let result = step(&Stop::default());
+            done.store(true, Ordering::Relaxed);
+            result
+        });
+        self.stop.check()?;
+        result
+    }
+
+    fn answer_a_stop(&self, done: &AtomicBool) {
+        while !done.load(Ordering::Relaxed) {
+            if self.stop.requested() {
+                self.events.note("interrupted: waiting for apt to finish");
+                return;
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+
+    fn run(&self, mut command: Command, args: &[&str], stop: &Stop) -> Result<Option<String>> {
+        command.args(args);
+        let mut whole = match self.prefix {
+            [] => Command::new(command.get_program()),
+            [first, rest @ ..] => {
+                let mut sudo = Command::new(first);
+                // sudo drops the environment.
+                sudo.args(rest)
+                    .args(["env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C"])
+                    .arg(command.get_program());
+                sudo
+            }
+        };
+        whole
+            .args(command.get_args())
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .env("LC_ALL", "C");
+        let log = self.log();
+        fs_err::create_dir_all(self.layout.work(""))?;
+        let mut done = 0;
+        let result = proc::stream(&mut whole, &log, stop, &mut |stream, line| {
+            if stream == Stream::Out && !line.is_empty() {
+                done += 1;
+                self.events.send(Event::Progress {
+                    done,
+                    total: None,
+                    item: line.to_owned(),
+                });
+            }
+        });
+        match result {
+            Ok(()) => Ok(None),
+            Err(proc::Error::Failed(error)) => Ok(Some(reasons(&format!("{error:#}")))),
+            Err(interrupted) => Err(interrupted.into()),
+        }
+    }
+}
+
+/// The lines of apt's answer that say why.
+fn reasons(said: &str) -> String {
+    let errors: Vec<&str> = said
+        .lines()
+        .filter_map(|line| line.strip_prefix("E: "))
+        .collect();
+    if errors.is_empty() {
+        said.to_owned()
+    } else {
+        errors.join(" ")
+    }
+}

@@ -1,0 +1,117 @@
+//! What the host must have, and how to get it.
+
+pub mod apt;
+mod install;
+mod virtme;
+
+use camino::Utf8Path;
+
+pub use install::{by_hand, install};
+pub use virtme::virtme;
+
+/// A tool or header that is not there, and the Debian package that has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    pub what: String,
+    pub package: String,
+}
+
+/// What something is needed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// To get, patch, configure and compile a kernel.
+    Build,
+    /// To boot it, and for the programs that the cases call: the guest sees the host's own.
+    Run,
+}
+
+enum Thing {
+    Program(&'static str),
+    Header(&'static str),
+    /// As `import` in python3 takes it; Debian packages parts of the standard library apart.
+    PythonModule(&'static str),
+}
+
+use Thing::{Header, Program, PythonModule};
+
+const NEEDED: &[(Need, Thing, &str)] = &[
+    (Need::Build, Program("gcc"), "gcc"),
+    (Need::Build, Program("make"), "make"),
+    (Need::Build, Program("ld"), "binutils"),
+    (Need::Build, Header("stdio.h"), "libc6-dev"),
+    (Need::Build, Program("flex"), "flex"),
+    (Need::Build, Program("bison"), "bison"),
+    (Need::Build, Program("bc"), "bc"),
+    (Need::Build, Program("xz"), "xz-utils"),
+    (Need::Build, Program("git"), "git"),
+    (Need::Build, Program("perl"), "perl"),
+    (Need::Build, Program("cpio"), "cpio"),
+    (Need::Build, Program("depmod"), "kmod"),
+    (Need::Build, Header("libelf.h"), "libelf-dev"),
+    (Need::Build, Header("gelf.h"), "libelf-dev"),
+    (Need::Run, Program("qemu-system-x86_64"), "qemu-system-x86"),
+    (Need::Run, Program("python3"), "python3"),
+    (Need::Run, PythonModule("venv, ensurepip"), "python3-venv"),
+    (Need::Run, Program("dmsetup"), "dmsetup"),
+    (Need::Run, Program("lvm"), "lvm2"),
+    (Need::Run, Program("mkfs.ext3"), "e2fsprogs"),
+    (Need::Run, Program("e2fsck"), "e2fsprogs"),
+    (Need::Run, Program("mkfs.xfs"), "xfsprogs"),
+    (Need::Run, Program("xfs_repair"), "xfsprogs"),
+    (Need::Run, Program("xfs_freeze"), "xfsprogs"),
+    (Need::Run, Program("fsfreeze"), "util-linux"),
+    (Need::Run, Program("setpriv"), "util-linux"),
+];
+
+/// Looks for all that `need` takes; nothing is run but python3.
+pub fn missing(need: Need) -> Vec<Missing> {
+    let wanted = NEEDED
+        .iter()
+        .filter(|(of, thing, _)| *of == need && !thing.is_there());
+    wanted
+        .map(|(_, thing, package)| Missing {
+            what: thing.to_string(),
+            package: (*package).to_owned(),
+        })
+        .collect()
+}
+
+impl Thing {
+    fn is_there(&self) -> bool {
+        match self {
+            Program(name) => program(name).is_some(),
+            Header(name) => ["/usr/include", "/usr/include/x86_64-linux-gnu"]
+                .iter()
+                .any(|dir| Utf8Path::new(dir).join(name).exists()),
+            PythonModule(name) => {
+                let mut python = std::process::Command::new("python3");
+                python
+                    .args(["-c", &format!("import {name}")])
+                    .stderr(std::process::Stdio::null());
+                python.status().is_ok_and(|status| status.success())
+            }
+        }
+    }
+}
+
+/// Where a program is. Debian keeps those for the administrator off other users' PATH.
+pub fn program(name: &str) -> Option<camino::Utf8PathBuf> {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let found = which::which_in(
+        name,
+        Some(format!("{path}:/usr/local/sbin:/usr/sbin:/sbin")),
+        "/",
+    )
+    .ok()?;
+    camino::Utf8PathBuf::try_from(found).ok()
+}
+
+impl std::fmt::Display for Thing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Program(name) => write!(f, "{name}"),
+            Header(name) => write!(f, "the header {name}"),
+            PythonModule(name) => write!(f, "python3 with {name}"),
+        }
+    }
+}

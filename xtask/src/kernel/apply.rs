@@ -1,0 +1,204 @@
+//! Patches become commits without a work tree being touched: a series that does not apply leaves nothing behind.
+
+use std::process::Command;
+use std::sync::LazyLock;
+
+use camino::Utf8PathBuf;
+use regex::Regex;
+
+use super::files;
+use super::git::Git;
+use super::source::Source;
+use crate::failure::{Failure, Kind, Result};
+use crate::proc::{self, Stop};
+use crate::series::{Patch, Series};
+
+/// Makes one commit a patch on top of the source, and returns the last. The ids depend on content only.
+pub fn apply(source: &Source, series: &[Series], stop: &Stop) -> Result<String> {
+    let patches: Vec<&Patch> = series.iter().flat_map(|series| &series.patches).collect();
+    if patches.is_empty() {
+        return Ok(source.commit.clone());
+    }
+    let (_guard, scratch) = files::temporary(&source.repository)?;
+    let bench = Bench {
+        git: Git::at(&source.repository, stop),
+        index: scratch.join("index"),
+        stop,
+    };
+    proc::read(&mut bench.command(&["read-tree", &source.commit]), stop)?;
+    let mut tip = source.commit.clone();
+    for patch in patches {
+        bench
+            .check(patch)
+            .map_err(|error| error.context(complaint(patch, source)))?;
+        tip = bench.commit(patch, &tip)?;
+    }
+    Ok(tip)
+}
+
+fn complaint(patch: &Patch, source: &Source) -> String {
+    format!(
+        "{} ({:?}) does not apply to {}",
+        patch.path, patch.subject, source.label
+    )
+}
+
+/// A repository and an index of our own.
+struct Bench<'a> {
+    git: Git,
+    index: Utf8PathBuf,
+    stop: &'a Stop,
+}
+
+impl Bench<'_> {
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = self.git.command(args);
+        command.env("GIT_INDEX_FILE", &self.index);
+        command
+    }
+
+    fn check(&self, patch: &Patch) -> Result<()> {
+        let mut apply =
+            self.command(&["apply", "--cached", "--verbose", "--whitespace=nowarn", "-"]);
+        let output = proc::output(&mut apply, &patch.diff, self.stop)?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let mut back = self.command(&["apply", "--cached", "--check", "--reverse", "-"]);
+        if proc::output(&mut back, &patch.diff, self.stop)?
+            .status
+            .success()
+        {
+            return Err(Kind::Build.error("all of it is there already"));
+        }
+        Err(explain(patch, &output.stderr()))
+    }
+
+    fn commit(&self, patch: &Patch, parent: &str) -> Result<String> {
+        let tree = proc::read(&mut self.command(&["write-tree"]), self.stop)?;
+        let message = format!("{}\n\n{}", patch.subject, patch.body);
+        let mut commit = self.command(&["commit-tree", "-p", parent, "-F", "-", &tree]);
+        commit.env("GIT_AUTHOR_NAME", &patch.author);
+        commit.env("GIT_AUTHOR_EMAIL", &patch.email);
+        commit.env("GIT_AUTHOR_DATE", &patch.date);
+        Ok(proc::pipe(
+            &mut commit,
+            format!("{}\n", message.trim_end()).as_bytes(),
+            self.stop,
+        )?)
+    }
+}
+
+/// A hunk that found no place.
+#[derive(Debug, PartialEq, Eq)]
+struct Reject {
+    file: String,
+    /// Where the hunk says it belongs.
+    line: u64,
+    /// The lines that should be there.
+    expected: Vec<String>,
+}
+
+fn explain(patch: &Patch, stderr: &str) -> Failure {
+    let rejects = rejects(stderr);
+    if rejects.is_empty() {
+        let errors: Vec<&str> = stderr
+            .lines()
+            .filter(|line| line.starts_with("error:") || line.starts_with("fatal:"))
+            .collect();
+        return Kind::Build.error(errors.join("\n"));
+    }
+    let described: Vec<String> = rejects
+        .iter()
+        .map(|reject| describe(patch, reject))
+        .collect();
+    Kind::Build.error(described.join("\n"))
+}
+
+fn describe(patch: &Patch, reject: &Reject) -> String {
+    let Reject {
+        file,
+        line,
+        expected,
+    } = reject;
+    let hunks: Vec<_> = patch
+        .hunks
+        .iter()
+        .filter(|hunk| hunk.file == *file)
+        .collect();
+    let place = hunks
+        .iter()
+        .position(|hunk| hunk.old_start == *line)
+        .map_or(String::new(), |at| {
+            format!(
+                "hunk {} of {} (line {} of the patch) ",
+                at + 1,
+                hunks.len(),
+                hunks[at].line
+            )
+        });
+    let expected: String = expected
+        .iter()
+        .map(|line| format!("\n    | {line}"))
+        .collect();
+    format!(
+        "{file}: {place}belongs near line {line}, where these lines were expected and not found:{expected}"
+    )
+}
+
+/// Reads what `git apply --verbose` says about hunks.
+fn rejects(stderr: &str) -> Vec<Reject> {
+    static FAILED: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"^error: patch failed: (.+):(\d+)$").expect("valid"));
+    let mut rejects = Vec::new();
+    let mut searched: Option<Vec<String>> = None;
+    for line in stderr.lines() {
+        if line == "error: while searching for:" {
+            searched = Some(Vec::new());
+        } else if let Some(failed) = FAILED.captures(line) {
+            let mut expected = searched.take().unwrap_or_default();
+            while expected.last().is_some_and(|line| line.is_empty()) {
+                expected.pop();
+            }
+            rejects.push(Reject {
+                file: failed[1].to_owned(),
+                line: failed[2].parse().unwrap_or(0),
+                expected,
+            });
+        } else if let Some(searched) = &mut searched {
+            searched.push(line.to_owned());
+        }
+    }
+    rejects
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_git_apply_says() {
+        let two = "Checking patch fs/super.c...\nerror: while searching for:\n\tfirst\n\n\tsecond\n\n\
+            error: patch failed: fs/super.c:12\nerror: fs/super.c: patch does not apply\n\
+            Checking patch fs/a.c...\nerror: while searching for:\nx\n\nerror: patch failed: fs/a.c:3\n\
+            error: fs/a.c: patch does not apply\n";
+        let reject = |file: &str, line, expected: &[&str]| Reject {
+            file: file.into(),
+            line,
+            expected: expected.iter().map(ToString::to_string).collect(),
+        };
+        for (stderr, expected) in [
+            ("", vec![]),
+            ("error: fs/b.c: does not exist in index\n", vec![]),
+            (
+                two,
+                vec![
+                    reject("fs/super.c", 12, &["\tfirst", "", "\tsecond"]),
+                    reject("fs/a.c", 3, &["x"]),
+                ],
+            ),
+        ] {
+            assert_eq!(rejects(stderr), expected, "{stderr}");
+        }
+    }
+}

@@ -1,0 +1,453 @@
+//! Tree and fragments to a bootable image, or the knowledge that the last one is still right.
+
+use std::process::Command;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::{Deserialize, Serialize};
+
+use super::compiler::{complaints, step};
+use super::config::{Fragment, lost};
+use super::files;
+use super::git::{DATE, Git};
+use super::phase::phase;
+use super::tree::Tree;
+use crate::deps::program;
+use crate::event::{Event, Events};
+use crate::failure::{Failure, Kind, Result};
+use crate::layout::Layout;
+use crate::proc::{self, Stop, Stream};
+
+/// Enters every fingerprint: to be raised when this module builds differently.
+const RECIPE: &str = "1";
+/// Steps of a whole build of `base.config`, as [`step`] counts them; better known after the first one.
+const USUAL_STEPS: u64 = 1850;
+/// Compiler errors that are repeated in full.
+const SHOWN: usize = 10;
+/// Images that are kept: a run that goes on in a guest may still restart from an older one.
+const KEPT: usize = 4;
+/// Variables that would make the kernel's makefiles build something else.
+const FOREIGN: &[&str] = &[
+    "ARCH",
+    "CROSS_COMPILE",
+    "LLVM",
+    "CC",
+    "LD",
+    "KCFLAGS",
+    "KCPPFLAGS",
+    "KBUILD_OUTPUT",
+    "KCONFIG_CONFIG",
+    "KCONFIG_ALLCONFIG",
+    "LOCALVERSION",
+    "MAKEFLAGS",
+    "MFLAGS",
+    "MAKELEVEL",
+    "O",
+    "V",
+    "W",
+    "C",
+];
+
+/// A built kernel.
+#[derive(Clone, Debug)]
+pub struct Built {
+    pub image: Utf8PathBuf,
+    pub out: Utf8PathBuf,
+    pub fingerprint: String,
+    pub rebuilt: bool,
+}
+
+/// What is built of what.
+#[derive(Debug)]
+pub struct Build<'a> {
+    pub tree: &'a Tree,
+    pub fragments: &'a [Fragment],
+    pub jobs: Option<usize>,
+    /// Names the folder, which keeps objects for the next build.
+    pub folder: Utf8PathBuf,
+    /// For people, e.g. `6.12.117`.
+    pub title: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Finished {
+    fingerprint: String,
+}
+
+/// Folder of a tree's builds with a set of extra fragments.
+pub fn folder(layout: &Layout, tree: &str, configs: &[String]) -> Utf8PathBuf {
+    let name: Vec<&str> = std::iter::once(tree)
+        .chain(configs.iter().map(String::as_str))
+        .collect();
+    layout.builds().join(name.join("+"))
+}
+
+impl Build<'_> {
+    /// Builds unless nothing has changed since the last success. All that make says is in `build.log`.
+    pub fn run(&self, layout: &Layout, events: &Events, stop: &Stop) -> Result<Built> {
+        let tools = Tools::find(layout, stop)?;
+        let inputs = self.fragments.iter().map(|fragment| fragment.text.as_str());
+        let fingerprint = files::digest(
+            [RECIPE, &self.tree.content, &tools.compiler, &tools.version]
+                .into_iter()
+                .chain(inputs),
+        );
+        let stamp = self.folder.join("finished.json");
+        let mut built = Built {
+            image: self.image(&fingerprint),
+            out: self.folder.join("out"),
+            fingerprint,
+            rebuilt: false,
+        };
+        let finished: Option<Finished> = files::recall(&stamp);
+        if finished.is_some_and(|finished| finished.fingerprint == built.fingerprint)
+            && built.image.exists()
+        {
+            return Ok(built);
+        }
+        files::remove(&stamp)?;
+        files::remove(&self.folder.join("build.log"))?;
+        fs_err::create_dir_all(&built.out)?;
+        let make = Make {
+            build: self,
+            tools: &tools,
+            log: self.folder.join("build.log"),
+            out: &built.out,
+            events,
+            stop,
+        };
+        make.configure()?;
+        make.image()?;
+        self.keep(&built)?;
+        files::remember(
+            &stamp,
+            &Finished {
+                fingerprint: built.fingerprint.clone(),
+            },
+        )?;
+        built.rebuilt = true;
+        Ok(built)
+    }
+
+    fn image(&self, fingerprint: &str) -> Utf8PathBuf {
+        self.folder
+            .join("images")
+            .join(format!("bzImage-{}", &fingerprint[..16]))
+    }
+
+    /// Keeps a copy of the image out of make's way, and drops the oldest ones.
+    fn keep(&self, built: &Built) -> Result<()> {
+        files::write(
+            &built.image,
+            &fs_err::read(built.out.join("arch/x86/boot/bzImage"))?,
+        )?;
+        let folder = self.folder.join("images");
+        let mut images: Vec<Utf8PathBuf> = folder
+            .read_dir_utf8()?
+            .flatten()
+            .map(camino::Utf8DirEntry::into_path)
+            .collect();
+        images.sort_by_key(|image| files::age(image));
+        images
+            .iter()
+            .skip(KEPT)
+            .try_for_each(|image| files::remove(image))?;
+        Ok(())
+    }
+}
+
+/// The compiler, and how make is told about it.
+struct Tools {
+    compiler: String,
+    version: String,
+    cache: Utf8PathBuf,
+}
+
+impl Tools {
+    fn find(layout: &Layout, stop: &Stop) -> Result<Self> {
+        let version = proc::read(Command::new("gcc").arg("--version"), stop)?;
+        let compiler = if program("ccache").is_some() {
+            "ccache gcc"
+        } else {
+            "gcc"
+        };
+        Ok(Self {
+            compiler: compiler.to_owned(),
+            version,
+            cache: layout.work("ccache"),
+        })
+    }
+}
+
+struct Make<'a> {
+    build: &'a Build<'a>,
+    tools: &'a Tools,
+    log: Utf8PathBuf,
+    out: &'a Utf8Path,
+    events: &'a Events,
+    stop: &'a Stop,
+}
+
+impl Make<'_> {
+    fn command(&self, target: &str) -> Command {
+        let jobs = self
+            .build
+            .jobs
+            .or_else(|| std::thread::available_parallelism().ok().map(usize::from))
+            .unwrap_or(1);
+        let mut make = mortal("make");
+        make.arg("-C").arg(&self.build.tree.path);
+        // Each job's output in one piece, so that an error keeps its context.
+        make.args([
+            format!("-j{jobs}"),
+            "--output-sync=target".to_owned(),
+            format!("O={}", self.out),
+        ]);
+        make.args([
+            "ARCH=x86_64",
+            &format!("CC={}", self.tools.compiler),
+            "LOCALVERSION=",
+            target,
+        ]);
+        self.clean(&mut make);
+        make
+    }
+
+    /// The same environment on every machine, so that the same input gives the same image.
+    fn clean(&self, command: &mut Command) {
+        for name in FOREIGN {
+            command.env_remove(name);
+        }
+        command
+            .env("LC_ALL", "C")
+            .env("KBUILD_BUILD_USER", "freeze")
+            .env("KBUILD_BUILD_HOST", "localhost")
+            .env("KBUILD_BUILD_TIMESTAMP", DATE)
+            .env("CCACHE_DIR", &self.tools.cache)
+            .env("CCACHE_MAXSIZE", "2G");
+    }
+
+    /// Merges the fragments with the kernel's own script and lets Kconfig complete them; a lost line is an error.
+    ///
+    /// Left out while nothing that Kconfig reads has changed, as after most edits of a patch.
+    fn configure(&self) -> Result<()> {
+        let config = self.out.join(".config");
+        let memory = self.build.folder.join("configured.json");
+        let inputs = self.config_inputs()?;
+        let state = |config: &str| files::digest([inputs.as_str(), config]);
+        let last: Option<String> = files::recall(&memory);
+        if fs_err::read_to_string(&config).is_ok_and(|text| last == Some(state(&text))) {
+            return Ok(());
+        }
+        phase(
+            self.events,
+            format!("configuring {}", self.build.title),
+            || {
+                self.quietly(&mut self.command("tinyconfig"))?;
+                self.quietly(&mut self.merge(&config))?;
+                self.quietly(&mut self.command("olddefconfig"))?;
+                let text = fs_err::read_to_string(&config)?;
+                complete(self.build.fragments, &text)?;
+                files::remember(&memory, &state(&text))?;
+                Ok(((), "every asked-for option is set".to_owned()))
+            },
+        )
+    }
+
+    fn merge(&self, config: &Utf8Path) -> Command {
+        let mut merge = Command::new("sh");
+        merge
+            .arg(self.build.tree.path.join("scripts/kconfig/merge_config.sh"))
+            .current_dir(self.out);
+        merge.args(["-m", "-O", self.out.as_str(), config.as_str()]);
+        merge.args(self.build.fragments.iter().map(|fragment| &fragment.path));
+        self.clean(&mut merge);
+        merge
+    }
+
+    /// Names all that a configuration depends on: fragments, compiler, and the tree's Kconfig files and scripts.
+    fn config_inputs(&self) -> Result<String> {
+        let Tree { path, content, .. } = self.build.tree;
+        let files = Git::at(path, self.stop).read(["ls-tree", "-r", content])?;
+        let read = |line: &&str| {
+            line.split_once('\t')
+                .is_some_and(|(_, path)| is_config_input(path))
+        };
+        let fragments = self
+            .build
+            .fragments
+            .iter()
+            .map(|fragment| fragment.text.as_str());
+        let tools = [self.tools.compiler.as_str(), &self.tools.version];
+        Ok(files::digest(
+            tools
+                .into_iter()
+                .chain(fragments)
+                .chain(files.lines().filter(read)),
+        ))
+    }
+
+    fn quietly(&self, command: &mut Command) -> Result<()> {
+        let mut stderr = String::new();
+        proc::stream(command, &self.log, self.stop, &mut |stream, line| {
+            if stream == Stream::Err {
+                stderr += &format!("{line}\n");
+            }
+        })
+        .map_err(|error| self.explain(error, &stderr, &[]))
+    }
+
+    fn image(&self) -> Result<()> {
+        // The first file that is made here: without it nothing is built yet, and the steps are those of a whole build.
+        let whole = !self.out.join("kernel/bounds.s").exists();
+        let memory = self.build.folder.join("steps.json");
+        let total = whole.then(|| files::recall(&memory).unwrap_or(USUAL_STEPS));
+        let what = if whole { "building" } else { "rebuilding" };
+        phase(self.events, format!("{what} {}", self.build.title), || {
+            let (mut done, mut stderr) = (0, String::new());
+            let result = proc::stream(
+                &mut self.command("bzImage"),
+                &self.log,
+                self.stop,
+                &mut |stream, line| match stream {
+                    Stream::Err => stderr += &format!("{line}\n"),
+                    Stream::Out => {
+                        if let Some(item) = step(line) {
+                            done += 1;
+                            self.events.send(Event::Progress {
+                                done,
+                                total,
+                                item: item.to_owned(),
+                            });
+                        }
+                    }
+                },
+            );
+            let complaints = complaints(&stderr);
+            files::write(
+                &self.build.folder.join("warnings"),
+                format!("{}\n", complaints.warnings.join("\n")).as_bytes(),
+            )?;
+            result.map_err(|error| self.explain(error, &stderr, &complaints.errors))?;
+            if whole {
+                files::remember(&memory, &done)?;
+            }
+            let warnings = match complaints.warnings.len() {
+                0 => String::new(),
+                count => format!(
+                    ", {count} warnings in {}",
+                    self.build.folder.join("warnings")
+                ),
+            };
+            Ok(((), format!("{done} steps{warnings}")))
+        })
+    }
+
+    /// The compiler's own words, where there are some.
+    fn explain(&self, error: proc::Error, stderr: &str, errors: &[String]) -> Failure {
+        match (error, full_disk(stderr)) {
+            (proc::Error::Failed(_), Some(said)) => Kind::Machinery.error(format!(
+                "there is no space left to build in {}: {said}",
+                self.build.folder
+            )),
+            (proc::Error::Failed(_), None) if !errors.is_empty() => {
+                let shown = errors[..errors.len().min(SHOWN)].join("\n");
+                let more = errors.len().saturating_sub(SHOWN);
+                let more = if more == 0 {
+                    String::new()
+                } else {
+                    format!("\n… and {more} more errors")
+                };
+                Kind::Build.error(format!(
+                    "{} does not compile:\n{shown}{more}\nfull log: {}",
+                    self.build.title, self.log
+                ))
+            }
+            (error, _) => error.or(Kind::Build),
+        }
+    }
+}
+
+/// The line that says that the disk is full: whatever failed, it was not the kernel's fault.
+fn full_disk(stderr: &str) -> Option<&str> {
+    stderr
+        .lines()
+        .find(|line| line.contains("No space left on device"))
+}
+
+/// A program that is told to end, as by Ctrl-C, when this one is killed and can tell it no more.
+fn mortal(name: &str) -> Command {
+    let Some(setpriv) = program("setpriv") else {
+        return Command::new(name);
+    };
+    let mut command = Command::new(setpriv);
+    command.args(["--pdeathsig", "TERM", name]);
+    command
+}
+
+fn complete(asked: &[Fragment], config: &str) -> Result<()> {
+    let lost: Vec<String> = lost(asked, config)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    if lost.is_empty() {
+        return Ok(());
+    }
+    Err(Kind::Build.error(format!(
+        "{} options did not survive the kernel's own dependencies (see `depends on` in its Kconfig files):\n{}",
+        lost.len(),
+        lost.join("\n")
+    )))
+}
+
+/// Whether the kernel's configuration programs may look at a file of the tree.
+fn is_config_input(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    name.starts_with("Kconfig")
+        || ["scripts/", "kernel/configs/", "arch/x86/configs/"]
+            .iter()
+            .any(|dir| path.starts_with(dir))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inputs_of_a_configuration() {
+        for (path, expected) in [
+            ("Kconfig", true),
+            ("fs/ext4/Kconfig", true),
+            ("arch/x86/Kconfig.debug", true),
+            ("scripts/gcc-version.sh", true),
+            ("kernel/configs/tiny.config", true),
+            ("fs/super.c", false),
+            ("Documentation/kbuild/kconfig.rst", false),
+        ] {
+            assert_eq!(is_config_input(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn full_disks() {
+        let full = "fs/super.c:9: fatal error: error writing to /tmp/x.s: No space left on device";
+        for (stderr, expected) in [
+            (String::new(), None),
+            ("fs/super.c:9: error: no".to_owned(), None),
+            (format!("a\n{full}\ncompilation terminated."), Some(full)),
+        ] {
+            assert_eq!(full_disk(&stderr), expected);
+        }
+    }
+
+    #[test]
+    fn folders() {
+        let layout = Layout::at("/checkout");
+        for (configs, expected) in [
+            (vec![], "6.12-stock"),
+            (vec!["debug".to_owned()], "6.12-stock+debug"),
+        ] {
+            let folder = folder(&layout, "6.12-stock", &configs);
+            assert_eq!(folder.file_name(), Some(expected));
+        }
+    }
+}

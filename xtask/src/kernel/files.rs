@@ -1,0 +1,164 @@
+//! Files that are either whole or not there.
+
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+use super::phase::phase;
+use crate::event::Events;
+use crate::failure;
+use crate::proc::{self, Stop};
+
+/// What an interrupted run may leave; the next one removes it.
+const TEMPORARY: &str = ".tmp-";
+
+/// A folder that lives under a temporary name in `parent` until it is renamed or dropped.
+pub fn temporary(parent: &Utf8Path) -> Result<(TempDir, Utf8PathBuf)> {
+    fs_err::create_dir_all(parent)?;
+    let dir = tempfile::Builder::new()
+        .prefix(TEMPORARY)
+        .tempdir_in(parent)
+        .with_context(|| format!("cannot create a temporary folder in {parent}"))?;
+    let path = Utf8PathBuf::try_from(dir.path().to_owned())?;
+    Ok((dir, path))
+}
+
+/// Removes what interrupted runs left in `parent`; nobody else may be at work there.
+pub fn sweep(parent: &Utf8Path, events: &Events, stop: &Stop) -> failure::Result<()> {
+    let entries = parent.read_dir_utf8().into_iter().flatten().flatten();
+    let left: Vec<_> = entries
+        .filter(|entry| entry.file_name().starts_with(TEMPORARY))
+        .collect();
+    if left.is_empty() {
+        return Ok(());
+    }
+    phase(
+        events,
+        format!("removing what an interrupted run left in {parent}"),
+        || {
+            left.iter()
+                .try_for_each(|entry| discard(entry.path(), stop))?;
+            Ok(((), "removed".to_owned()))
+        },
+    )
+}
+
+/// Removes a folder of so many files that it can take minutes, which a stop ends.
+///
+/// It gets a temporary name first, so that half of it is never taken for a whole one.
+pub fn discard(path: &Utf8Path, stop: &Stop) -> failure::Result<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let name = path.file_name().unwrap_or_default();
+    let doomed = match name.starts_with(TEMPORARY) {
+        true => path.to_owned(),
+        false => path.with_file_name(format!("{TEMPORARY}{name}")),
+    };
+    if doomed != path {
+        discard(&doomed, stop)?;
+        fs_err::rename(path, &doomed)?;
+    }
+    proc::read(
+        Command::new("rm").args(["--recursive", "--force", "--", doomed.as_str()]),
+        stop,
+    )?;
+    Ok(())
+}
+
+/// Removes a file or a whole folder, if it is there.
+pub fn remove(path: &Utf8Path) -> Result<()> {
+    match path.symlink_metadata() {
+        Ok(found) if found.is_dir() => Ok(fs_err::remove_dir_all(path)?),
+        Ok(_) => Ok(fs_err::remove_file(path)?),
+        Err(_) => Ok(()),
+    }
+}
+
+/// Replaces a file at once.
+pub fn write(path: &Utf8Path, content: &[u8]) -> Result<()> {
+    let parent = path
+        .parent()
+        .with_context(|| format!("{path} has no parent folder"))?;
+    fs_err::create_dir_all(parent)?;
+    let mut file = tempfile::Builder::new()
+        .prefix(TEMPORARY)
+        .permissions(std::fs::Permissions::from_mode(0o644))
+        .tempfile_in(parent)
+        .with_context(|| format!("cannot create a temporary file in {parent}"))?;
+    file.write_all(content)
+        .with_context(|| format!("cannot write {path}"))?;
+    file.persist(path)
+        .with_context(|| format!("cannot write {path}"))?;
+    Ok(())
+}
+
+/// Keeps a small value for the next run.
+pub fn remember<T: Serialize>(path: &Utf8Path, value: &T) -> Result<()> {
+    write(path, &serde_json::to_vec_pretty(value)?)
+}
+
+/// What an earlier run kept; a file that is absent or of another version tells nothing.
+pub fn recall<T: DeserializeOwned>(path: &Utf8Path) -> Option<T> {
+    serde_json::from_slice(&fs_err::read(path).ok()?).ok()
+}
+
+/// How long ago a file was written; a clock that went back makes it old.
+pub fn age(path: &Utf8Path) -> Option<Duration> {
+    let written = fs_err::metadata(path).ok()?.modified().ok()?;
+    Some(
+        SystemTime::now()
+            .duration_since(written)
+            .unwrap_or(Duration::MAX),
+    )
+}
+
+/// A name for content: the parts are told apart, whatever bytes they hold.
+pub fn digest<P: AsRef<[u8]>>(parts: impl IntoIterator<Item = P>) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        let part = part.as_ref();
+        hash.update(part.len().to_le_bytes());
+        hash.update(part);
+    }
+    hash.finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digest_tells_parts_apart() {
+        assert_ne!(digest(["ab", "c"]), digest(["a", "bc"]));
+        assert_ne!(digest(["ab"]), digest(["ab", ""]));
+        assert_eq!(digest(["ab", "c"]), digest(["ab", "c"]));
+    }
+
+    #[test]
+    fn sweep_takes_only_temporary_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        fs_err::create_dir(dir.join(".tmp-x")).unwrap();
+        fs_err::write(dir.join(".tmp-x/file"), "").unwrap();
+        write(&dir.join("kept"), b"whole").unwrap();
+        sweep(dir, &Events::channel().0, &Stop::default()).unwrap();
+        let left: Vec<String> = dir
+            .read_dir_utf8()
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().to_owned())
+            .collect();
+        assert_eq!(left, ["kept"]);
+    }
+}

@@ -1,0 +1,83 @@
+//! Git as this program uses it: the same on every machine, whatever its configuration says.
+
+use std::process::Command;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::proc::{self, Output, Stop};
+
+/// Whose commits those are that only carry a source or a patch file into git.
+const NAME: &str = "freeze series";
+const EMAIL: &str = "freeze@localhost";
+/// A fixed date makes the ids of such commits depend on nothing but content.
+pub const DATE: &str = "2000-01-01T00:00:00Z";
+
+/// A repository or work tree, and the run that works on it.
+#[derive(Clone, Debug)]
+pub struct Git {
+    dir: Utf8PathBuf,
+    stop: Stop,
+}
+
+impl Git {
+    pub fn at(dir: impl Into<Utf8PathBuf>, stop: &Stop) -> Self {
+        Self {
+            dir: dir.into(),
+            stop: stop.clone(),
+        }
+    }
+
+    pub fn dir(&self) -> &Utf8Path {
+        &self.dir
+    }
+
+    pub fn command<I: IntoIterator<Item: AsRef<str>>>(&self, args: I) -> Command {
+        let mut command = Command::new("git");
+        // Those of a hook or a bisection that called us would lead git to another repository.
+        for (name, _) in
+            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("GIT_"))
+        {
+            command.env_remove(name);
+        }
+        command
+            .args(["-C", self.dir.as_str(), "-c", "safe.directory=*"])
+            .args(args.into_iter().map(|arg| arg.as_ref().to_owned()))
+            .env("LC_ALL", "C")
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .env("GIT_AUTHOR_NAME", NAME)
+            .env("GIT_AUTHOR_EMAIL", EMAIL)
+            .env("GIT_AUTHOR_DATE", DATE)
+            .env("GIT_COMMITTER_NAME", NAME)
+            .env("GIT_COMMITTER_EMAIL", EMAIL)
+            .env("GIT_COMMITTER_DATE", DATE);
+        command
+    }
+
+    /// Standard output without the last newline.
+    pub fn read<I: IntoIterator<Item: AsRef<str>>>(&self, args: I) -> proc::Result<String> {
+        proc::read(&mut self.command(args), &self.stop)
+    }
+
+    /// The same for a command that reads its standard input.
+    pub fn pipe<I: IntoIterator<Item: AsRef<str>>>(
+        &self,
+        args: I,
+        input: &[u8],
+    ) -> proc::Result<String> {
+        proc::pipe(&mut self.command(args), input, &self.stop)
+    }
+
+    /// For commands whose exit status is an answer.
+    pub fn output<I: IntoIterator<Item: AsRef<str>>>(&self, args: I) -> proc::Result<Output> {
+        proc::output(&mut self.command(args), b"", &self.stop)
+    }
+
+    /// The object that a revision names, if it exists.
+    pub fn resolve(&self, revision: &str) -> proc::Result<Option<String>> {
+        let output = self.output(["rev-parse", "--quiet", "--verify", revision])?;
+        let id = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        Ok((output.status.success() && !id.is_empty()).then_some(id))
+    }
+}

@@ -1,0 +1,188 @@
+//! `--tree PATH`: a kernel tree of the user's. It is read and never written to.
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::{Source, repository};
+use crate::event::Events;
+use crate::failure::{Kind, Result};
+use crate::kernel::files;
+use crate::kernel::git::Git;
+use crate::kernel::phase::phase;
+use crate::layout::Layout;
+use crate::proc::Stop;
+
+/// What every kernel tree has; enough to notice a wrong path.
+const LANDMARKS: &[&str] = &[
+    "Makefile",
+    "Kconfig",
+    "fs/super.c",
+    "scripts/kconfig/merge_config.sh",
+];
+/// What the kernel's makefile takes for the rest of a build in the tree itself.
+const LEFT_BY_BUILDS: &[&str] = &[".config", "include/config", "arch/x86/include/generated"];
+/// As many changed files are named in an error.
+const NAMED: usize = 5;
+
+/// A tree that was looked at and found usable.
+#[derive(Clone, Debug)]
+pub struct Given {
+    path: Utf8PathBuf,
+    /// The commit that is checked out, and the folder of git's objects; `None` for a plain source.
+    git: Option<(String, Utf8PathBuf)>,
+}
+
+impl Given {
+    /// Anything wrong with the tree is a usage error; uncommitted changes are, too, since only commits are built.
+    pub fn check(path: &Utf8Path, stop: &Stop) -> Result<Self> {
+        let path = path
+            .canonicalize_utf8()
+            .map_err(|error| Kind::Usage.error(format!("--tree {path}: {error}")))?;
+        if let Some(absent) = LANDMARKS.iter().find(|name| !path.join(name).is_file()) {
+            return Err(Kind::Usage.error(format!(
+                "--tree {path} is no kernel tree: it has no {absent}"
+            )));
+        }
+        if super::super::version_of(&fs_err::read_to_string(path.join("Makefile"))?).is_none() {
+            return Err(Kind::Usage.error(format!(
+                "--tree {path} is no kernel tree: its Makefile sets no VERSION"
+            )));
+        }
+        if !path.join(".git").exists() {
+            if let Some(left) = LEFT_BY_BUILDS.iter().find(|name| path.join(name).exists()) {
+                return Err(Kind::Usage.error(format!(
+                    "--tree {path} was built in: make does not build elsewhere from a tree that has {left}; run make mrproper in it"
+                )));
+            }
+            return Ok(Self { path, git: None });
+        }
+        let git = Git::at(&path, stop);
+        let usage = |error: crate::proc::Error| {
+            error
+                .or(Kind::Usage)
+                .context(format!("--tree {path} is no usable git tree"))
+        };
+        // Otherwise status would refresh the user's index, which is a write.
+        let status = [
+            "--no-optional-locks",
+            "-c",
+            "core.fsmonitor=false",
+            "status",
+            "--porcelain",
+            "--untracked-files=no",
+        ];
+        let status = git.read(status).map_err(usage)?;
+        if !status.is_empty() {
+            return Err(Kind::Usage.error(format!(
+                "--tree {path} is dirty: commit or stash {}",
+                name_some(&status)
+            )));
+        }
+        let commit = git
+            .read(["rev-parse", "--verify", "HEAD^{commit}"])
+            .map_err(usage)?;
+        let objects = git
+            .read([
+                "rev-parse",
+                "--path-format=absolute",
+                "--git-path",
+                "objects",
+            ])
+            .map_err(usage)?;
+        Ok(Self {
+            path,
+            git: Some((commit, objects.into())),
+        })
+    }
+
+    /// Tells trees apart by their paths, and says whose it is.
+    pub fn name(&self) -> String {
+        let digest = files::digest([self.path.as_str()]);
+        format!(
+            "{}-{}",
+            self.path.file_name().unwrap_or("tree"),
+            &digest[..8]
+        )
+    }
+
+    pub fn obtain(&self, layout: &Layout, events: &Events, stop: &Stop) -> Result<Source> {
+        let name = self.name();
+        let objects = self.git.as_ref().map(|(_, objects)| objects.as_path());
+        let repository = repository::open(&name, objects, layout, stop)?;
+        let (commit, label) = match &self.git {
+            Some((commit, objects)) => {
+                share_history(objects, &repository)?;
+                (
+                    commit.clone(),
+                    format!("{} at {}", self.path, &commit[..12.min(commit.len())]),
+                )
+            }
+            None => (self.import(&repository, events)?, self.path.to_string()),
+        };
+        // Keeps it from being pruned here; what the user's own repository does to its objects is the user's matter.
+        repository.read(["update-ref", "refs/tags/given", &commit])?;
+        Ok(Source {
+            name,
+            label,
+            repository: repository.dir().to_owned(),
+            commit,
+        })
+    }
+
+    /// A plain source has no commit, so it is compared with the last import each time; git does that by timestamps.
+    fn import(&self, repository: &Git, events: &Events) -> Result<String> {
+        phase(events, format!("reading {}", self.path), || {
+            let commit = repository::import(repository, &self.path, "a plain source tree")?;
+            let words = format!("content {}", &commit[..12.min(commit.len())]);
+            Ok((commit, words))
+        })
+    }
+}
+
+/// A shallow clone's oldest commits lack their parents; git must know.
+fn share_history(objects: &Utf8Path, repository: &Git) -> Result<()> {
+    let theirs = objects
+        .parent()
+        .map(|git| git.join("shallow"))
+        .filter(|path| path.exists());
+    let ours = repository.dir().join("shallow");
+    match theirs {
+        Some(theirs) => Ok(files::write(&ours, &fs_err::read(theirs)?)?),
+        None => Ok(files::remove(&ours)?),
+    }
+}
+
+/// The first of the files that `git status --porcelain` lists, and how many more there are.
+pub fn name_some(status: &str) -> String {
+    let files: Vec<&str> = status
+        .lines()
+        .map(|line| {
+            line.trim_start()
+                .split_once(' ')
+                .map_or(line, |(_, file)| file.trim())
+        })
+        .collect();
+    let named = files[..files.len().min(NAMED)].join(", ");
+    match files.len().saturating_sub(NAMED) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_changed_files() {
+        for (status, expected) in [
+            (" M fs/super.c", "fs/super.c"),
+            ("M fs/super.c\n?? new file", "fs/super.c, new file"),
+            (
+                "M  a\nM  b\nM  c\nM  d\nM  e\nM  f\nM  g",
+                "a, b, c, d, e and 2 more",
+            ),
+        ] {
+            assert_eq!(name_some(status), expected);
+        }
+    }
+}

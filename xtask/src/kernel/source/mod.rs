@@ -1,0 +1,74 @@
+//! Where a kernel's source comes from. Whatever it is, it ends as a commit in a bare repository of ours.
+
+mod given;
+mod package;
+mod repository;
+
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+
+use super::bases::Base;
+use super::files;
+use super::git::Git;
+use crate::event::Events;
+use crate::failure::Result;
+use crate::layout::Layout;
+use crate::proc::Stop;
+
+pub use given::{Given, name_some};
+
+/// How long an answer of apt about the newest version is good for.
+pub const FRESH: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A source that is wholly in git.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Tells the trees and builds of different sources apart, in names of folders.
+    pub name: String,
+    /// For people: package and version, or path and commit.
+    pub label: String,
+    pub repository: Utf8PathBuf,
+    pub commit: String,
+}
+
+/// Gets the source; apt is asked for a newer one if its last answer is older than `fresh`.
+pub fn obtain(
+    base: &Base,
+    given: Option<&Given>,
+    fresh: Duration,
+    layout: &Layout,
+    events: &Events,
+    stop: &Stop,
+) -> Result<Source> {
+    match given {
+        Some(given) => given.obtain(layout, events, stop),
+        None => package::Package {
+            base,
+            layout,
+            events,
+            stop,
+        }
+        .obtain(fresh),
+    }
+}
+
+/// Whether some source of that name was got before, and wholly: its tag is set last.
+pub fn is_known(name: &str, layout: &Layout, stop: &Stop) -> Result<bool> {
+    let path = repository::path(name, layout);
+    if !path.join("HEAD").exists() {
+        return Ok(false);
+    }
+    let tags = Git::at(path, stop).read(["for-each-ref", "--count=1", "refs/tags"])?;
+    Ok(!tags.is_empty())
+}
+
+/// Removes what interrupted runs left beside and in the repositories; the run's lock must be held.
+pub fn sweep(layout: &Layout, events: &Events, stop: &Stop) -> Result<()> {
+    let sources = layout.sources();
+    files::sweep(&sources, events, stop)?;
+    let repositories = sources.read_dir_utf8().into_iter().flatten().flatten();
+    repositories
+        .filter(|entry| entry.path().extension() == Some("git"))
+        .try_for_each(|entry| files::sweep(entry.path(), events, stop))
+}

@@ -1,0 +1,322 @@
+//! Debian's `linux-source-X.Y`: the newest version that the mirror has, downloaded once.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::Context;
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::{Deserialize, Serialize};
+
+use super::{Source, repository};
+use crate::deps::apt::Root;
+use crate::event::{Event, Events};
+use crate::failure::{Failure, Kind, OrFail, Result};
+use crate::kernel::bases::Base;
+use crate::kernel::files;
+use crate::kernel::git::Git;
+use crate::kernel::phase::phase;
+use crate::layout::Layout;
+use crate::proc::{self, Stop};
+
+/// How often the size of a download is looked at.
+const WATCH: Duration = Duration::from_millis(200);
+
+pub struct Package<'a> {
+    pub base: &'a Base,
+    pub layout: &'a Layout,
+    pub events: &'a Events,
+    pub stop: &'a Stop,
+}
+
+/// What apt said last; kept from run to run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Release {
+    package: String,
+    version: String,
+    /// Of the package file, in bytes.
+    size: u64,
+}
+
+impl Package<'_> {
+    pub fn obtain(&self, fresh: Duration) -> Result<Source> {
+        let repository = repository::open(&self.base.name, None, self.layout, self.stop)?;
+        let memory = self
+            .layout
+            .sources()
+            .join(format!("{}.json", self.base.name));
+        let known: Option<Release> =
+            files::recall(&memory).filter(|known: &Release| known.package == self.base.package);
+        if let Some(known) = &known
+            && files::age(&memory).is_some_and(|age| age < fresh)
+            && let Some(source) = self.cached(&repository, known)?
+        {
+            return Ok(source);
+        }
+        let newest = match (self.newest(), &known) {
+            (Ok(newest), _) => newest,
+            (Err(failure), Some(known)) if failure.kind != Kind::Interrupted => {
+                return self.offline(&repository, known, failure);
+            }
+            (Err(failure), _) => {
+                let what = format!(
+                    "cannot get {}; a kernel tree of your own will do instead: --tree PATH",
+                    self.base.package
+                );
+                return Err(failure.context(what));
+            }
+        };
+        let source = match self.cached(&repository, &newest)? {
+            Some(source) => source,
+            None => match (self.fetch(&repository, &newest), &known) {
+                (Ok(source), _) => source,
+                (Err(failure), Some(known)) if failure.kind != Kind::Interrupted => {
+                    return self.offline(&repository, known, failure);
+                }
+                (Err(failure), _) => return Err(failure),
+            },
+        };
+        files::remember(&memory, &newest)?;
+        Ok(source)
+    }
+
+    /// The source, if it was imported before.
+    fn cached(&self, repository: &Git, release: &Release) -> Result<Option<Source>> {
+        let commit = repository.resolve(&release.reference())?;
+        Ok(commit.map(|commit| Source {
+            name: self.base.name.clone(),
+            label: release.to_string(),
+            repository: repository.dir().to_owned(),
+            commit,
+        }))
+    }
+
+    /// A source of yesterday is better than none.
+    fn offline(&self, repository: &Git, known: &Release, failure: Failure) -> Result<Source> {
+        let Some(source) = self.cached(repository, known)? else {
+            return Err(failure);
+        };
+        let why = format!("{failure}");
+        let why = why
+            .lines()
+            .find(|line| line.starts_with("E: "))
+            .unwrap_or(&why)
+            .to_owned();
+        self.events.send(Event::Warning(format!(
+            "cannot get a newer source, using {known} from an earlier run: {why}"
+        )));
+        Ok(source)
+    }
+
+    fn apt(&self) -> Result<Root> {
+        let name = self.base.suite.as_deref().unwrap_or("own");
+        Root::at(
+            self.layout.work("apt").join(name),
+            self.base.suite.as_slice(),
+            self.stop,
+        )
+    }
+
+    fn newest(&self) -> Result<Release> {
+        let Package {
+            base, events, stop, ..
+        } = self;
+        phase(
+            events,
+            format!("asking apt for the newest {}", base.package),
+            || {
+                let root = self.apt()?;
+                root.update(Duration::ZERO, stop)?;
+                let shown = proc::read(
+                    root.command("apt-cache").args(["show", &base.package]),
+                    stop,
+                )
+                .map_err(|error| {
+                    error
+                        .or(Kind::Machinery)
+                        .context(format!("apt knows no package {}", base.package))
+                })?;
+                let newest = newest(&shown).with_context(|| {
+                    format!("cannot read what apt says about {}:\n{shown}", base.package)
+                })?;
+                let words = format!("{newest}");
+                Ok((newest, words))
+            },
+        )
+    }
+
+    fn fetch(&self, repository: &Git, release: &Release) -> Result<Source> {
+        // Too much to be removed at a Ctrl-C; the next run does that.
+        let dir = files::temporary(&self.layout.sources())?.0.keep();
+        let dir = Utf8PathBuf::try_from(dir).or_fail(Kind::Machinery)?;
+        let package = self.download(&dir, release)?;
+        let commit = phase(self.events, format!("unpacking {release}"), || {
+            let unpacked = self.unpack(&dir, &package)?;
+            Ok((unpacked, "unpacked".to_owned()))
+        })
+        .and_then(|folder| {
+            phase(self.events, format!("importing {release} into git"), || {
+                let commit = repository::import(repository, &folder, &release.to_string())?;
+                repository.read(["update-ref", &release.reference(), &commit])?;
+                files::discard(&dir, self.stop)?;
+                Ok((commit, "imported".to_owned()))
+            })
+        })?;
+        Ok(Source {
+            name: self.base.name.clone(),
+            label: release.to_string(),
+            repository: repository.dir().to_owned(),
+            commit,
+        })
+    }
+
+    /// Fetches the package into `dir`; apt checks it against the signed index.
+    fn download(&self, dir: &Utf8Path, release: &Release) -> Result<Utf8PathBuf> {
+        phase(self.events, format!("downloading {release}"), || {
+            let exact = format!("{}={}", release.package, release.version);
+            let mut command = self.apt()?.command("apt-get");
+            command.args(["download", "-q", &exact]).current_dir(dir);
+            let done = AtomicBool::new(false);
+            std::thread::scope(|scope| {
+                scope.spawn(|| self.watch(dir, release, &done));
+                let result = proc::read(&mut command, self.stop);
+                done.store(true, Ordering::Relaxed);
+                result
+            })?;
+            let found = deb_in(dir)?
+                .with_context(|| format!("apt-get download {exact} left no package in {dir}"))?;
+            Ok((found, format!("{} MB", release.size / 1_000_000)))
+        })
+    }
+
+    fn watch(&self, dir: &Utf8Path, release: &Release, done: &AtomicBool) {
+        while !done.load(Ordering::Relaxed) {
+            let files = dir.read_dir_utf8().into_iter().flatten().flatten();
+            let size: u64 = files
+                .filter_map(|file| file.metadata().ok())
+                .map(|found| found.len())
+                .sum();
+            let item = format!("{} of {} MB", size / 1_000_000, release.size / 1_000_000);
+            self.events.send(Event::Progress {
+                done: size,
+                total: Some(release.size),
+                item,
+            });
+            std::thread::sleep(WATCH);
+        }
+    }
+
+    /// Takes the source out of the package, both of them in `dir`.
+    fn unpack(&self, dir: &Utf8Path, package: &Utf8Path) -> Result<Utf8PathBuf> {
+        let stop = self.stop;
+        let outer = dir.join("package");
+        let inner = outer.join(format!("usr/src/{}.tar.xz", self.base.package));
+        let folder = dir.join("source");
+        fs_err::create_dir(&folder)?;
+        proc::read(
+            std::process::Command::new("dpkg-deb").args([
+                "--extract",
+                package.as_str(),
+                outer.as_str(),
+            ]),
+            stop,
+        )?;
+        let mut tar = std::process::Command::new("tar");
+        tar.args([
+            "--extract",
+            "--no-same-owner",
+            "--strip-components=1",
+            "--use-compress-program=xz -T0",
+        ]);
+        proc::read(
+            tar.args(["--file", inner.as_str(), "--directory", folder.as_str()]),
+            stop,
+        )?;
+        Ok(folder)
+    }
+}
+
+impl Release {
+    /// Versions have characters that references may not have.
+    fn reference(&self) -> String {
+        let plain = |char: char| {
+            if char.is_ascii_alphanumeric() || ".+".contains(char) {
+                char
+            } else {
+                '-'
+            }
+        };
+        format!(
+            "refs/tags/{}_{}",
+            self.package,
+            self.version.chars().map(plain).collect::<String>()
+        )
+    }
+}
+
+impl std::fmt::Display for Release {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.package, self.version)
+    }
+}
+
+/// The first of the versions that `apt-cache show` lists: it begins with the newest.
+fn newest(shown: &str) -> Option<Release> {
+    let stanza = shown.split("\n\n").next()?;
+    let field = |name: &str| {
+        let mut lines = stanza.lines().filter_map(|line| line.split_once(": "));
+        lines
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value.trim().to_owned())
+    };
+    Some(Release {
+        package: field("Package")?,
+        version: field("Version")?,
+        size: field("Size")?.parse().ok()?,
+    })
+}
+
+fn deb_in(dir: &Utf8Path) -> anyhow::Result<Option<Utf8PathBuf>> {
+    let mut files = dir
+        .read_dir_utf8()?
+        .flatten()
+        .map(camino::Utf8DirEntry::into_path);
+    Ok(files.find(|path| path.extension() == Some("deb")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn newest_version() {
+        let release = |version: &str, size| Release {
+            package: "linux-source-6.12".into(),
+            version: version.into(),
+            size,
+        };
+        for (shown, expected) in [
+            ("", None),
+            ("Package: linux-source-6.12\nVersion: 6.12.1-1\n", None),
+            (
+                "Package: linux-source-6.12\nVersion: 6.12.9-1~deb12u1\nDescription: x\n Version: 0\nSize: 12\n\n\
+                 Package: linux-source-6.12\nVersion: 6.12.8-1\nSize: 11\n",
+                Some(release("6.12.9-1~deb12u1", 12)),
+            ),
+        ] {
+            assert_eq!(newest(shown), expected, "{shown}");
+        }
+    }
+
+    #[test]
+    fn references() {
+        let release = Release {
+            package: "linux-source-7.3".into(),
+            version: "7.3~rc7-1~exp1".into(),
+            size: 0,
+        };
+        assert_eq!(
+            release.reference(),
+            "refs/tags/linux-source-7.3_7.3-rc7-1-exp1"
+        );
+    }
+}

@@ -1,0 +1,60 @@
+//! Room on the disk, asked for before it runs out half-way.
+
+use camino::Utf8Path;
+use nix::sys::statvfs::statvfs;
+
+use crate::failure::{Kind, Result};
+
+const GIB: u64 = 1 << 30;
+/// A source in git, not compressed: that would take longer than all of the import.
+pub const SOURCE: u64 = 7 * GIB / 4;
+/// A work tree. The unpacked package takes as much, but is gone before the tree is checked out.
+pub const TREE: u64 = 7 * GIB / 4;
+/// Objects and images of one build; a debug configuration is the largest.
+pub const BUILD: u64 = GIB;
+
+/// Fails unless `needed` bytes are free where `folder` is or will be.
+pub fn require(folder: &Utf8Path, needed: u64, purpose: &str) -> Result<()> {
+    let Some(existing) = folder.ancestors().find(|path| path.exists()) else {
+        return Ok(());
+    };
+    let stat = statvfs(existing.as_std_path()).map_err(|error| {
+        Kind::Machinery.error(format!(
+            "cannot ask how much space is free in {existing}: {error}"
+        ))
+    })?;
+    let free = stat.blocks_available() * stat.fragment_size();
+    match shortage(free, needed) {
+        None => Ok(()),
+        Some(shortage) => Err(Kind::Machinery.error(format!(
+            "{shortage} in {folder} {purpose}; free some, or remove target/freeze"
+        ))),
+    }
+}
+
+/// Says what is lacking, in GiB; sizes are bytes.
+fn shortage(free: u64, needed: u64) -> Option<String> {
+    let gib = |bytes: u64| bytes as f64 / GIB as f64;
+    (free < needed).then(|| {
+        format!(
+            "{:.1} GiB of disk space are needed and {:.1} GiB are free",
+            gib(needed),
+            gib(free)
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shortages() {
+        assert_eq!(shortage(GIB, GIB), None);
+        let said = shortage(GIB / 2, 5 * GIB).unwrap();
+        assert_eq!(
+            said,
+            "5.0 GiB of disk space are needed and 0.5 GiB are free"
+        );
+    }
+}

@@ -1,0 +1,396 @@
+//! Work trees: one for each source and choice of series, so that going back and forth between
+//! stock and patched rewrites no file and hence rebuilds nothing.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::{Deserialize, Serialize};
+
+use super::apply::apply;
+use super::files;
+use super::git::Git;
+use super::phase::phase;
+use super::source::{Source, name_some};
+use crate::event::{Event, Events};
+use crate::failure::{Failure, Kind, Result};
+use crate::layout::Layout;
+use crate::proc::{self, Stop, Stream};
+use crate::series::Series;
+
+/// Names the unpatched commit in each work tree; git keeps `refs/worktree` apart for each.
+pub const BASE_REF: &str = "refs/worktree/base";
+
+/// A work tree that holds what was asked for, or a developer's edits on top of it.
+#[derive(Clone, Debug)]
+pub struct Tree {
+    pub path: Utf8PathBuf,
+    /// Id of the git tree object that equals the files, edits included: what a build depends on.
+    pub content: String,
+    pub edited: bool,
+}
+
+/// What the last run made of a work tree.
+#[derive(Debug, Serialize, Deserialize)]
+struct State {
+    /// Of the source and all patches that led to `tip`.
+    key: String,
+    tip: String,
+    /// False while files are written: a run that died there left the tree for us to repair.
+    settled: bool,
+}
+
+/// Folder names of the tree and, with more after it, of its builds.
+pub fn name(source: &str, series: &[String]) -> String {
+    let series = if series.is_empty() {
+        "stock".to_owned()
+    } else {
+        series.join("+")
+    };
+    format!("{source}-{series}")
+}
+
+/// Brings the tree to the source with the patches on top, touching only files that differ.
+///
+/// A tree with edits is taken as it is while source and patches stay the same, and an error once they do not.
+pub fn provide(
+    source: &Source,
+    series: &[Series],
+    layout: &Layout,
+    events: &Events,
+    stop: &Stop,
+) -> Result<Tree> {
+    let names: Vec<String> = series.iter().map(|series| series.name.clone()).collect();
+    let name = name(&source.name, &names);
+    let path = layout.trees().join(&name);
+    let place = Place {
+        git: Git::at(&path, stop),
+        memory: layout.trees().join(format!("{name}.json")),
+        source,
+        events,
+        stop,
+    };
+    let patches = series.iter().flat_map(|series| &series.patches);
+    let texts = patches.map(|patch| patch.text.as_slice());
+    let key = files::digest(std::iter::once(source.commit.as_bytes()).chain(texts));
+    let state = place.repaired()?;
+    let wanted = match &state {
+        Some(state) if state.key == key => state.tip.clone(),
+        _ => apply(source, series, stop)?,
+    };
+    let edited = match &state {
+        None => {
+            place.create(&key, &wanted)?;
+            false
+        }
+        Some(state) => place.update(state, &key, &wanted)?,
+    };
+    let content = if edited {
+        place.content()?
+    } else {
+        place.git.read(["rev-parse", "HEAD^{tree}"])?
+    };
+    Ok(Tree {
+        path,
+        content,
+        edited,
+    })
+}
+
+struct Place<'a> {
+    git: Git,
+    memory: Utf8PathBuf,
+    source: &'a Source,
+    events: &'a Events,
+    stop: &'a Stop,
+}
+
+impl Place<'_> {
+    /// What the last run left, after the end of what it was interrupted at; `None` if there is no tree.
+    fn repaired(&self) -> Result<Option<State>> {
+        let state: Option<State> = files::recall(&self.memory);
+        match state {
+            Some(_) if !self.exists()? => Ok(None),
+            Some(state) if !state.settled => self.repair(state),
+            other => Ok(other),
+        }
+    }
+
+    fn repair(&self, state: State) -> Result<Option<State>> {
+        let index =
+            self.git
+                .read(["rev-parse", "--path-format=absolute", "--git-path", "index"])?;
+        if !Utf8Path::new(&index).exists() {
+            // The very first checkout did not end. Git is much faster in an empty folder than among files it does not know.
+            return Ok(None);
+        }
+        files::remove(Utf8Path::new(&format!("{index}.lock")))?;
+        self.checkout(&state.key, &state.tip)?;
+        Ok(Some(State {
+            settled: true,
+            ..state
+        }))
+    }
+
+    /// Whether there is a work tree of the source's repository, and not just a folder.
+    fn exists(&self) -> Result<bool> {
+        if !self.has_git() {
+            return Ok(false);
+        }
+        if self.git.resolve("HEAD")?.is_some() {
+            return Ok(true);
+        }
+        // Work tree and repository name each other by absolute paths, which a move of the checkout makes wrong.
+        self.repository()
+            .output(["worktree", "repair", self.git.dir().as_str()])?;
+        Ok(self.git.resolve("HEAD")?.is_some())
+    }
+
+    fn has_git(&self) -> bool {
+        self.git.dir().join(".git").exists()
+    }
+
+    fn repository(&self) -> Git {
+        Git::at(&self.source.repository, self.stop)
+    }
+
+    fn create(&self, key: &str, tip: &str) -> Result<()> {
+        self.make_room()?;
+        self.remember(key, tip, false)?;
+        // Force, twice, takes over what git still knows of a tree that is gone, even if its creation was cut short.
+        // To prune instead would lose the other trees of a checkout that was moved.
+        self.repository().read([
+            "worktree",
+            "add",
+            "--force",
+            "--force",
+            "--quiet",
+            "--no-checkout",
+            "--detach",
+            self.git.dir().as_str(),
+            tip,
+        ])?;
+        self.checkout(key, tip)
+    }
+
+    /// Removes what is in the way, unless it may hold a developer's work.
+    fn make_room(&self) -> Result<()> {
+        let path = self.git.dir();
+        if path.exists() && !self.memory.exists() {
+            return Err(Kind::Machinery.error(format!(
+                "{path} is in the way and was not made by this program; move it away"
+            )));
+        }
+        let state: Option<State> = files::recall(&self.memory);
+        if self.has_git() && state.is_none_or(|state| state.settled) {
+            return Err(Kind::Usage.error(format!("{path} belongs to another place; move it away")));
+        }
+        files::discard(path, self.stop)
+    }
+
+    /// Goes from one tip to another unless that would lose edits; says whether there are some.
+    fn update(&self, state: &State, key: &str, wanted: &str) -> Result<bool> {
+        let edits = edits(&self.git)?;
+        let head = self.git.read(["rev-parse", "HEAD"])?;
+        let untouched = edits.files().is_none() && head == state.tip;
+        if wanted == state.tip && key != state.key {
+            self.remember(key, wanted, true)?;
+        }
+        if untouched && wanted == state.tip {
+            return Ok(false);
+        }
+        if wanted == state.tip {
+            let what = edits
+                .files()
+                .unwrap_or_else(|| "commits of your own".to_owned());
+            self.events.note(format!(
+                "{} has edits ({what}): they are built, too",
+                self.git.dir()
+            ));
+            return Ok(true);
+        }
+        if untouched || edits.files().is_none() && self.same_files(&head, wanted)? {
+            self.checkout(key, wanted)?;
+            return Ok(false);
+        }
+        Err(self.would_lose(&edits))
+    }
+
+    /// True after the edits became patches: nothing is lost by going there.
+    fn same_files(&self, one: &str, other: &str) -> Result<bool> {
+        let tree = |commit: &str| self.git.read(["rev-parse", &format!("{commit}^{{tree}}")]);
+        Ok(tree(one)? == tree(other)?)
+    }
+
+    fn would_lose(&self, edits: &Edits) -> Failure {
+        let path = self.git.dir();
+        let what = edits
+            .files()
+            .unwrap_or_else(|| "commits of your own".to_owned());
+        Kind::Usage.error(format!(
+            "{path} has edits ({what}), but source or patches have changed since it was made, and to follow them would lose \
+             the edits; save them (git -C {path} commit, cargo xtask series refresh) or remove {path}"
+        ))
+    }
+
+    fn checkout(&self, key: &str, tip: &str) -> Result<()> {
+        self.remember(key, tip, false)?;
+        phase(
+            self.events,
+            format!("checking out {}", self.git.dir()),
+            || {
+                let mut files = 0;
+                let mut command =
+                    self.git
+                        .command(["checkout", "--progress", "--force", "--detach", tip]);
+                let log = self.memory.with_extension("log");
+                files::remove(&log)?;
+                proc::stream(&mut command, &log, self.stop, &mut |stream, line| {
+                    if let (Stream::Err, Some((done, total))) = (stream, counted(line)) {
+                        files = done;
+                        let item = "files written".to_owned();
+                        self.events.send(Event::Progress {
+                            done,
+                            total: Some(total),
+                            item,
+                        });
+                    }
+                })?;
+                Ok((
+                    (),
+                    if files == 0 {
+                        "a few files written".to_owned()
+                    } else {
+                        format!("{files} files written")
+                    },
+                ))
+            },
+        )?;
+        self.git
+            .read(["update-ref", BASE_REF, &self.source.commit])?;
+        self.remember(key, tip, true)
+    }
+
+    fn remember(&self, key: &str, tip: &str, settled: bool) -> Result<()> {
+        Ok(files::remember(
+            &self.memory,
+            &State {
+                key: key.to_owned(),
+                tip: tip.to_owned(),
+                settled,
+            },
+        )?)
+    }
+
+    /// The files as they are, as a tree object; the developer's own index is left alone.
+    fn content(&self) -> Result<String> {
+        let index =
+            self.git
+                .read(["rev-parse", "--path-format=absolute", "--git-path", "index"])?;
+        let scratch = tempfile::tempdir()?;
+        let copy = scratch.path().join("index");
+        fs_err::copy(index, &copy)?;
+        let ours = |args: [&str; 2]| {
+            let mut command = self.git.command(args);
+            command.env("GIT_INDEX_FILE", &copy);
+            proc::read(&mut command, self.stop)
+        };
+        ours(["add", "--all"])?;
+        Ok(ours(["write-tree", "--missing-ok"])?)
+    }
+}
+
+/// What is in a work tree and in no commit.
+#[derive(Debug)]
+pub struct Edits(String);
+
+impl Edits {
+    /// Names the first files; `None` if there are none.
+    pub fn files(&self) -> Option<String> {
+        (!self.0.is_empty()).then(|| name_some(&self.0))
+    }
+}
+
+pub fn edits(git: &Git) -> Result<Edits> {
+    Ok(Edits(git.read(["status", "--porcelain"])?))
+}
+
+/// Reads `Updating files:  45% (39011/86691)`.
+fn counted(line: &str) -> Option<(u64, u64)> {
+    let (_, counts) = line.strip_prefix("Updating files:")?.split_once('(')?;
+    let (done, total) = counts.split_once(')')?.0.split_once('/')?;
+    Some((done.parse().ok()?, total.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_of_a_checkout() {
+        for (line, expected) in [
+            ("Updating files:  45% (39011/86691)", Some((39011, 86691))),
+            (
+                "Updating files: 100% (86691/86691), done.",
+                Some((86691, 86691)),
+            ),
+            ("HEAD is now at 0114e3d x", None),
+            ("Updating files: soon", None),
+        ] {
+            assert_eq!(counted(line), expected, "{line}");
+        }
+    }
+
+    /// A repository with one commit of one file, under a layout's folder for sources.
+    fn source(layout: &Layout) -> Source {
+        let repository = layout.sources().join("x.git");
+        fs_err::create_dir_all(&repository).unwrap();
+        let git = Git::at(&repository, &Stop::default());
+        git.read(["init", "--quiet", "--bare"]).unwrap();
+        let blob = git.pipe(["hash-object", "-w", "--stdin"], b"all:\n");
+        let entry = format!("100644 blob {}\tMakefile\n", blob.unwrap());
+        let tree = git.pipe(["mktree"], entry.as_bytes()).unwrap();
+        Source {
+            name: "x".into(),
+            label: "x 1".into(),
+            commit: git.read(["commit-tree", "-m", "x", &tree]).unwrap(),
+            repository,
+        }
+    }
+
+    #[test]
+    fn edits_survive_a_move_of_the_checkout() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        let (old, new) = (Layout::at(dir.join("old")), Layout::at(dir.join("new")));
+        let provide = |source: &Source, layout: &Layout| {
+            super::provide(source, &[], layout, &Events::channel().0, &Stop::default())
+        };
+        let mut source = source(&old);
+        let tree = provide(&source, &old).unwrap();
+        assert!(!tree.edited);
+        fs_err::write(tree.path.join("Makefile"), "none:\n").unwrap();
+
+        fs_err::rename(old.root(), new.root()).unwrap();
+        source.repository = new.sources().join("x.git");
+        let tree = provide(&source, &new).unwrap();
+        assert!(tree.edited && tree.path.starts_with(new.root()));
+
+        fs_err::remove_dir_all(source.repository.join("worktrees")).unwrap();
+        let failure = provide(&source, &new).unwrap_err();
+        assert_eq!(failure.kind, Kind::Usage, "{failure}");
+        assert!(failure.to_string().contains("another place"), "{failure}");
+        let kept = fs_err::read_to_string(tree.path.join("Makefile")).unwrap();
+        assert_eq!(kept, "none:\n");
+
+        // Without a .git it is only what is left of a removed tree.
+        fs_err::remove_file(tree.path.join(".git")).unwrap();
+        assert!(!provide(&source, &new).unwrap().edited);
+    }
+
+    #[test]
+    fn names() {
+        assert_eq!(name("6.12", &[]), "6.12-stock");
+        assert_eq!(
+            name("6.12", &["generic-freeze".into(), "more".into()]),
+            "6.12-generic-freeze+more"
+        );
+    }
+}

@@ -1,0 +1,501 @@
+//! Child processes. Each runs in a process group of its own and is ended with
+//! its whole group when the run is stopped; none fails without saying how.
+
+use std::collections::VecDeque;
+use std::io::{BufReader, Read, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use anyhow::anyhow;
+use camino::Utf8Path;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+
+use crate::failure::{self, Failure, Kind};
+
+/// How often a silent child is looked at, and a stop noticed.
+const TICK: Duration = Duration::from_millis(50);
+/// What a child gets to clean up after SIGTERM (make deletes half-written targets) before SIGKILL.
+const GRACE: Duration = Duration::from_secs(3);
+/// How soon the end of a child is seen that has closed its pipes.
+const MOMENT: Duration = Duration::from_millis(1);
+/// Lines of a failed command that its error repeats.
+const TAIL: usize = 20;
+
+/// Set once, by Ctrl-C; seen by every wait of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    pub fn request(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    pub fn requested(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    pub fn check(&self) -> failure::Result<()> {
+        if self.requested() {
+            Err(Error::Interrupted.into())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Sleeps, unless the run is stopped.
+    pub fn sleep(&self, time: Duration) -> failure::Result<()> {
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            self.check()?;
+            std::thread::sleep(TICK.min(time));
+        }
+        self.check()
+    }
+}
+
+/// Why a command has no result. Not a [`std::error::Error`], so that `?` cannot
+/// turn an interruption into an ordinary error by way of anyhow.
+#[derive(Debug)]
+pub enum Error {
+    Interrupted,
+    Failed(anyhow::Error),
+}
+
+impl Error {
+    /// A failed command as a failure of this kind; an interruption stays one.
+    pub fn or(self, kind: Kind) -> Failure {
+        match self {
+            Error::Interrupted => Kind::Interrupted.error("interrupted"),
+            Error::Failed(error) => Failure { kind, error },
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        error.or(Kind::Machinery)
+    }
+}
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    Out,
+    Err,
+}
+
+/// What a finished command left, whatever its exit status.
+#[derive(Debug)]
+pub struct Output {
+    pub status: ExitStatus,
+    pub stdout: Vec<u8>,
+    pub stderr: Vec<u8>,
+}
+
+impl Output {
+    pub fn stderr(&self) -> String {
+        String::from_utf8_lossy(&self.stderr).into_owned()
+    }
+}
+
+/// Runs a command with `input` on its standard input; a bad exit status is for the caller to judge.
+pub fn output(command: &mut Command, input: &[u8], stop: &Stop) -> Result<Output> {
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let mut keep = |stream, chunk: &[u8]| match stream {
+        Stream::Out => stdout.extend_from_slice(chunk),
+        Stream::Err => stderr.extend_from_slice(chunk),
+    };
+    let status = drive(command, input, stop, OpenPipe::MayCutOff, &mut keep)?;
+    Ok(Output {
+        status,
+        stdout,
+        stderr,
+    })
+}
+
+/// Runs a command with `input` on its standard input, for its standard output without the last newline.
+pub fn pipe(command: &mut Command, input: &[u8], stop: &Stop) -> Result<String> {
+    let output = output(command, input, stop)?;
+    let said = if output.stderr.is_empty() {
+        &output.stdout
+    } else {
+        &output.stderr
+    };
+    expect_success(
+        command,
+        output.status,
+        &tail(&String::from_utf8_lossy(said)),
+        None,
+    )?;
+    Ok(String::from_utf8_lossy(&output.stdout)
+        .trim_end()
+        .to_owned())
+}
+
+/// Runs a command for its standard output, without the last newline.
+pub fn read(command: &mut Command, stop: &Stop) -> Result<String> {
+    pipe(command, b"", stop)
+}
+
+/// Runs a long command: all it says is appended to `log`, and each line is handed on as it comes.
+pub fn stream(
+    command: &mut Command,
+    log: &Utf8Path,
+    stop: &Stop,
+    on_line: &mut dyn FnMut(Stream, &str),
+) -> Result<()> {
+    let failed = |error: std::io::Error| Error::Failed(error.into());
+    let mut file = fs_err::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(log)
+        .map_err(failed)?;
+    writeln!(file, "$ {}", line_of(command)).map_err(failed)?;
+    let mut last = VecDeque::with_capacity(TAIL);
+    let mut written = Ok(());
+    let status = drive(
+        command,
+        b"",
+        stop,
+        OpenPipe::IsLeft,
+        &mut |stream, chunk| {
+            if written.is_ok() {
+                written = file.write_all(chunk);
+            }
+            let text = String::from_utf8_lossy(chunk);
+            let line = text.trim_end();
+            if stream == Stream::Err && !line.is_empty() {
+                last.truncate(TAIL - 1);
+                last.push_front(line.to_owned());
+            }
+            on_line(stream, line);
+        },
+    )?;
+    let last: Vec<String> = last.into_iter().rev().collect();
+    expect_success(command, status, &last.join("\n"), Some(log))?;
+    written.map_err(failed)
+}
+
+/// The command as a person would type it.
+pub fn line_of(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words: Vec<String> = words
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "))
+}
+
+fn expect_success(
+    command: &Command,
+    status: ExitStatus,
+    said: &str,
+    log: Option<&Utf8Path>,
+) -> Result<()> {
+    if status.success() {
+        return Ok(());
+    }
+    let mut message = format!("`{}` failed ({status})", line_of(command));
+    if !said.is_empty() {
+        message += &format!(":\n{said}");
+    }
+    if let Some(log) = log {
+        message += &format!("\nfull log: {log}");
+    }
+    Err(Error::Failed(anyhow!(message)))
+}
+
+fn tail(text: &str) -> String {
+    let lines: Vec<&str> = text.trim_end().lines().collect();
+    lines[lines.len().saturating_sub(TAIL)..].join("\n")
+}
+
+/// What it means that a pipe stays open and silent after the child's end.
+#[derive(Clone, Copy)]
+enum OpenPipe {
+    /// The output is an answer: none is better than half of one.
+    MayCutOff,
+    /// A daemon that the child left behind may hold it for ever; all that matters was said.
+    IsLeft,
+}
+
+impl OpenPipe {
+    fn patience(self) -> Duration {
+        match self {
+            OpenPipe::MayCutOff => Duration::from_secs(10),
+            OpenPipe::IsLeft => Duration::from_secs(1),
+        }
+    }
+}
+
+/// Runs a command to its end, handing over each line with its terminator.
+fn drive(
+    command: &mut Command,
+    input: &[u8],
+    stop: &Stop,
+    open: OpenPipe,
+    on_chunk: &mut dyn FnMut(Stream, &[u8]),
+) -> Result<ExitStatus> {
+    let (mut group, receiver) = spawn(command, input, stop)?;
+    let mut heard = Instant::now();
+    loop {
+        group.heed(stop)?;
+        match receiver.recv_timeout(TICK) {
+            Ok((stream, chunk)) => {
+                on_chunk(stream, &chunk);
+                heard = Instant::now();
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) if group.poll()?.is_none() => heard = Instant::now(),
+            Err(RecvTimeoutError::Timeout) if heard.elapsed() < open.patience() => {}
+            Err(RecvTimeoutError::Timeout) => match open {
+                OpenPipe::IsLeft => break,
+                OpenPipe::MayCutOff => {
+                    return Err(Error::Failed(anyhow!(
+                        "`{}` has ended, but something that it started still holds its output",
+                        line_of(command)
+                    )));
+                }
+            },
+        }
+    }
+    loop {
+        group.heed(stop)?;
+        match group.poll()? {
+            Some(status) => return Ok(status),
+            None => std::thread::sleep(MOMENT),
+        }
+    }
+}
+
+type Chunks = Receiver<(Stream, Vec<u8>)>;
+
+fn spawn(command: &mut Command, input: &[u8], stop: &Stop) -> Result<(Group, Chunks)> {
+    if stop.requested() {
+        return Err(Error::Interrupted);
+    }
+    command
+        .process_group(0)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command.stdin(if input.is_empty() {
+        Stdio::null()
+    } else {
+        Stdio::piped()
+    });
+    let child = command.spawn().map_err(|error| {
+        Error::Failed(anyhow!(
+            "`{}` could not be started: {error}",
+            line_of(command)
+        ))
+    })?;
+    let mut group = Group(child);
+    let (sender, receiver) = channel();
+    forward(Stream::Out, group.0.stdout.take(), sender.clone());
+    forward(Stream::Err, group.0.stderr.take(), sender);
+    if let Some(mut stdin) = group.0.stdin.take() {
+        let input = input.to_vec();
+        // A child that ends without reading all of it says why by its exit status.
+        std::thread::spawn(move || stdin.write_all(&input));
+    }
+    Ok((group, receiver))
+}
+
+/// Lines end at `\n` or, as in progress displays, at `\r`.
+fn forward(
+    stream: Stream,
+    pipe: Option<impl Read + Send + 'static>,
+    sender: Sender<(Stream, Vec<u8>)>,
+) {
+    let Some(pipe) = pipe else { return };
+    std::thread::spawn(move || {
+        let mut line = Vec::new();
+        for byte in BufReader::new(pipe).bytes().map_while(std::io::Result::ok) {
+            line.push(byte);
+            if matches!(byte, b'\n' | b'\r')
+                && sender.send((stream, std::mem::take(&mut line))).is_err()
+            {
+                return;
+            }
+        }
+        if !line.is_empty() {
+            let _ = sender.send((stream, line));
+        }
+    });
+}
+
+/// A child that leads a process group; what is left of the group dies with this value.
+#[derive(Debug)]
+struct Group(Child);
+
+impl Group {
+    fn poll(&mut self) -> Result<Option<ExitStatus>> {
+        self.0
+            .try_wait()
+            .map_err(|error| Error::Failed(anyhow!("cannot wait for a child process: {error}")))
+    }
+
+    /// Ends the group if the run is stopped.
+    fn heed(&mut self, stop: &Stop) -> Result<()> {
+        if stop.requested() {
+            self.end();
+            return Err(Error::Interrupted);
+        }
+        Ok(())
+    }
+
+    fn signal(&self, signal: Signal) {
+        // ESRCH: nobody is left. EPERM: apt under sudo, which is better left to finish.
+        let _ = killpg(Pid::from_raw(self.0.id().cast_signed()), signal);
+    }
+
+    fn end(&mut self) {
+        self.signal(Signal::SIGTERM);
+        let deadline = Instant::now() + GRACE;
+        while Instant::now() < deadline && matches!(self.poll(), Ok(None)) {
+            std::thread::sleep(TICK);
+        }
+        self.signal(Signal::SIGKILL);
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if matches!(self.poll(), Ok(None)) {
+            self.end();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    fn message(result: Result<String>) -> String {
+        match result {
+            Err(Error::Failed(error)) => format!("{error:#}"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn captures() {
+        let stop = Stop::default();
+        assert_eq!(
+            read(&mut shell("echo a; echo b; echo c >&2"), &stop).unwrap(),
+            "a\nb"
+        );
+        assert_eq!(pipe(&mut Command::new("cat"), b"in", &stop).unwrap(), "in");
+        let output = output(&mut shell("printf x; exit 3"), b"", &stop).unwrap();
+        assert_eq!(
+            (output.status.code(), output.stdout.as_slice()),
+            (Some(3), b"x".as_slice())
+        );
+    }
+
+    #[test]
+    fn failures_say_what_ran_and_what_it_said() {
+        let stop = Stop::default();
+        let said = message(read(&mut shell("echo out; echo why >&2; exit 7"), &stop));
+        assert!(
+            said.contains("sh -c") && said.contains("exit status: 7") && said.ends_with("why"),
+            "{said}"
+        );
+        let said = message(read(&mut Command::new("/nowhere/tool"), &stop));
+        assert!(said.contains("/nowhere/tool"), "{said}");
+    }
+
+    #[test]
+    fn streams_lines_and_keeps_a_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = Utf8Path::from_path(dir.path()).unwrap().join("log");
+        let mut lines = Vec::new();
+        stream(
+            &mut shell("printf 'a\\nb\\rc'"),
+            &log,
+            &Stop::default(),
+            &mut |_, line| lines.push(line.to_owned()),
+        )
+        .unwrap();
+        assert_eq!(lines, ["a", "b", "c"]);
+        assert!(fs_err::read_to_string(&log).unwrap().ends_with("a\nb\rc"));
+    }
+
+    /// Waits for what must come true some time; the limit is only for a test that fails.
+    fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+        let begun = Instant::now();
+        while !is_so() {
+            assert!(begun.elapsed() < Duration::from_secs(10), "never: {what}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    #[test]
+    fn a_stop_ends_grandchildren_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = Utf8Path::from_path(dir.path()).unwrap().join("pid");
+        // Whole lines only: the shell creates the file before it writes.
+        let pid = || {
+            let text = std::fs::read_to_string(&file).unwrap_or_default();
+            text.strip_suffix('\n').map(str::to_owned)
+        };
+        let stop = Stop::default();
+        let result = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                // Asked for in any case, or the test would wait for the child.
+                let begun = Instant::now();
+                while pid().is_none() && begun.elapsed() < Duration::from_secs(10) {
+                    std::thread::sleep(TICK);
+                }
+                stop.request();
+            });
+            read(
+                &mut shell(&format!("sleep 60 & echo $! > {file}; wait")),
+                &stop,
+            )
+        });
+        assert!(matches!(result, Err(Error::Interrupted)), "{result:?}");
+        let stat = format!("/proc/{}/stat", pid().unwrap());
+        eventually("the grandchild ends", || {
+            std::fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "))
+        });
+    }
+
+    #[test]
+    fn output_is_whole_even_if_it_comes_late() {
+        let late = "(sleep 0.5; echo late) & echo early";
+        assert_eq!(
+            read(&mut shell(late), &Stop::default()).unwrap(),
+            "early\nlate"
+        );
+    }
+
+    #[test]
+    fn a_daemon_left_behind_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = Utf8Path::from_path(dir.path()).unwrap().join("log");
+        let begun = Instant::now();
+        let mut lines = Vec::new();
+        stream(
+            &mut shell("sleep 60 & echo done"),
+            &log,
+            &Stop::default(),
+            &mut |_, line| lines.push(line.to_owned()),
+        )
+        .unwrap();
+        assert_eq!(lines, ["done"]);
+        assert!(begun.elapsed() < Duration::from_secs(30));
+    }
+}

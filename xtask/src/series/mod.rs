@@ -1,0 +1,172 @@
+//! Patch series: a folder of `git format-patch` mails and a quilt-style `series` file that orders them.
+
+mod patch;
+pub mod refresh;
+
+pub use patch::Patch;
+
+use camino::Utf8Path;
+use harness::case::Feature;
+
+use crate::failure::{Kind, Result};
+use crate::layout::Layout;
+
+/// The file that names the patches of a folder in the order in which they apply.
+const INDEX: &str = "series";
+/// Begins the comment that says what the series offers from a patch on, e.g. `# provides: timeout argument`.
+const PROVIDES: &str = "provides:";
+
+#[derive(Clone, Debug)]
+pub struct Series {
+    pub name: String,
+    pub patches: Vec<Patch>,
+    /// What the patches provide, in their order.
+    pub provides: Vec<Feature>,
+}
+
+/// A line of the `series` file.
+#[derive(Debug, PartialEq, Eq)]
+struct Entry {
+    file: String,
+    provides: Vec<Feature>,
+}
+
+/// Reads `patches/BASE/NAME`; a series that does not exist or cannot be read is a usage error.
+pub fn load(layout: &Layout, base: &str, name: &str) -> Result<Series> {
+    let dir = layout.patches().join(base).join(name);
+    if !dir.is_dir() {
+        let known = known(layout, base);
+        let known = if known.is_empty() {
+            "none".to_owned()
+        } else {
+            known.join(", ")
+        };
+        return Err(Kind::Usage.error(format!(
+            "no series {name:?} for base {base}: {dir} is not a folder (known: {known})"
+        )));
+    }
+    let entries = order(&dir)?;
+    let patches = entries
+        .iter()
+        .map(|entry| read(&dir.join(&entry.file)))
+        .collect::<Result<_>>()?;
+    Ok(Series {
+        name: name.to_owned(),
+        patches,
+        provides: entries
+            .into_iter()
+            .flat_map(|entry| entry.provides)
+            .collect(),
+    })
+}
+
+/// The series that exist for a base, sorted.
+pub fn known(layout: &Layout, base: &str) -> Vec<String> {
+    let entries = layout
+        .patches()
+        .join(base)
+        .read_dir_utf8()
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut names: Vec<String> = entries
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| entry.file_name().to_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+fn order(dir: &Utf8Path) -> Result<Vec<Entry>> {
+    let path = dir.join(INDEX);
+    let text = fs_err::read_to_string(&path).map_err(|error| {
+        Kind::Usage.error(format!(
+            "{error}; it should name the patches of {dir}, one a line"
+        ))
+    })?;
+    entries(&text).map_err(|(line, what)| Kind::Usage.error(format!("{path}:{line}: {what}")))
+}
+
+/// Reads a `series` file: one name a line, `#` begins a comment. An error is the line's number and what is wrong.
+fn entries(text: &str) -> std::result::Result<Vec<Entry>, (usize, String)> {
+    let mut entries = Vec::new();
+    for (at, line) in text.lines().enumerate() {
+        let (file, comment) = split(line);
+        if !file.is_empty() {
+            entries.push(Entry {
+                file: file.to_owned(),
+                provides: provides(comment).map_err(|what| (at + 1, what))?,
+            });
+        }
+    }
+    Ok(entries)
+}
+
+/// The name on a line, and the comment after it with its `#`.
+fn split(line: &str) -> (&str, &str) {
+    let (name, comment) = line.split_at(line.find('#').unwrap_or(line.len()));
+    (name.trim(), comment.trim())
+}
+
+fn provides(comment: &str) -> std::result::Result<Vec<Feature>, String> {
+    let comment = comment.trim_start_matches('#').trim_start();
+    let words = comment.strip_prefix(PROVIDES).unwrap_or_default();
+    let known = |word: &str| {
+        word.parse()
+            .map_err(|error: anyhow::Error| error.to_string())
+    };
+    words.split_whitespace().map(known).collect()
+}
+
+fn read(path: &Utf8Path) -> Result<Patch> {
+    let text = fs_err::read(path).map_err(|error| Kind::Usage.error(error))?;
+    patch::parse(path, &text)
+        .map_err(|garbled| Kind::Usage.error(format!("{path}:{}: {}", garbled.line, garbled.what)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn series_file() {
+        let entry = |file: &str, provides: &[Feature]| Entry {
+            file: file.into(),
+            provides: provides.to_vec(),
+        };
+        for (text, expected) in [
+            ("", Ok(vec![])),
+            (
+                "a.patch\nb.patch\n",
+                Ok(vec![entry("a.patch", &[]), entry("b.patch", &[])]),
+            ),
+            (
+                "# why\n# provides: nonsense\n\n  a.patch # later: c.patch\r\n\tb.patch # provides: timeout argument\r\n",
+                Ok(vec![
+                    entry("a.patch", &[]),
+                    entry("b.patch", &[Feature::Timeout, Feature::Argument]),
+                ]),
+            ),
+            (
+                "a.patch\nb.patch # provides: timeout tea\n",
+                Err((
+                    2,
+                    "unknown feature \"tea\"; known: timeout, argument, ext3_ioctl".into(),
+                )),
+            ),
+        ] {
+            assert_eq!(entries(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn series_of_this_checkout() {
+        let layout = Layout::of_this_checkout().unwrap();
+        for base in layout.patches().read_dir_utf8().unwrap().flatten() {
+            for name in known(&layout, base.file_name()) {
+                let series = load(&layout, base.file_name(), &name).unwrap();
+                assert!(!series.provides.is_empty(), "{base:?} {name}");
+            }
+        }
+    }
+}

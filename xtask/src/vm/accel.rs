@@ -1,0 +1,286 @@
+//! Which accelerator is worth using, by measured boots.
+//!
+//! That /dev/kvm opens says little: where virtualisation is nested, a guest may
+//! crawl under KVM and be quick under emulation.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use super::guest::{Guest, Line, Next};
+use super::{QEMU, cpus};
+use crate::event::Events;
+use crate::failure::Result;
+use crate::kernel::files;
+use crate::kernel::phase::phase;
+use crate::layout::Layout;
+use crate::proc::Stop;
+
+/// When a boot that ends in "no root" should have come to that, even emulated on a busy machine.
+const LIMIT: Duration = Duration::from_secs(120);
+const TICK: Duration = Duration::from_millis(100);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Accel {
+    Kvm,
+    Tcg,
+}
+
+/// What the user asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Choice {
+    Auto,
+    Kvm,
+    Tcg,
+}
+
+/// The two measured times that decide.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// Seconds to the end of a boot; none if it did not get there in time.
+    tcg: Option<f32>,
+    kvm: Option<f32>,
+}
+
+/// What is known, by the version of the guest's kernel. It holds for one boot of the host and one QEMU.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Known {
+    host_boot: String,
+    qemu: String,
+    verdicts: BTreeMap<String, Verdict>,
+}
+
+/// A kernel that is to be booted.
+#[derive(Clone, Copy, Debug)]
+pub struct Bootable<'a> {
+    pub image: &'a Utf8Path,
+    pub version: &'a str,
+    pub single_thread: bool,
+}
+
+impl Accel {
+    pub fn name(self) -> &'static str {
+        match self {
+            Accel::Kvm => "kvm",
+            Accel::Tcg => "tcg",
+        }
+    }
+
+    /// The value of QEMU's `-accel`.
+    pub fn qemu(self, single_thread: bool) -> &'static str {
+        match (self, single_thread) {
+            (Accel::Kvm, _) => "kvm",
+            (Accel::Tcg, false) => "tcg,thread=multi",
+            (Accel::Tcg, true) => "tcg,thread=single",
+        }
+    }
+}
+
+/// Whether a kernel of this `.config` is to be emulated in one thread: with jump labels, which change
+/// code while it runs, kernels were seen to die when each processor had a thread of its own.
+pub fn needs_single_thread(config: &str) -> bool {
+    config.lines().any(|line| line == "CONFIG_JUMP_LABEL=y")
+}
+
+impl Verdict {
+    /// KVM has to be faster than emulation to be of use.
+    pub fn accel(&self) -> Accel {
+        match (self.kvm, self.tcg) {
+            (Some(kvm), Some(tcg)) if kvm < tcg => Accel::Kvm,
+            (Some(_), None) => Accel::Kvm,
+            _ => Accel::Tcg,
+        }
+    }
+
+    /// `tcg: a guest boots in 1.9 s, under KVM not even then`
+    pub fn sentence(&self) -> String {
+        let time =
+            |time: Option<f32>| time.map_or("not in time".into(), |time| format!("in {time:.1} s"));
+        let (accel, tcg, kvm) = (self.accel().name(), time(self.tcg), time(self.kvm));
+        format!("{accel}: the kernel boots {tcg} under TCG, {kvm} under KVM")
+    }
+}
+
+/// The accelerator to use for this kernel; measures unless told or known, and says the reason as a note.
+pub fn choose(
+    choice: Choice,
+    kernel: Bootable<'_>,
+    layout: &Layout,
+    events: &Events,
+    stop: &Stop,
+) -> Result<Accel> {
+    let (accel, reason) = match choice {
+        Choice::Kvm => (Accel::Kvm, "kvm: as asked".into()),
+        Choice::Tcg => (Accel::Tcg, "tcg: as asked".into()),
+        Choice::Auto => match kvm_is_there() {
+            Err(error) => (
+                Accel::Tcg,
+                format!("tcg: /dev/kvm cannot be opened ({error})"),
+            ),
+            Ok(()) => {
+                let verdict = verdict(kernel, layout, events, stop)?;
+                (verdict.accel(), verdict.sentence())
+            }
+        },
+    };
+    events.note(format!("accelerator {reason}"));
+    Ok(accel)
+}
+
+/// What was found out in earlier runs and still holds, by the version of the kernel.
+pub fn cached(layout: &Layout, stop: &Stop) -> BTreeMap<String, Verdict> {
+    known(layout, stop).map_or_else(|_| BTreeMap::new(), |known| known.verdicts)
+}
+
+/// Whether this process may use KVM at all.
+pub fn kvm_is_there() -> std::io::Result<()> {
+    std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/kvm")
+        .map(drop)
+}
+
+fn cache(layout: &Layout) -> Utf8PathBuf {
+    layout.work("accel.json")
+}
+
+fn known(layout: &Layout, stop: &Stop) -> Result<Known> {
+    let host_boot = fs_err::read_to_string("/proc/sys/kernel/random/boot_id")?
+        .trim()
+        .to_owned();
+    let now = Known {
+        host_boot,
+        qemu: super::qemu_version(stop)?,
+        verdicts: BTreeMap::new(),
+    };
+    let before = files::recall::<Known>(&cache(layout));
+    let still = before.filter(|it| (&it.host_boot, &it.qemu) == (&now.host_boot, &now.qemu));
+    Ok(still.unwrap_or(now))
+}
+
+fn verdict(kernel: Bootable<'_>, layout: &Layout, events: &Events, stop: &Stop) -> Result<Verdict> {
+    let mut known = known(layout, stop)?;
+    if let Some(verdict) = known.verdicts.get(kernel.version) {
+        return Ok(verdict.clone());
+    }
+    let verdict = phase(events, "measuring KVM against TCG", || {
+        let verdict = measure(kernel, stop)?;
+        let outcome = verdict.accel().name().to_owned();
+        Ok((verdict, outcome))
+    })?;
+    // That it booted with neither says nothing of the accelerators.
+    if (verdict.tcg, verdict.kvm) != (None, None) {
+        known
+            .verdicts
+            .insert(kernel.version.to_owned(), verdict.clone());
+        files::remember(&cache(layout), &known)?;
+    }
+    Ok(verdict)
+}
+
+fn measure(kernel: Bootable<'_>, stop: &Stop) -> Result<Verdict> {
+    let tcg = boot(Accel::Tcg, kernel, LIMIT, stop)?;
+    // Past the time that emulation needs, KVM has lost.
+    let kvm = boot(Accel::Kvm, kernel, tcg.unwrap_or(LIMIT), stop)?;
+    let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f32());
+    Ok(Verdict {
+        tcg: seconds(tcg),
+        kvm: seconds(kvm),
+    })
+}
+
+/// The time a kernel takes to find out that it has no root, or none if it takes longer than `limit`.
+fn boot(
+    accel: Accel,
+    kernel: Bootable<'_>,
+    limit: Duration,
+    stop: &Stop,
+) -> Result<Option<Duration>> {
+    let begun = Instant::now();
+    let mut guest = Guest::start(&command(accel, kernel))?;
+    let mut panicked = false;
+    while begun.elapsed() < limit {
+        stop.check()?;
+        match guest.next(TICK) {
+            Next::Line(Line::Console(line)) => panicked |= line.contains("Kernel panic"),
+            Next::Over => return Ok(panicked.then(|| begun.elapsed())),
+            Next::Line(Line::Ktap(_)) | Next::Quiet => {}
+        }
+    }
+    Ok(None)
+}
+
+/// No root, no devices: the kernel gets up to its search for a root, panics, and QEMU ends.
+fn command(accel: Accel, kernel: Bootable<'_>) -> Vec<String> {
+    let (cpu, cpus) = (
+        if accel == Accel::Kvm { "host" } else { "max" },
+        cpus().to_string(),
+    );
+    let words = [
+        QEMU,
+        "-machine",
+        "q35",
+        "-accel",
+        accel.qemu(kernel.single_thread),
+        "-cpu",
+        cpu,
+        "-smp",
+        &cpus,
+        "-m",
+        "512M",
+        "-nodefaults",
+        "-display",
+        "none",
+        "-serial",
+        "stdio",
+        "-no-reboot",
+        "-kernel",
+        kernel.image.as_str(),
+        "-append",
+        "console=ttyS0 panic=-1",
+    ];
+    words.map(str::to_owned).to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jump_labels_need_a_single_thread() {
+        let table = [
+            ("CONFIG_JUMP_LABEL=y\n", "tcg,thread=single"),
+            ("CONFIG_HAVE_JUMP_LABEL=y\n", "tcg,thread=multi"),
+            ("# CONFIG_JUMP_LABEL is not set\n", "tcg,thread=multi"),
+            ("CONFIG_JUMP_LABEL_HACK=y\n", "tcg,thread=multi"),
+        ];
+        for (config, wanted) in table {
+            let single = needs_single_thread(config);
+            assert_eq!(Accel::Tcg.qemu(single), wanted, "{config}");
+            assert_eq!(Accel::Kvm.qemu(single), "kvm");
+        }
+    }
+
+    #[test]
+    fn kvm_must_be_faster() {
+        let table = [
+            (Some(1.9), None, Accel::Tcg),
+            (Some(1.9), Some(0.8), Accel::Kvm),
+            (Some(1.9), Some(1.9), Accel::Tcg),
+            (None, Some(30.0), Accel::Kvm),
+            (None, None, Accel::Tcg),
+        ];
+        for (tcg, kvm, wanted) in table {
+            assert_eq!(
+                Verdict { tcg, kvm }.accel(),
+                wanted,
+                "tcg {tcg:?}, kvm {kvm:?}"
+            );
+        }
+    }
+}

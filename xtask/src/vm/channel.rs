@@ -1,0 +1,98 @@
+//! The guest's two virtio-serial ports: the plan goes in, KTAP comes out.
+//!
+//! We listen and QEMU connects, so there is nothing to poll for at the start.
+
+use std::io::Write;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::mpsc::Sender;
+use std::thread;
+
+use anyhow::{Context, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use harness::plan::Plan;
+
+use super::claim::{self, Scratch};
+use super::guest::{Line, forward};
+
+/// Listening sockets in a directory of their own, removed when dropped.
+#[derive(Debug)]
+pub struct Ports {
+    /// Short: a socket's path is limited to 108 bytes.
+    dir: Scratch,
+    plan: Option<UnixListener>,
+    ktap: Option<UnixListener>,
+}
+
+impl Ports {
+    pub fn listen() -> Result<Self> {
+        let dir = Scratch::new(&claim::temporary()?, "freeze-")?;
+        let bind = |name| {
+            let path = dir.path().join(name);
+            UnixListener::bind(&path)
+                .with_context(|| format!("failed to listen on {path}; is TMPDIR a very long path?"))
+        };
+        let (plan, ktap) = (bind(harness::port::PLAN)?, bind(harness::port::KTAP)?);
+        Ok(Self {
+            dir,
+            plan: Some(plan),
+            ktap: Some(ktap),
+        })
+    }
+
+    /// Where QEMU finds the sockets, by their ports' names.
+    pub fn dir(&self) -> &Utf8Path {
+        self.dir.path()
+    }
+
+    /// Hands the plan to the guest that connects, and its KTAP lines to `lines`.
+    pub fn serve(&mut self, plan: &Plan, lines: Sender<Line>) -> Result<()> {
+        let plan = format!(
+            "{}\n",
+            serde_json::to_string(plan).context("failed to write the plan as JSON")?
+        );
+        if let (Some(in_port), Some(out_port)) = (self.plan.take(), self.ktap.take()) {
+            thread::spawn(move || hand_over(&in_port, &plan));
+            thread::spawn(move || {
+                if let Ok((stream, _)) = out_port.accept() {
+                    forward(stream, Line::Ktap, lines);
+                }
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Ports {
+    /// Ends the threads that still wait for a QEMU that never came.
+    fn drop(&mut self) {
+        for name in [harness::port::PLAN, harness::port::KTAP] {
+            // Fails if nobody waits any more, which is as good.
+            drop(UnixStream::connect(self.dir.path().join(name)));
+        }
+    }
+}
+
+/// The stream stays open until QEMU ends, lest the guest see its port hung up.
+fn hand_over(port: &UnixListener, plan: &str) {
+    if let Ok((mut stream, _)) = port.accept() {
+        // A guest that is gone will not run the plan; its end is seen elsewhere.
+        if stream.write_all(plan.as_bytes()).is_ok() {
+            let _ = std::io::copy(&mut stream, &mut std::io::sink());
+        }
+    }
+}
+
+/// The QEMU options that connect the ports in `dir`.
+pub fn options(dir: &Utf8Path) -> Vec<String> {
+    let mut options = Vec::new();
+    for name in [harness::port::PLAN, harness::port::KTAP] {
+        let path = super::command::escape(&Utf8PathBuf::from(dir).join(name));
+        options.extend([
+            "-chardev".into(),
+            format!("socket,id={name},path={path}"),
+            "-device".into(),
+            format!("virtserialport,chardev={name},name={name}"),
+        ]);
+    }
+    options
+}

@@ -1,0 +1,222 @@
+//! The QEMU command line of a guest, made from the one that virtme-ng computes.
+//!
+//! Of virtme-ng's we keep the machine, the processor, the memory and the 9p
+//! root. Its init, its second console and its watchdog go; our ports, our disks
+//! and our init come.
+
+use anyhow::{Result, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::accel::Accel;
+use super::channel;
+
+/// What is ours in a guest.
+#[derive(Clone, Copy, Debug)]
+pub struct Spec<'a> {
+    pub accel: Accel,
+    /// See [`super::accel::needs_single_thread`].
+    pub single_thread: bool,
+    /// The program that the kernel starts, by its path on the host.
+    pub init: &'a Utf8Path,
+    /// Where the sockets of the ports are.
+    pub sockets: &'a Utf8Path,
+    /// Image files; the Nth gets the Nth serial number of [`harness::disk::SCRATCH`].
+    pub disks: &'a [Utf8PathBuf],
+}
+
+/// Turns virtme-ng's command line (program first) into ours.
+///
+/// # Errors
+/// When virtme-ng's line has no `-append` or no `-serial`: then it is not of the kind we know.
+pub fn guest(virtme: &[String], spec: &Spec<'_>) -> Result<Vec<String>> {
+    for needed in ["-append", "-serial", "-kernel"] {
+        if !virtme.iter().any(|word| word == needed) {
+            bail!(
+                "virtme-ng computed a QEMU command line without {needed}: {}",
+                virtme.join(" ")
+            );
+        }
+    }
+    let mut argv = Vec::new();
+    let mut words = virtme.iter().peekable();
+    argv.extend(words.next().cloned());
+    while let Some(option) = words.next() {
+        let value = words.next_if(|word| !word.starts_with('-'));
+        match (option.as_str(), value.map(String::as_str)) {
+            ("-append", Some(append)) => {
+                argv.extend([option.clone(), kernel_arguments(append, spec.init)])
+            }
+            ("-machine", Some("accel=kvm:tcg")) => {} // falls back in silence; ours says which
+            (option, Some(value)) if is_unwanted(option, value) => {}
+            (_, value) => argv.extend(
+                [option]
+                    .into_iter()
+                    .map(Into::into)
+                    .chain(value.map(Into::into)),
+            ),
+        }
+    }
+    argv.extend([
+        "-no-reboot".into(),
+        "-accel".into(),
+        spec.accel.qemu(spec.single_thread).into(),
+    ]);
+    argv.extend(channel::options(spec.sockets));
+    argv.extend(disks(spec.disks));
+    Ok(argv)
+}
+
+/// The second console goes to a file that is opened twice, and the watchdog is never fed.
+fn is_unwanted(option: &str, value: &str) -> bool {
+    match option {
+        "-chardev" => value.starts_with("file,"),
+        "-device" => value.starts_with("virtconsole,") || value.starts_with("i6300esb,"),
+        _ => false,
+    }
+}
+
+/// The QEMU options of the scratch disks. Nothing on them has to survive, hence `cache=unsafe`.
+pub fn disks(images: &[Utf8PathBuf]) -> Vec<String> {
+    let mut options = Vec::new();
+    for (image, serial) in images.iter().zip(harness::disk::SCRATCH) {
+        let file = escape(image);
+        options.extend([
+            "-drive".into(),
+            format!("file={file},id={serial},if=none,format=raw,cache=unsafe,discard=unmap"),
+            "-device".into(),
+            format!("virtio-blk-pci,drive={serial},serial={serial}"),
+        ]);
+    }
+    options
+}
+
+/// A value inside a QEMU option: commas are doubled.
+pub fn escape(path: &Utf8Path) -> String {
+    path.as_str().replace(',', ",,")
+}
+
+/// Ours come after virtme-ng's; `init=` is the last, as what follows would be its arguments.
+fn kernel_arguments(virtme: &str, init: &Utf8Path) -> String {
+    let kept = virtme
+        .split(' ')
+        .filter(|word| !is_replaced(word))
+        .map(with_root_cached);
+    let words: Vec<_> = kept
+        .chain(OUR_ARGUMENTS.iter().map(|word| (*word).to_owned()))
+        .collect();
+    let quote = if init.as_str().contains(' ') {
+        "\""
+    } else {
+        ""
+    };
+    format!("{} {quote}init={init}{quote}", words.join(" "))
+}
+
+/// Nobody writes to the root, so what was read once need not be asked for again: the CPU time of a run halves.
+fn with_root_cached(argument: &str) -> String {
+    match argument.strip_prefix("rootflags=") {
+        Some(flags) => format!("rootflags={flags},cache=loose"),
+        None => argument.to_owned(),
+    }
+}
+
+const OUR_ARGUMENTS: &[&str] = &[
+    "console=ttyS0",
+    // With -no-reboot, QEMU ends when the kernel panics.
+    "panic=-1",
+    // What oopsed keeps its locks: the rest of that guest would just hang.
+    "oops=panic",
+    // Every mark of the harness is to be logged; ten in five seconds would be the limit.
+    "printk.devkmsg=on",
+    // A hung task is the harness's to report.
+    "hung_task_panic=0",
+];
+
+fn is_replaced(argument: &str) -> bool {
+    let name = argument.split('=').next().unwrap_or(argument);
+    ["quiet", "loglevel", "console", "init"].contains(&name) || name.starts_with("virtme")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As virtme-ng 1.42 prints it.
+    const VIRTME: &str = "/usr/bin/qemu-system-x86_64 -m 1G \
+        -fsdev local,id=virtfs3,path=/,security_model=none,readonly=on,multidevs=remap \
+        -device virtio-9p-pci,fsdev=virtfs3,mount_tag=/dev/root ACCEL -device i6300esb,id=watchdog0 \
+        -parallel none -net none -echr 1 -chardev file,path=/proc/self/fd/2,id=dmesg \
+        -device virtio-serial-pci -device virtconsole,chardev=dmesg \
+        -chardev stdio,id=console,signal=off,mux=off -serial chardev:console -vga none -display none \
+        -smp 2 -kernel /k/bzImage -append 'nr_open=1048576 virtme_console=ttyS0 console=hvc0 TERM=xterm \
+virtme_root_user=1 rootfstype=9p rootflags=version=9p2000.L,trans=virtio ro quiet loglevel=1 init=/v/virtme-ng-init'";
+
+    fn virtme(accel: &str) -> Vec<String> {
+        shlex::split(&VIRTME.replace("ACCEL", accel)).unwrap()
+    }
+
+    fn spec<'a>(accel: Accel, disks: &'a [Utf8PathBuf]) -> Spec<'a> {
+        Spec {
+            accel,
+            single_thread: false,
+            init: "/t/harness".into(),
+            sockets: "/tmp/f".into(),
+            disks,
+        }
+    }
+
+    #[test]
+    fn tcg() {
+        let disks = ["/w/a,b.img".into(), "/w/c.img".into()];
+        let argv = guest(&virtme("-machine q35 -cpu max"), &spec(Accel::Tcg, &disks)).unwrap();
+        let wanted = "/usr/bin/qemu-system-x86_64 -m 1G \
+            -fsdev local,id=virtfs3,path=/,security_model=none,readonly=on,multidevs=remap \
+            -device virtio-9p-pci,fsdev=virtfs3,mount_tag=/dev/root -machine q35 -cpu max \
+            -parallel none -net none -echr 1 -device virtio-serial-pci \
+            -chardev stdio,id=console,signal=off,mux=off -serial chardev:console -vga none -display none \
+            -smp 2 -kernel /k/bzImage -append 'nr_open=1048576 TERM=xterm rootfstype=9p \
+rootflags=version=9p2000.L,trans=virtio,cache=loose ro console=ttyS0 panic=-1 oops=panic printk.devkmsg=on \
+hung_task_panic=0 init=/t/harness' \
+            -no-reboot -accel tcg,thread=multi \
+            -chardev socket,id=freeze.plan,path=/tmp/f/freeze.plan \
+            -device virtserialport,chardev=freeze.plan,name=freeze.plan \
+            -chardev socket,id=freeze.ktap,path=/tmp/f/freeze.ktap \
+            -device virtserialport,chardev=freeze.ktap,name=freeze.ktap \
+            -drive file=/w/a,,b.img,id=scratch0,if=none,format=raw,cache=unsafe,discard=unmap \
+            -device virtio-blk-pci,drive=scratch0,serial=scratch0 \
+            -drive file=/w/c.img,id=scratch1,if=none,format=raw,cache=unsafe,discard=unmap \
+            -device virtio-blk-pci,drive=scratch1,serial=scratch1";
+        assert_eq!(argv, shlex::split(wanted).unwrap());
+    }
+
+    #[test]
+    fn kvm_has_no_silent_fallback() {
+        let argv = guest(
+            &virtme("-machine accel=kvm:tcg -cpu host"),
+            &spec(Accel::Kvm, &[]),
+        )
+        .unwrap();
+        let line = argv.join(" ");
+        assert!(line.contains("-accel kvm"), "{line}");
+        assert!(!line.contains("tcg"), "{line}");
+        assert!(!line.contains("-machine"), "{line}");
+        assert!(line.contains("-cpu host"), "{line}");
+    }
+
+    #[test]
+    fn init_with_a_space_is_quoted() {
+        assert!(
+            kernel_arguments("ro", "/my t/harness".into()).ends_with(r#" "init=/my t/harness""#)
+        );
+    }
+
+    #[test]
+    fn an_unknown_kind_of_line_is_refused() {
+        let error = guest(
+            &["qemu".into(), "-m".into(), "1G".into()],
+            &spec(Accel::Tcg, &[]),
+        )
+        .unwrap_err();
+        assert!(error.to_string().contains("without -append"), "{error}");
+    }
+}

@@ -1,0 +1,186 @@
+//! A running guest: a child process and the lines that come from it.
+
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use harness::plan::Plan;
+
+use super::channel::Ports;
+
+/// How long what a dead guest has written may take to get here.
+const REST: Duration = Duration::from_secs(5);
+
+/// Something the guest, or the program that runs it, said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Line {
+    Console(String),
+    Ktap(String),
+}
+
+/// What came of waiting for a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    Line(Line),
+    /// Nothing within the time given.
+    Quiet,
+    /// The process has ended, and all it said has been read.
+    Over,
+}
+
+/// Killed, and its end waited for, when dropped.
+#[derive(Debug)]
+pub struct Guest {
+    child: Child,
+    lines: Receiver<Line>,
+    /// For readers that are attached later; gone with the first look at the lines.
+    sender: Option<Sender<Line>>,
+    /// Gone with the process that they lead to.
+    ports: Option<Ports>,
+}
+
+impl Guest {
+    /// Starts a program whose standard output and error are the console.
+    ///
+    /// It does not outlive this process, not even if that is killed: setpriv
+    /// asks the kernel for a SIGKILL on the parent's death. Being in a process
+    /// group of its own keeps the terminal's Ctrl-C from it.
+    pub fn start(argv: &[String]) -> Result<Self> {
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--pdeathsig", "KILL", "--"])
+            .args(argv)
+            .process_group(0);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .with_context(|| format!("failed to run {command:?}; setpriv is part of util-linux"))?;
+        let (sender, lines) = channel();
+        let stdout = child.stdout.take().context("the guest has no console")?;
+        let stderr = child
+            .stderr
+            .take()
+            .context("the guest has no error output")?;
+        forward(stdout, Line::Console, sender.clone());
+        forward(stderr, Line::Console, sender.clone());
+        Ok(Self {
+            child,
+            lines,
+            sender: Some(sender),
+            ports: None,
+        })
+    }
+
+    /// Where another source of lines sends its own; to be asked for once, before the first [`Guest::next`].
+    pub fn sender(&mut self) -> Result<Sender<Line>> {
+        self.sender
+            .take()
+            .context("the guest is being read already")
+    }
+
+    /// Hands the plan to the guest, and reads its results.
+    pub fn serve(&mut self, mut ports: Ports, plan: &Plan) -> Result<()> {
+        ports.serve(plan, self.sender()?)?;
+        self.ports = Some(ports);
+        Ok(())
+    }
+
+    pub fn next(&mut self, patience: Duration) -> Next {
+        self.sender = None;
+        match self.lines.recv_timeout(patience) {
+            Ok(line) => Next::Line(line),
+            Err(RecvTimeoutError::Disconnected) => Next::Over,
+            Err(RecvTimeoutError::Timeout) if matches!(self.child.try_wait(), Ok(Some(_))) => {
+                self.rest()
+            }
+            Err(RecvTimeoutError::Timeout) => Next::Quiet,
+        }
+    }
+
+    /// What the process has left in its pipes and sockets: on a busy host, results arrive after its end.
+    fn rest(&mut self) -> Next {
+        // A socket that nobody ever connected to would keep the channel open for ever.
+        self.ports = None;
+        match self.lines.recv_timeout(REST) {
+            Ok(line) => Next::Line(line),
+            Err(_) => Next::Over,
+        }
+    }
+
+    /// Kills it unless it has ended by itself. Lines that are already on their way can still be read.
+    pub fn kill(&mut self) -> Result<ExitStatus> {
+        self.child.kill().context("failed to kill the guest")?;
+        self.wait()
+    }
+
+    pub fn wait(&mut self) -> Result<ExitStatus> {
+        self.child.wait().context("failed to wait for the guest")
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        // It may be gone already, and nobody can do more about it here.
+        let _ = self.kill();
+    }
+}
+
+/// Sends each line of `source`, in a thread that ends with it.
+pub fn forward(source: impl Read + Send + 'static, kind: fn(String) -> Line, sender: Sender<Line>) {
+    thread::spawn(move || {
+        for line in BufReader::new(source).split(b'\n').map_while(Result::ok) {
+            if sender.send(kind(readable(&line))).is_err() {
+                return;
+            }
+        }
+    });
+}
+
+/// Whatever a dying guest writes, as text without control characters.
+fn readable(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line);
+    text.chars()
+        .filter(|c| !c.is_control() || *c == '\t')
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_after_the_end_is_read() {
+        let mut guest = Guest::start(&["true".into()]).unwrap();
+        let sender = guest.sender().unwrap();
+        guest.wait().unwrap();
+        thread::spawn(move || {
+            thread::sleep(Duration::from_millis(300));
+            sender.send(Line::Ktap("ok 1 a".into())).unwrap();
+        });
+        let patience = Duration::from_millis(10);
+        assert_eq!(
+            guest.next(patience),
+            Next::Line(Line::Ktap("ok 1 a".into()))
+        );
+        assert_eq!(guest.next(patience), Next::Over);
+    }
+
+    #[test]
+    fn garbage_becomes_readable() {
+        let table: &[(&[u8], &str)] = &[
+            (b"plain\r", "plain"),
+            (b"\x1b[2Jx\ty", "[2Jx\ty"),
+            (b"\xff\x00a", "\u{fffd}a"),
+        ];
+        for (raw, wanted) in table {
+            assert_eq!(&readable(raw), wanted);
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The guest's init: the harness binary, built with this binary's own profile.
+
+use std::env;
+use std::process::Command;
+
+use camino::Utf8PathBuf;
+use serde::Deserialize;
+
+use crate::event::Events;
+use crate::failure::{Kind, Result};
+use crate::kernel::phase::phase;
+use crate::layout::Layout;
+use crate::proc::{self, Stop};
+
+/// Of cargo's JSON messages, what we read.
+#[derive(Deserialize)]
+struct Message {
+    target: Option<Target>,
+    executable: Option<Utf8PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    name: String,
+}
+
+/// Builds it, if need be, and returns its path.
+pub fn build(layout: &Layout, events: &Events, stop: &Stop) -> Result<Utf8PathBuf> {
+    phase(events, "building the harness", || {
+        let path = cargo_build(layout, stop)?;
+        Ok((path, "ready".into()))
+    })
+}
+
+fn cargo_build(layout: &Layout, stop: &Stop) -> Result<Utf8PathBuf> {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
+    cargo.current_dir(layout.root()).args([
+        "build",
+        "--package",
+        "harness",
+        "--message-format=json-render-diagnostics",
+    ]);
+    if !cfg!(debug_assertions) {
+        cargo.arg("--release");
+    }
+    let messages = proc::read(&mut cargo, stop).map_err(|error| error.or(Kind::Build))?;
+    executable(&messages)
+        .ok_or_else(|| Kind::Build.error("cargo built the harness but named no executable"))
+}
+
+fn executable(messages: &str) -> Option<Utf8PathBuf> {
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Message>(line).ok())
+        .filter(|message| {
+            message
+                .target
+                .as_ref()
+                .is_some_and(|target| target.name == "harness")
+        })
+        .find_map(|message| message.executable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_harness_is_found_among_the_messages() {
+        let messages = r#"{"reason":"compiler-artifact","target":{"name":"anyhow"},"executable":null}
+{"reason":"compiler-artifact","target":{"name":"harness"},"executable":null}
+{"reason":"compiler-artifact","target":{"name":"harness"},"executable":"/t/debug/harness"}
+{"reason":"build-finished","success":true}"#;
+        assert_eq!(executable(messages), Some("/t/debug/harness".into()));
+        assert_eq!(executable("no JSON"), None);
+    }
+}

@@ -1,0 +1,115 @@
+//! Guests: which accelerator, which command line, and who watches them.
+
+pub mod accel;
+mod channel;
+pub mod claim;
+mod command;
+mod guest;
+pub mod init;
+mod ledger;
+pub mod supervisor;
+pub mod virtme;
+
+use std::process::Command;
+use std::thread::available_parallelism;
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+use harness::case::Feature;
+use harness::plan::Plan;
+
+use crate::event::{CaseId, Events};
+use crate::failure;
+use crate::layout::Layout;
+use crate::proc::{self, Stop};
+use accel::Accel;
+use channel::Ports;
+use claim::Scratch;
+use command::Spec;
+use guest::Guest;
+use supervisor::{Limits, Rig, supervise};
+
+pub const QEMU: &str = "qemu-system-x86_64";
+const MEMORY: &str = "1G";
+/// Bytes of a scratch disk; the image is sparse.
+const DISK: u64 = 512 << 20;
+
+/// What every guest of a run has in common.
+#[derive(Clone, Debug)]
+pub struct Machine<'a> {
+    pub accel: Accel,
+    /// See [`accel::needs_single_thread`].
+    pub single_thread: bool,
+    pub image: &'a Utf8Path,
+    /// The harness binary.
+    pub init: &'a Utf8Path,
+    pub virtme_run: &'a Utf8Path,
+    /// What the kernel's patches promise: a case that needs more is skipped.
+    pub provides: &'a [Feature],
+}
+
+/// Runs the cases in guests of this machine; how each ends is told by events.
+pub fn run_cases(
+    machine: &Machine<'_>,
+    wanted: Vec<CaseId>,
+    limits: &Limits,
+    layout: &Layout,
+    events: &Events,
+    stop: &Stop,
+) -> failure::Result<()> {
+    let virtme = virtme::command_line(machine.virtme_run, machine.image, machine.accel, stop)?;
+    let boot = |plan: &Plan| boot(machine, &virtme, plan, layout);
+    supervise(wanted, limits, boot, events, stop)
+}
+
+fn boot(machine: &Machine<'_>, virtme: &[String], plan: &Plan, layout: &Layout) -> Result<Rig> {
+    let ports = Ports::listen()?;
+    let (dir, disks) = scratch_disks(layout)?;
+    let spec = Spec {
+        accel: machine.accel,
+        single_thread: machine.single_thread,
+        init: machine.init,
+        sockets: ports.dir(),
+        disks: &disks,
+    };
+    let mut guest = Guest::start(&command::guest(virtme, &spec)?)?;
+    let plan = Plan {
+        provides: machine.provides.to_vec(),
+        ..plan.clone()
+    };
+    guest.serve(ports, &plan)?;
+    Ok(Rig {
+        guest,
+        files: Some(dir),
+    })
+}
+
+/// Empty images, one for each of [`harness::disk::SCRATCH`], gone with the folder.
+pub fn scratch_disks(layout: &Layout) -> Result<(Scratch, Vec<Utf8PathBuf>)> {
+    let parent = layout.work("scratch");
+    fs_err::create_dir_all(&parent)?;
+    let dir = Scratch::new(&parent, "disks-")?;
+    let images: Vec<_> = harness::disk::SCRATCH
+        .iter()
+        .map(|serial| dir.path().join(format!("{serial}.img")))
+        .collect();
+    for image in &images {
+        fs_err::File::create(image)?.set_len(DISK)?;
+    }
+    Ok((dir, images))
+}
+
+/// Virtual processors: two show races; more than the host has give stalls.
+pub fn cpus() -> usize {
+    host_cpus().min(2)
+}
+
+pub fn host_cpus() -> usize {
+    available_parallelism().map_or(1, usize::from)
+}
+
+/// The first line of `qemu --version`.
+pub fn qemu_version(stop: &Stop) -> failure::Result<String> {
+    let said = proc::read(Command::new(QEMU).arg("--version"), stop)?;
+    Ok(said.lines().next().unwrap_or_default().to_owned())
+}

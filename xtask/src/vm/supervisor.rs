@@ -1,0 +1,317 @@
+//! Runs cases in as many guests as it takes: a guest that dies or hangs costs the case that ran, no other.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use harness::plan::Plan;
+
+use super::accel::Accel;
+use super::claim::Scratch;
+use super::guest::{Guest, Line, Next};
+use super::ledger::{End, Ledger};
+use crate::event::{CaseId, Event, Events};
+use crate::failure::{self, Kind};
+use crate::proc::Stop;
+
+/// How soon a stop, a deadline or a silent death is noticed.
+const TICK: Duration = Duration::from_millis(200);
+/// Guests in a row that may end without having run a case.
+const BOOT_FAILURES: u32 = 2;
+
+/// How long the steps of a guest may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// From the start to the first case.
+    pub boot: Duration,
+    /// One case; the harness keeps it.
+    pub case: Duration,
+    /// How much later than that we stop waiting for the harness; also for a guest to power off.
+    pub grace: Duration,
+}
+
+impl Limits {
+    /// Emulation is some ten times slower than hardware; `case` overrides its default.
+    pub fn new(accel: Accel, case: Option<Duration>) -> Self {
+        let (boot, default, grace) = match accel {
+            Accel::Kvm => (60, 60, 15),
+            Accel::Tcg => (120, 120, 30),
+        };
+        Self {
+            boot: Duration::from_secs(boot),
+            case: case.unwrap_or(Duration::from_secs(default)),
+            grace: Duration::from_secs(grace),
+        }
+    }
+}
+
+/// A guest and what must live as long as it.
+#[derive(Debug)]
+pub struct Rig {
+    pub guest: Guest,
+    #[expect(dead_code, reason = "held for the guest's lifetime")]
+    pub files: Option<Scratch>,
+}
+
+/// Runs all of `wanted`; how each case ends is told by events.
+///
+/// # Errors
+/// [`Kind::Machinery`] if guests do not come up, [`Kind::Interrupted`] if stopped.
+pub fn supervise(
+    wanted: Vec<CaseId>,
+    limits: &Limits,
+    mut boot: impl FnMut(&Plan) -> Result<Rig>,
+    events: &Events,
+    stop: &Stop,
+) -> failure::Result<()> {
+    let expected = wanted.clone();
+    let mut ledger = Ledger::new(wanted, events.clone());
+    let mut failures = 0;
+    for count in 1.. {
+        if ledger.is_complete() {
+            break;
+        }
+        let plan = ledger.plan(limits.case);
+        events.send(Event::GuestStarted { count });
+        let mut rig = boot(&plan)?;
+        let end = watch(&mut rig.guest, &mut ledger, limits, stop);
+        // What a case has said counts, whatever stopped the run.
+        let end = end.inspect_err(|_| ledger.close(Instant::now()))?;
+        drop(rig);
+        let ran = ledger.guest_over(&end, Instant::now());
+        events.send(Event::GuestEnded {
+            reason: describe(&end),
+        });
+        failures = if ran { 0 } else { failures + 1 };
+        if failures == BOOT_FAILURES {
+            return Err(no_boot(&ledger, &end));
+        }
+    }
+    account(expected, ledger.reported().to_vec())
+}
+
+/// Every wanted case must have been reported exactly once.
+fn account(mut wanted: Vec<CaseId>, mut reported: Vec<CaseId>) -> failure::Result<()> {
+    wanted.sort();
+    reported.sort();
+    if wanted == reported {
+        return Ok(());
+    }
+    Err(Kind::Machinery.error(format!(
+        "a bug of xtask: {} cases were wanted, {} reported, and they are not the same",
+        wanted.len(),
+        reported.len()
+    )))
+}
+
+/// Reads a guest to its end, which may be ours to set.
+fn watch(
+    guest: &mut Guest,
+    ledger: &mut Ledger,
+    limits: &Limits,
+    stop: &Stop,
+) -> failure::Result<End> {
+    let mut limit = limits.boot;
+    let mut since = Instant::now();
+    loop {
+        stop.check()?;
+        if since.elapsed() > limit {
+            return Ok(if ledger.is_finishing() {
+                End::Lingered
+            } else {
+                End::Silent(limit)
+            });
+        }
+        match guest.next(TICK) {
+            Next::Line(Line::Console(line)) => ledger.console(line),
+            Next::Line(Line::Ktap(line)) => {
+                // Only cases count as progress: a stuck kernel can fill its console for ever.
+                if ledger.ktap(&line, Instant::now()) {
+                    since = Instant::now();
+                    let finishing = ledger.is_finishing();
+                    limit = if finishing {
+                        limits.grace
+                    } else {
+                        limits.case + limits.grace
+                    };
+                }
+            }
+            Next::Quiet => {}
+            Next::Over => {
+                return Ok(End::Exited(format!(
+                    "the guest ended, QEMU with {}",
+                    guest.wait()?
+                )));
+            }
+        }
+    }
+}
+
+fn describe(end: &End) -> String {
+    match end {
+        End::Exited(how) => how.clone(),
+        End::Silent(limit) => format!("killed after {limit:.0?} without a result"),
+        End::Lingered => "killed: it had no more to do and did not power off".into(),
+    }
+}
+
+fn no_boot(ledger: &Ledger, end: &End) -> failure::Failure {
+    let console = ledger.last_console_lines();
+    let console = if console.is_empty() {
+        "(nothing)".into()
+    } else {
+        console.join("\n    ")
+    };
+    Kind::Machinery.error(format!(
+        "{BOOT_FAILURES} guests in a row ended without having run a case ({}); the console said last:\n    {console}",
+        describe(end)
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    //! Shell scripts stand in for QEMU: what they print is the console, what they write to descriptor 3 is KTAP.
+
+    use std::fs::File;
+    use std::process::Command;
+
+    use harness::case::Filesystem::Ext3;
+
+    use super::super::guest::forward;
+    use super::*;
+    use crate::event::{CaseResult, Verdict};
+
+    const HEAD: &str = "echo '    # Subtest: ext3' >&3; ";
+
+    /// Long enough that a busy machine does not make a test fail.
+    fn limits() -> Limits {
+        Limits {
+            boot: Duration::from_secs(20),
+            case: Duration::from_secs(2),
+            grace: Duration::from_secs(2),
+        }
+    }
+
+    fn rig(script: &str) -> Result<Rig> {
+        let dir = Scratch::new(&super::super::claim::temporary()?, "guest-")?;
+        let fifo = dir.path().join("ktap");
+        assert!(Command::new("mkfifo").arg(&fifo).status()?.success());
+        let script = format!("exec 3>{}; {HEAD}{script}", fifo);
+        let mut guest = Guest::start(&["sh".into(), "-c".into(), script])?;
+        forward(File::open(&fifo)?, Line::Ktap, guest.sender()?);
+        Ok(Rig {
+            guest,
+            files: Some(dir),
+        })
+    }
+
+    /// Runs the cases a, b, c in guests that play one script after the other.
+    fn play(scripts: &[&str], stop: &Stop) -> (failure::Result<()>, Vec<CaseResult>) {
+        play_within(&limits(), scripts, stop)
+    }
+
+    fn play_within(
+        limits: &Limits,
+        scripts: &[&str],
+        stop: &Stop,
+    ) -> (failure::Result<()>, Vec<CaseResult>) {
+        let wanted = ["a", "b", "c"].map(|case| CaseId {
+            filesystem: Ext3,
+            case: case.into(),
+            repeat: 0,
+        });
+        let (events, receiver) = Events::channel();
+        let mut scripts = scripts.iter();
+        let boot = |_: &Plan| rig(scripts.next().expect("one guest more than scripts"));
+        let outcome = supervise(wanted.to_vec(), limits, boot, &events, stop);
+        drop(events);
+        let results = receiver.into_iter().filter_map(|event| match event {
+            Event::CaseEnded(result) => Some(result),
+            _ => None,
+        });
+        (outcome, results.collect())
+    }
+
+    fn start(case: &str) -> String {
+        format!("echo 'harness: start ext3 {case}'; echo '    # start {case}' >&3; ")
+    }
+
+    fn pass(case: &str) -> String {
+        format!("{}echo '    ok 1 {case} # time=1ms' >&3; ", start(case))
+    }
+
+    fn words(results: &[CaseResult]) -> Vec<(&str, &str)> {
+        results
+            .iter()
+            .map(|result| (result.id.case.as_str(), result.verdict.word()))
+            .collect()
+    }
+
+    #[test]
+    fn a_good_guest() {
+        let script = pass("a") + &pass("b") + &pass("c");
+        let (outcome, results) = play(&[&script], &Stop::default());
+        outcome.unwrap();
+        assert_eq!(words(&results), [("a", "ok"), ("b", "ok"), ("c", "ok")]);
+    }
+
+    #[test]
+    fn a_death_costs_one_case() {
+        let first = pass("a") + &start("b") + "echo 'Kernel panic - not syncing: no'; kill -9 $$";
+        let second = pass("c");
+        let (outcome, results) = play(&[&first, &second], &Stop::default());
+        outcome.unwrap();
+        assert_eq!(
+            words(&results),
+            [("a", "ok"), ("b", "KILLED GUEST"), ("c", "ok")]
+        );
+        let last = results[1].diagnostics.last().map(String::as_str);
+        assert_eq!(last, Some("Kernel panic - not syncing: no"));
+    }
+
+    #[test]
+    fn silence_costs_one_case_however_much_the_console_says() {
+        let first = start("a") + "while sleep 0.05; do echo rcu stall; done";
+        let second = pass("b") + &pass("c");
+        let limits = Limits {
+            case: Duration::from_millis(300),
+            grace: Duration::from_millis(700),
+            ..limits()
+        };
+        let (outcome, results) = play_within(&limits, &[&first, &second], &Stop::default());
+        outcome.unwrap();
+        assert_eq!(words(&results), [("a", "HUNG"), ("b", "ok"), ("c", "ok")]);
+    }
+
+    #[test]
+    fn a_guest_that_does_not_power_off_costs_none() {
+        let script = pass("a") + &pass("b") + &pass("c") + "exec sleep 60";
+        let (outcome, results) = play(&[&script], &Stop::default());
+        outcome.unwrap();
+        assert!(
+            results
+                .iter()
+                .all(|result| result.verdict == Verdict::Passed)
+        );
+    }
+
+    #[test]
+    fn no_boot_twice_is_a_failure_with_the_console() {
+        let first = pass("a");
+        let (outcome, results) = play(
+            &[&first, "echo no root", "echo no root again"],
+            &Stop::default(),
+        );
+        let failure = outcome.unwrap_err();
+        assert_eq!(failure.kind, Kind::Machinery);
+        assert!(failure.to_string().ends_with("no root again"), "{failure}");
+        assert_eq!(words(&results), [("a", "ok")]);
+    }
+
+    #[test]
+    fn a_stop_interrupts() {
+        let stop = Stop::default();
+        stop.request();
+        let (outcome, _) = play(&["exec sleep 60"], &stop);
+        assert_eq!(outcome.unwrap_err().kind, Kind::Interrupted);
+    }
+}

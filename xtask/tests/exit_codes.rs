@@ -1,0 +1,94 @@
+//! What a wrong command line ends in: exit code 2, and words that help.
+
+use assert_cmd::Command;
+
+/// Runs the binary; its exit code and what it wrote to standard error.
+fn xtask(arguments: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .args(arguments)
+        .output()
+        .unwrap();
+    (
+        output.status.code(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
+}
+
+fn is_usage_error(arguments: &[&str], words: &str) {
+    let (code, said) = xtask(arguments);
+    assert_eq!(code, Some(2), "{arguments:?}: {said}");
+    assert!(said.contains(words), "{arguments:?}: {said}");
+}
+
+#[test]
+fn an_unknown_base_lists_the_known() {
+    is_usage_error(&["test-kernel", "--base", "5.4"], "known: 6.12");
+}
+
+#[test]
+fn a_filter_that_matches_nothing_names_what_is_near() {
+    is_usage_error(
+        &["test-kernel", "--filter", "writes_stop_wirte"],
+        "near it: writes_stop_write",
+    );
+    is_usage_error(&["test-kernel", "--filter", "("], "unclosed group");
+}
+
+#[test]
+fn an_unknown_series_lists_the_known() {
+    is_usage_error(&["test-kernel", "--series", "nonesuch"], "(known: ");
+}
+
+#[test]
+fn an_unknown_filesystem_lists_the_known() {
+    is_usage_error(&["test-kernel", "--fs", "btrfs"], "known: ext3, xfs");
+}
+
+#[test]
+fn flags_that_exclude_each_other() {
+    is_usage_error(
+        &["test-kernel", "--stock", "--series", "generic-freeze"],
+        "cannot be used with",
+    );
+    is_usage_error(
+        &["test-kernel", "--stock", "--compare", "stock"],
+        "cannot be used with",
+    );
+    is_usage_error(&["test-kernel", "--repeat", "0"], "not in 1..");
+}
+
+#[test]
+fn a_tree_that_is_not_there() {
+    is_usage_error(
+        &["test-kernel", "--stock", "--tree", "/nonexistent"],
+        "/nonexistent",
+    );
+}
+
+#[test]
+fn a_tree_that_is_no_kernel() {
+    let dir = tempfile::tempdir().unwrap();
+    is_usage_error(
+        &[
+            "test-kernel",
+            "--stock",
+            "--tree",
+            dir.path().to_str().unwrap(),
+        ],
+        "no kernel tree",
+    );
+}
+
+#[test]
+fn the_list_needs_no_kernel() {
+    let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .args(["test-kernel", "--list", "--fs", "xfs"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let listed = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        listed.lines().any(|line| line.starts_with("dm_case_c ")),
+        "{listed}"
+    );
+}
