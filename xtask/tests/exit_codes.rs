@@ -26,6 +26,15 @@ fn an_unknown_base_lists_the_known() {
 }
 
 #[test]
+fn all_bases_are_for_test_kernel_without_a_tree() {
+    is_usage_error(
+        &["test-kernel", "--base", "all", "--tree", "."],
+        "--base all is several",
+    );
+    is_usage_error(&["shell", "--base", "all"], "unknown --base");
+}
+
+#[test]
 fn a_filter_that_matches_nothing_names_what_is_near() {
     is_usage_error(
         &["test-kernel", "--filter", "writes_stop_wirte"],

@@ -16,7 +16,7 @@ use crate::vm::accel::Choice;
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Kernel")]
 pub struct KernelOptions {
-    /// The kernel to start from, a name in configs/kernels.toml; chooses the patches, too
+    /// The kernel to start from, a name in configs/kernels.toml; chooses the patches, too. For test-kernel, `all` is every one
     #[arg(long, default_value = "6.12")]
     pub base: String,
 
@@ -85,13 +85,13 @@ pub struct CaseOptions {
     pub timeout: Option<u64>,
 }
 
+/// The `--base` that stands for every one.
+const ALL: &str = "all";
+
 impl KernelOptions {
     /// What to build; what can be found wrong at once is found here.
     pub fn request(&self, layout: &Layout) -> Result<Request> {
-        let known: Vec<_> = kernel::bases(layout)?
-            .into_iter()
-            .map(|base| base.name)
-            .collect();
+        let known = known(layout)?;
         if !known.contains(&self.base) {
             return Err(Kind::Usage.error(format!(
                 "unknown --base {:?}; known: {}",
@@ -99,22 +99,45 @@ impl KernelOptions {
                 known.join(", ")
             )));
         }
+        self.of(&self.base, layout)
+    }
+
+    /// One request, or one for each base if `--base` is `all`.
+    pub fn requests(&self, layout: &Layout) -> Result<Vec<Request>> {
+        if self.base != ALL {
+            return Ok(vec![self.request(layout)?]);
+        }
+        if self.tree.is_some() {
+            return Err(Kind::Usage.error("--tree is one kernel, --base all is several"));
+        }
+        known(layout)?
+            .iter()
+            .map(|base| self.of(base, layout))
+            .collect()
+    }
+
+    fn of(&self, base: &str, layout: &Layout) -> Result<Request> {
         let series = if self.stock {
             Vec::new()
         } else {
             self.series.clone()
         };
         for name in &series {
-            series::load(layout, &self.base, name)?;
+            series::load(layout, base, name)?;
         }
         Ok(Request {
-            base: self.base.clone(),
+            base: base.to_owned(),
             tree: self.tree.clone(),
             series,
             configs: self.configs.clone(),
             jobs: self.jobs.map(usize::from),
         })
     }
+}
+
+fn known(layout: &Layout) -> Result<Vec<String>> {
+    let bases = kernel::bases(layout)?.into_iter();
+    Ok(bases.map(|base| base.name).collect())
 }
 
 impl CaseOptions {

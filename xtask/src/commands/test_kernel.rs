@@ -42,16 +42,56 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
         return Ok(PASSED);
     }
     let wanted = runs(&chosen, options.cases.repeat);
-    let request = options.kernel.request(&context.layout)?;
+    let requests = options.kernel.requests(&context.layout)?;
+    match requests.as_slice() {
+        [request] => one(request, &wanted, options, context),
+        several => each(several, &wanted, options, context),
+    }
+}
+
+/// One base after the other: what goes wrong with one does not keep the others from their verdict.
+fn each(
+    requests: &[Request],
+    wanted: &[CaseId],
+    options: &Options,
+    context: &Context,
+) -> Result<u8> {
+    let mut ends = Vec::new();
+    for request in requests {
+        terminal::text(&format!("base {}", request.base));
+        let code = match one(request, wanted, options, context) {
+            Err(failure) if failure.kind == Kind::Interrupted => return Err(failure),
+            Err(failure) => {
+                terminal::failure(&failure);
+                failure.kind.exit_code()
+            }
+            Ok(code) => code,
+        };
+        ends.push((request.base.as_str(), code));
+    }
+    terminal::text(&endings(&ends));
+    Ok(ends.iter().map(|(_, code)| *code).max().unwrap_or(PASSED))
+}
+
+fn endings(ends: &[(&str, u8)]) -> String {
+    let words = ends.iter().map(|(base, code)| match *code {
+        PASSED => format!("base {base}: passed"),
+        FAILED => format!("base {base}: failed"),
+        code => format!("base {base}: no verdict (exit code {code})"),
+    });
+    words.collect::<Vec<_>>().join("\n")
+}
+
+fn one(request: &Request, wanted: &[CaseId], options: &Options, context: &Context) -> Result<u8> {
     match options.compare {
-        None => verdict(&test(&request, &wanted, options, context)?),
+        None => verdict(&test(request, wanted, options, context)?),
         Some(Compare::Stock) => {
             let stock = Request {
                 series: Vec::new(),
                 ..request.clone()
             };
-            let stock = test(&stock, &wanted, options, context)?;
-            let patched = test(&request, &wanted, options, context)?;
+            let stock = test(&stock, wanted, options, context)?;
+            let patched = test(request, wanted, options, context)?;
             terminal::text(&markdown::table(&[&stock, &patched]));
             terminal::text(&terminal::counts(&Counts::of(&patched.results)));
             verdict(&patched)
@@ -164,6 +204,12 @@ mod tests {
         assert_eq!(public(&request).as_deref(), Some(wanted));
         request.tree = Some("/h/linux".into());
         assert_eq!(public(&request), None);
+    }
+
+    #[test]
+    fn several_bases_end_in_a_line_each() {
+        let wanted = "base a: passed\nbase b: failed\nbase c: no verdict (exit code 3)";
+        assert_eq!(endings(&[("a", PASSED), ("b", FAILED), ("c", 3)]), wanted);
     }
 
     #[test]
