@@ -20,4 +20,6 @@ pub mod pool;
 pub mod port;
 pub mod program;
 pub mod run;
+pub mod storage;
 pub mod task;
+pub mod writers;
