@@ -6,18 +6,13 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 
 use crate::case::Filesystem;
 use crate::program;
 
 /// The serial numbers that the host gives the virtio-blk disks.
 pub const SCRATCH: [&str; 2] = ["scratch0", "scratch1"];
-
-/// Where `s_feature_incompat` is, in bytes, and its bit for a journal that must be
-/// replayed (Documentation/filesystems/ext4/super.rst).
-const EXT_INCOMPATIBLE: u64 = 1024 + 0x60;
-const EXT_RECOVER: u32 = 0x4;
 
 mod sys {
     // linux/fs.h: _IO(0x12, 97).
@@ -83,41 +78,20 @@ pub fn mkfs(filesystem: Filesystem, device: &Path) -> Result<()> {
     program::run(command.arg(device)).map(drop)
 }
 
-/// The program that checks an unmounted filesystem, and the option with which it changes nothing.
-pub fn checker(filesystem: Filesystem) -> (&'static str, &'static str) {
-    match filesystem {
-        Filesystem::Ext3 => ("e2fsck", "-fn"),
-        Filesystem::Xfs => ("xfs_repair", "-n"),
-    }
-}
-
 /// Fails unless the unmounted filesystem is consistent; changes nothing.
 pub fn check(filesystem: Filesystem, device: &Path) -> Result<()> {
-    let (program, option) = checker(filesystem);
-    program::run(Command::new(program).arg(option).arg(device)).map(drop)
+    program::run(checker(filesystem).arg(device)).map(drop)
 }
 
-/// [`check`] of a filesystem that has never been recovered, and needs not be.
-pub fn check_unrecovered(filesystem: Filesystem, device: &Path) -> Result<()> {
-    needs_no_recovery(filesystem, device)?;
-    check(filesystem, device)
-}
-
-/// Fails if the journal holds what is not in its place yet.
-///
-/// Of XFS this cannot be told: it freezes with a record in its log, so that
-/// what was unlinked while open is cleaned up should the machine die meanwhile
-/// (`xfs_fs_freeze` in fs/xfs/xfs_super.c). `xfs_repair -n` ignores the log.
-pub fn needs_no_recovery(filesystem: Filesystem, device: &Path) -> Result<()> {
-    if filesystem == Filesystem::Ext3 {
-        let mut flags = [0; 4];
-        File::open(device)
-            .and_then(|disk| disk.read_exact_at(&mut flags, EXT_INCOMPATIBLE))
-            .with_context(|| format!("failed to read {}", device.display()))?;
-        let needed = u32::from_le_bytes(flags) & EXT_RECOVER != 0;
-        ensure!(!needed, "{} needs journal recovery", device.display());
-    }
-    Ok(())
+/// The program that checks the filesystem on the device to be appended, and changes nothing.
+pub(crate) fn checker(filesystem: Filesystem) -> Command {
+    let (name, option) = match filesystem {
+        Filesystem::Ext3 => ("e2fsck", "-fn"),
+        Filesystem::Xfs => ("xfs_repair", "-n"),
+    };
+    let mut command = program::of_administrator(name);
+    command.arg(option);
+    command
 }
 
 /// Drops what the kernel has cached of a device that was changed behind its back (`BLKFLSBUF`).

@@ -8,6 +8,7 @@ pub mod case;
 pub mod cases;
 pub mod disk;
 pub mod dm;
+pub mod fsck;
 pub mod init;
 pub mod ioctl;
 pub mod kmsg;

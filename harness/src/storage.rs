@@ -16,7 +16,7 @@ use crate::port;
 pub enum Request {
     /// Copies all of one disk onto another, behind the guest's back.
     Copy { from: String, to: String },
-    /// Does what [`crate::disk::check_unrecovered`] does, with the host's own eyes.
+    /// [`crate::fsck::is_clean_as_it_is`], with the host's own eyes.
     Check {
         disk: String,
         filesystem: Filesystem,

@@ -23,7 +23,7 @@ use nix::mount::MsFlags;
 
 use crate::bench::Bench;
 use crate::case::{Case, Feature, Filesystem};
-use crate::disk;
+use crate::fsck;
 use crate::mount::Mount;
 use crate::task::Actor;
 
@@ -436,7 +436,7 @@ fn snapshot_is_good(
         Filesystem::Xfs => ("norecovery,nouuid", "nouuid"),
     };
     bench.step("fsck of the snapshot");
-    disk::check_unrecovered(bench.filesystem(), snapshot)?;
+    fsck::is_clean_as_it_is(bench.filesystem(), snapshot)?;
     let fs = bench.mount(snapshot, MsFlags::MS_RDONLY, unrecovered)?;
     holds(&fs).context("in the snapshot, without recovery")?;
     bench.unmount(fs)?;

@@ -8,14 +8,12 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
-use harness::case::Filesystem;
 use harness::disk;
+use harness::fsck;
 use harness::program;
 use harness::storage::{Answer, Request};
-
-use crate::deps;
 
 /// Answers each request of the guest, until it has gone. The Nth image is the disk with the Nth serial number.
 pub fn serve(guest: &UnixStream, images: &[Utf8PathBuf]) {
@@ -33,7 +31,10 @@ fn carry_out(line: &str, images: &[Utf8PathBuf]) -> Result<()> {
     let request = serde_json::from_str(line).with_context(|| format!("bad request: {line}"))?;
     match request {
         Request::Copy { from, to } => copy(image(&from, images)?, image(&to, images)?),
-        Request::Check { disk, filesystem } => check(filesystem, image(&disk, images)?),
+        Request::Check { disk, filesystem } => {
+            let image = image(&disk, images)?;
+            fsck::is_clean_as_it_is(filesystem, image.as_std_path())
+        }
     }
 }
 
@@ -54,13 +55,6 @@ fn copy(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
     let image = fs_err::OpenOptions::new().write(true).open(to)?;
     image.set_len(wanted)?;
     copied.map(drop)
-}
-
-fn check(filesystem: Filesystem, image: &Utf8Path) -> Result<()> {
-    let (name, option) = disk::checker(filesystem);
-    let program = deps::program(name).ok_or_else(|| anyhow!("{name} is not installed"))?;
-    disk::needs_no_recovery(filesystem, image.as_std_path())?;
-    program::run(Command::new(program).args([option, image.as_str()])).map(drop)
 }
 
 #[cfg(test)]
@@ -136,8 +130,8 @@ mod tests {
     #[test]
     fn a_copy_of_a_clean_filesystem_is_clean_until_it_needs_recovery() {
         let (_dir, disks) = disks();
-        let mkfs = deps::program("mkfs.ext3").unwrap();
-        program::run(Command::new(mkfs).args(["-q", "-F", disks[0].as_str()])).unwrap();
+        let mut mkfs = program::of_administrator("mkfs.ext3");
+        program::run(mkfs.args(["-q", "-F", disks[0].as_str()])).unwrap();
         assert_eq!(answers(&disks, &[COPY, CHECK]), [Ok(()), Ok(())]);
         // The flag RECOVER in s_feature_incompat, as while mounted.
         let image = File::options()
