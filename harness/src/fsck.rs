@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::case::Filesystem;
 use crate::disk;
@@ -15,8 +15,22 @@ use crate::program;
 const INCOMPATIBLE: u64 = 1024 + 0x60;
 const RECOVER: u32 = 0x4;
 
-/// What `xfs_repair -n` says of any good filesystem, with a log that it ignores
-/// or in an image file: how such lines begin.
+/// How the lines begin in which `xfs_logprint -t` lists nothing but superblocks.
+const SUPERBLOCKS: [&str; 10] = [
+    "xfs_logprint:",
+    "    data device: ",
+    "    log device: ",
+    "    log tail: ",
+    "LOG REC AT LSN ",
+    "=====",
+    "TRANS: ",
+    "BUF: cnt:",
+    "\tBUF:  #regs:2   start blkno:0x0 ",
+    "\tSUPER Block Buffer:",
+];
+
+/// How the lines begin that `xfs_repair -n` has for any good filesystem, with a
+/// log that it ignores or in an image file.
 const SMALL_TALK: [&str; 9] = [
     "Phase ",
     "        - ",
@@ -29,68 +43,87 @@ const SMALL_TALK: [&str; 9] = [
     "the image and the host filesystem.",
 ];
 
+/// How many lines of what should not be there an error repeats.
+const SHOWN: usize = 10;
+
 /// Fails unless the filesystem, an unmounted device or an image, is consistent
-/// with its journal ignored, and needs none; changes nothing.
-///
-/// XFS always freezes with a record in its log, and with a count of free blocks
-/// in the superblock that lacks those reserved for its trees. Mounting corrects
-/// the count since the log is dirty (`xfs_fs_freeze` in fs/xfs/xfs_super.c,
-/// `xfs_log_sb` in fs/xfs/libxfs/xfs_sb.c). So the log may be dirty and the
-/// count too low, and all else must be right.
+/// with its journal ignored, and the journal would add nothing; changes nothing.
 pub fn is_clean_as_it_is(filesystem: Filesystem, device: &Path) -> Result<()> {
     match filesystem {
         Filesystem::Ext3 => {
-            ensure!(
-                !needs_recovery(device)?,
-                "{} needs journal recovery",
-                device.display()
-            );
+            ext3_needs_no_recovery(device)?;
             disk::check(filesystem, device)
         }
         Filesystem::Xfs => {
-            let mut repair = disk::checker(filesystem);
-            let said = program::output(repair.arg(device))?;
-            let text = said.stdout + &said.stderr;
-            // 1: something is wrong (xfs_repair(8)).
-            let excused = said.status.code() == Some(1) && has_only_reserved_blocks(&text);
-            ensure!(
-                said.status.success() || excused,
-                "{repair:?}: {}\n{text}",
-                said.status
-            );
-            Ok(())
+            xfs_log_has_superblocks_only(device)?;
+            xfs_is_consistent_without_log(device)
         }
     }
 }
 
-/// Whether the superblock of an ext3 says that the journal must be replayed.
-fn needs_recovery(device: &Path) -> Result<bool> {
+/// The check of e2fsck is not enough: nothing may be in its place yet, and all that is new in the journal.
+fn ext3_needs_no_recovery(device: &Path) -> Result<()> {
     let mut flags = [0; 4];
     File::open(device)
         .and_then(|disk| disk.read_exact_at(&mut flags, INCOMPATIBLE))
         .with_context(|| format!("failed to read {}", device.display()))?;
-    Ok(u32::from_le_bytes(flags) & RECOVER != 0)
+    let needed = u32::from_le_bytes(flags) & RECOVER != 0;
+    ensure!(!needed, "{} needs journal recovery", device.display());
+    Ok(())
 }
 
-/// Whether `xfs_repair -n` complains only of free blocks that the superblock does not count.
-fn has_only_reserved_blocks(said: &str) -> bool {
-    let complaints: Vec<_> = said.lines().filter(|line| !is_small_talk(line)).collect();
-    match complaints[..] {
-        [complaint] => free_blocks(complaint).is_some_and(|(claimed, counted)| claimed < counted),
-        _ => false,
+/// XFS freezes with a superblock in its log, so that the next mount after a crash
+/// looks for unlinked inodes (`xfs_fs_freeze` in fs/xfs/xfs_super.c).
+fn xfs_log_has_superblocks_only(device: &Path) -> Result<()> {
+    let mut print = program::of_administrator("xfs_logprint");
+    let said = program::run(print.arg("-t").arg(device))?;
+    ensure!(said.contains("log tail: "), "{print:?}: {said}");
+    match &unexpected(&said, &SUPERBLOCKS)[..] {
+        [] => Ok(()),
+        others => bail!("the log has more than superblocks:\n{}", shown(others)),
     }
 }
 
-fn is_small_talk(line: &str) -> bool {
-    SMALL_TALK.iter().any(|start| line.starts_with(start))
+/// A superblock that is logged while mounted does not count the free blocks that
+/// are reserved for trees. The next mount counts, since the log is dirty
+/// (`xfs_log_sb` in fs/xfs/libxfs/xfs_sb.c). All else must be right.
+fn xfs_is_consistent_without_log(device: &Path) -> Result<()> {
+    let mut repair = disk::checker(Filesystem::Xfs);
+    let said = program::output(repair.arg(device))?;
+    let text = said.stdout + &said.stderr;
+    let complaints = unexpected(&text, &SMALL_TALK);
+    // 1 is for the dirty log already (xfs_repair(8)).
+    let code = said.status.code();
+    let good = matches!(code, Some(0 | 1)) && complaints.iter().all(|it| lacks_free_blocks(it));
+    ensure!(good, "{repair:?}: {}\n{}", said.status, shown(&complaints));
+    Ok(())
 }
 
-/// What the superblock claims, and what there is.
-fn free_blocks(complaint: &str) -> Option<(u64, u64)> {
-    let (claimed, counted) = complaint
-        .strip_prefix("sb_fdblocks ")?
-        .split_once(", counted ")?;
-    Some((claimed.parse().ok()?, counted.parse().ok()?))
+/// The lines that begin in no expected way.
+fn unexpected<'a>(said: &'a str, beginnings: &[&str]) -> Vec<&'a str> {
+    let is_expected = |line: &str| {
+        let mut beginnings = beginnings.iter();
+        line.is_empty() || beginnings.any(|beginning| line.starts_with(beginning))
+    };
+    said.lines().filter(|line| !is_expected(line)).collect()
+}
+
+fn shown(lines: &[&str]) -> String {
+    lines[..lines.len().min(SHOWN)].join("\n")
+}
+
+/// Whether the superblock is said to claim less free blocks than there are.
+fn lacks_free_blocks(complaint: &str) -> bool {
+    let counts = complaint
+        .strip_prefix("sb_fdblocks ")
+        .and_then(|counts| counts.split_once(", counted "));
+    let Some((claimed, counted)) = counts else {
+        return false;
+    };
+    match (claimed.parse::<u64>(), counted.parse::<u64>()) {
+        (Ok(claimed), Ok(counted)) => claimed < counted,
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -98,7 +131,7 @@ mod tests {
     use super::*;
 
     /// As xfs_repair 6.1 says it of a frozen filesystem in an image.
-    const FROZEN: &str = "\
+    const REPAIR: &str = "\
 Phase 1 - find and verify superblock...
 Cannot get host filesystem geometry.
 Repair may fail if there is a sector size mismatch between
@@ -114,23 +147,49 @@ sb_fdblocks 113459, counted 114261
 No modify flag set, skipping filesystem flush and exiting.
 ";
 
+    /// As xfs_logprint 6.1 says it of a frozen filesystem.
+    const LOG: &str = "\
+xfs_logprint:
+    data device: 0xffffffffffffffff
+    log device: 0xffffffffffffffff daddr: 524336 length: 131072
+
+    log tail: 108 head: 112 state: <DIRTY>
+
+
+LOG REC AT LSN cycle 1 block 108 (0x1, 0x6c)
+============================================================================
+TRANS: tid:0x9fb6fc07  #items:2  trans:0x9fb6fc07  q:0x55e0a4c85e30
+BUF: cnt:2 total:2 a:0x55e0a4c89fe0 len:24 a:0x55e0a4c85eb0 len:384 
+\tBUF:  #regs:2   start blkno:0x0   len:1   bmap size:1   flags:0x9000
+\tSUPER Block Buffer:
+";
+
     #[test]
-    fn a_frozen_xfs_lacks_reserved_blocks_and_nothing_else() {
+    fn a_frozen_xfs_lacks_free_blocks_and_nothing_else() {
         let complaint = "sb_fdblocks 113459, counted 114261";
         let table = [
             (complaint, true),
+            ("", true),
             ("sb_fdblocks 114262, counted 114261", false),
             ("sb_fdblocks many, counted 114261", false),
             ("sb_icount 64, counted 128", false),
-            (
-                "sb_fdblocks 1, counted 2\ndisconnected inode 133, would move to lost+found",
-                false,
-            ),
+            ("sb_fdblocks 1, counted 2\ndisconnected inode 133", false),
             ("sb_fdblocks 1, counted 2\n\twould clear", false),
         ];
         for (instead, wanted) in table {
-            let said = FROZEN.replace(complaint, instead);
-            assert_eq!(has_only_reserved_blocks(&said), wanted, "{instead}");
+            let said = REPAIR.replace(complaint, instead);
+            let complaints = unexpected(&said, &SMALL_TALK);
+            let good = complaints.iter().all(|it| lacks_free_blocks(it));
+            assert_eq!(good, wanted, "{instead}");
         }
+    }
+
+    #[test]
+    fn the_log_of_a_frozen_xfs_has_superblocks_only() {
+        assert_eq!(unexpected(LOG, &SUPERBLOCKS), [""; 0]);
+        let agf = "\tBUF:  #regs:2   start blkno:0x1   len:1   bmap size:1   flags:0x2800";
+        let inode = "INO: cnt:3 total:3 a:0x55943162dd90 len:56 a:0x559431640490 len:176";
+        let more = format!("{LOG}{agf}\n{inode}\n");
+        assert_eq!(unexpected(&more, &SUPERBLOCKS), [agf, inode]);
     }
 }

@@ -1,5 +1,6 @@
 //! External programs, run to their end.
 
+use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
@@ -45,10 +46,12 @@ pub fn output(command: &mut Command) -> Result<Output> {
 
 /// A program that Debian keeps off the PATH of all users but root, as on the host.
 pub fn of_administrator(name: &str) -> Command {
-    let path = std::env::var("PATH").unwrap_or_default();
-    let mut command = Command::new(name);
-    command.env("PATH", format!("{path}:/usr/local/sbin:/usr/sbin:/sbin"));
-    command
+    let elsewhere = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
+    let found = elsewhere
+        .iter()
+        .map(|directory| Path::new(directory).join(name))
+        .find(|program| !exists(name) && program.is_file());
+    Command::new(found.unwrap_or_else(|| name.into()))
 }
 
 /// Whether a program of this name is below `PATH`.
