@@ -80,7 +80,11 @@ fn xfs_log_has_superblocks_only(device: &Path) -> Result<()> {
     ensure!(said.contains("log tail: "), "{print:?}: {said}");
     match &unexpected(&said, &SUPERBLOCKS)[..] {
         [] => Ok(()),
-        others => bail!("the log has more than superblocks:\n{}", shown(others)),
+        others => bail!(
+            "{}\nin the log of {}, which must have superblocks only",
+            shown(others),
+            device.display()
+        ),
     }
 }
 
@@ -95,7 +99,7 @@ fn xfs_is_consistent_without_log(device: &Path) -> Result<()> {
     // 1 is for the dirty log already (xfs_repair(8)).
     let code = said.status.code();
     let good = matches!(code, Some(0 | 1)) && complaints.iter().all(|it| lacks_free_blocks(it));
-    ensure!(good, "{repair:?}: {}\n{}", said.status, shown(&complaints));
+    ensure!(good, "{}\n{repair:?}: {}", shown(&complaints), said.status);
     Ok(())
 }
 

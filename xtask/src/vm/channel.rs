@@ -126,3 +126,21 @@ pub fn options(dir: &Utf8Path) -> Vec<String> {
     }
     options
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn ports_end_without_a_guest() {
+        let mut ports = Ports::listen().unwrap();
+        let (sender, lines) = channel();
+        ports.serve(&Plan::default(), sender, Vec::new()).unwrap();
+        let dir = ports.dir().to_owned();
+        drop(ports);
+        assert!(lines.recv().is_err(), "nobody is left who could send");
+        assert!(!dir.exists(), "{dir} is left behind");
+    }
+}
