@@ -46,12 +46,13 @@ pub fn output(command: &mut Command) -> Result<Output> {
 
 /// A program that Debian keeps off the PATH of all users but root, as on the host.
 pub fn of_administrator(name: &str) -> Command {
-    let elsewhere = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
-    let found = elsewhere
-        .iter()
-        .map(|directory| Path::new(directory).join(name))
-        .find(|program| !exists(name) && program.is_file());
-    Command::new(found.unwrap_or_else(|| name.into()))
+    let mut elsewhere = ["/usr/local/sbin", "/usr/sbin", "/sbin"]
+        .into_iter()
+        .map(|directory| Path::new(directory).join(name));
+    match elsewhere.find(|program| program.is_file()) {
+        Some(program) if !exists(name) => Command::new(program),
+        _ => Command::new(name),
+    }
 }
 
 /// Whether a program of this name is below `PATH`.

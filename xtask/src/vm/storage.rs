@@ -17,7 +17,7 @@ use harness::storage::{Answer, Request};
 
 /// Answers each request of the guest, until it has gone. The Nth image is the disk with the Nth serial number.
 pub fn serve(guest: &UnixStream, images: &[Utf8PathBuf]) {
-    for line in BufReader::new(guest).lines().map_while(Result::ok) {
+    for line in BufReader::new(guest).split(b'\n').map_while(Result::ok) {
         let answer: Answer = carry_out(&line, images).map_err(|error| format!("{error:#}"));
         let answer = serde_json::to_string(&answer).expect("an answer is plain text");
         let mut guest = guest;
@@ -27,8 +27,9 @@ pub fn serve(guest: &UnixStream, images: &[Utf8PathBuf]) {
     }
 }
 
-fn carry_out(line: &str, images: &[Utf8PathBuf]) -> Result<()> {
-    let request = serde_json::from_str(line).with_context(|| format!("bad request: {line}"))?;
+fn carry_out(line: &[u8], images: &[Utf8PathBuf]) -> Result<()> {
+    let request = serde_json::from_slice(line)
+        .with_context(|| format!("bad request: {}", String::from_utf8_lossy(line)))?;
     match request {
         Request::Copy { from, to } => copy(image(&from, images)?, image(&to, images)?),
         Request::Check { disk, filesystem } => {
@@ -81,13 +82,14 @@ mod tests {
     }
 
     /// What a guest that sends these lines is answered.
-    fn answers(disks: &[Utf8PathBuf], lines: &[&str]) -> Vec<Answer> {
+    fn answers<T: AsRef<[u8]>>(disks: &[Utf8PathBuf], lines: &[T]) -> Vec<Answer> {
         let (host, mut guest) = UnixStream::pair().unwrap();
         let disks = disks.to_vec();
         let server = thread::spawn(move || serve(&host, &disks));
         let mut replies = BufReader::new(guest.try_clone().unwrap()).lines();
         let answers = lines.iter().map(|line| {
-            writeln!(guest, "{line}").unwrap();
+            guest.write_all(line.as_ref()).unwrap();
+            guest.write_all(b"\n").unwrap();
             serde_json::from_str(&replies.next().unwrap().unwrap()).unwrap()
         });
         let answers = answers.collect();
@@ -173,5 +175,7 @@ mod tests {
             let reason = answer.unwrap_err();
             assert!(reason.contains(wanted), "{line}: {reason}");
         }
+        let not_text = &answers(&disks, &[b"\xff"])[0];
+        assert!(not_text.is_err(), "{not_text:?}");
     }
 }
