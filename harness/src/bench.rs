@@ -24,6 +24,7 @@ use crate::lvm::VolumeGroup;
 use crate::mount::Mount;
 use crate::pool::Pool;
 use crate::task::Actor;
+use crate::writers::Writers;
 
 /// Mount points are made below this; /run is a tmpfs in the guest.
 const MOUNTS: &str = "/run/harness";
@@ -191,6 +192,14 @@ impl Bench {
         let pool = Pool::spawn(size, mount)?;
         self.children.borrow_mut().extend(pool.pids());
         Ok(pool)
+    }
+
+    /// Processes that write files to the filesystem, one after the other, until they are stopped.
+    pub fn writers(&self, count: usize, mount: &Mount) -> Result<Writers> {
+        self.step("writers start");
+        let writers = Writers::spawn(count, mount, self.patience)?;
+        self.children.borrow_mut().extend(writers.pids());
+        Ok(writers)
     }
 
     /// Makes a call that must return, and says so instead of hanging itself.

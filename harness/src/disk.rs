@@ -1,6 +1,7 @@
 //! Scratch disks, and the filesystems made on them.
 
 use std::fs::{self, File};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,6 +13,11 @@ use crate::program;
 
 /// The serial numbers that the host gives the virtio-blk disks.
 pub const SCRATCH: [&str; 2] = ["scratch0", "scratch1"];
+
+mod sys {
+    // linux/fs.h: _IO(0x12, 97).
+    nix::ioctl_none!(blkflsbuf, 0x12, 97);
+}
 
 /// The node of the disk with this serial number, such as `/dev/vda`.
 ///
@@ -74,13 +80,26 @@ pub fn mkfs(filesystem: Filesystem, device: &Path) -> Result<()> {
 
 /// Fails unless the unmounted filesystem is consistent; changes nothing.
 pub fn check(filesystem: Filesystem, device: &Path) -> Result<()> {
-    let mut command = match filesystem {
-        Filesystem::Ext3 => Command::new("e2fsck"),
-        Filesystem::Xfs => Command::new("xfs_repair"),
+    program::run(checker(filesystem).arg(device)).map(drop)
+}
+
+/// The program that checks the filesystem on the device to be appended, and changes nothing.
+pub(crate) fn checker(filesystem: Filesystem) -> Command {
+    let (name, option) = match filesystem {
+        Filesystem::Ext3 => ("e2fsck", "-fn"),
+        Filesystem::Xfs => ("xfs_repair", "-n"),
     };
-    command.arg(match filesystem {
-        Filesystem::Ext3 => "-fn",
-        Filesystem::Xfs => "-n",
-    });
-    program::run(command.arg(device)).map(drop)
+    let mut command = program::of_administrator(name);
+    command.arg(option);
+    command
+}
+
+/// Drops what the kernel has cached of a device that was changed behind its back (`BLKFLSBUF`).
+pub fn forget(device: &Path) -> Result<()> {
+    let disk =
+        File::open(device).with_context(|| format!("failed to open {}", device.display()))?;
+    // SAFETY: the call takes no argument, and the descriptor is open.
+    unsafe { sys::blkflsbuf(disk.as_raw_fd()) }
+        .with_context(|| format!("BLKFLSBUF on {}", device.display()))
+        .map(drop)
 }

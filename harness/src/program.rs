@@ -1,24 +1,58 @@
 //! External programs, run to their end.
 
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, ensure};
 
 /// Runs `command` and returns its standard output.
 ///
 /// # Errors
 /// Anything but exit code 0, with the command line and all that it printed.
 pub fn run(command: &mut Command) -> Result<String> {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = output(command)?;
+    ensure!(status.success(), "{command:?}: {status}\n{stdout}{stderr}");
+    Ok(stdout)
+}
+
+/// What a program left that has run to its end.
+#[derive(Debug)]
+pub struct Output {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// Runs `command`, and leaves it to the caller to judge its exit code.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn output(command: &mut Command) -> Result<Output> {
     let output = command
         .stdin(Stdio::null())
         .output()
         .with_context(|| format!("failed to start {command:?}"))?;
-    let stdout = String::from_utf8_lossy(&output.stdout);
-    if !output.status.success() {
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        bail!("{command:?}: {}\n{}{}", output.status, stdout, stderr);
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    Ok(Output {
+        status: output.status,
+        stdout: text(&output.stdout),
+        stderr: text(&output.stderr),
+    })
+}
+
+/// A program that Debian keeps off the PATH of all users but root, as on the host.
+pub fn of_administrator(name: &str) -> Command {
+    let mut elsewhere = ["/usr/local/sbin", "/usr/sbin", "/sbin"]
+        .into_iter()
+        .map(|directory| Path::new(directory).join(name));
+    match elsewhere.find(|program| program.is_file()) {
+        Some(program) if !exists(name) => Command::new(program),
+        _ => Command::new(name),
     }
-    Ok(stdout.into_owned())
 }
 
 /// Whether a program of this name is below `PATH`.

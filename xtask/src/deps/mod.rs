@@ -58,6 +58,7 @@ const NEEDED: &[(Need, Thing, &str)] = &[
     (Need::Run, Program("e2fsck"), "e2fsprogs"),
     (Need::Run, Program("mkfs.xfs"), "xfsprogs"),
     (Need::Run, Program("xfs_repair"), "xfsprogs"),
+    (Need::Run, Program("xfs_logprint"), "xfsprogs"),
     (Need::Run, Program("xfs_freeze"), "xfsprogs"),
     (Need::Run, Program("fsfreeze"), "util-linux"),
     (Need::Run, Program("setpriv"), "util-linux"),

@@ -182,6 +182,8 @@ hung_task_panic=0 init=/t/harness' \
             -device virtserialport,chardev=freeze.plan,name=freeze.plan \
             -chardev socket,id=freeze.ktap,path=/tmp/f/freeze.ktap \
             -device virtserialport,chardev=freeze.ktap,name=freeze.ktap \
+            -chardev socket,id=freeze.storage,path=/tmp/f/freeze.storage \
+            -device virtserialport,chardev=freeze.storage,name=freeze.storage \
             -drive file=/w/a,,b.img,id=scratch0,if=none,format=raw,cache=unsafe,discard=unmap \
             -device virtio-blk-pci,drive=scratch0,serial=scratch0 \
             -drive file=/w/c.img,id=scratch1,if=none,format=raw,cache=unsafe,discard=unmap \

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use camino::Utf8PathBuf;
 use harness::plan::Plan;
 
 use super::channel::Ports;
@@ -85,9 +86,9 @@ impl Guest {
             .context("the guest is being read already")
     }
 
-    /// Hands the plan to the guest, and reads its results.
-    pub fn serve(&mut self, mut ports: Ports, plan: &Plan) -> Result<()> {
-        ports.serve(plan, self.sender()?)?;
+    /// Hands the plan to the guest, reads its results, and does what it asks of the storage below `disks`.
+    pub fn serve(&mut self, mut ports: Ports, plan: &Plan, disks: Vec<Utf8PathBuf>) -> Result<()> {
+        ports.serve(plan, self.sender()?, disks)?;
         self.ports = Some(ports);
         Ok(())
     }

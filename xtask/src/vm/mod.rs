@@ -7,6 +7,7 @@ mod command;
 mod guest;
 pub mod init;
 mod ledger;
+mod storage;
 pub mod supervisor;
 pub mod virtme;
 
@@ -77,7 +78,7 @@ fn boot(machine: &Machine<'_>, virtme: &[String], plan: &Plan, layout: &Layout) 
         provides: machine.provides.to_vec(),
         ..plan.clone()
     };
-    guest.serve(ports, &plan)?;
+    guest.serve(ports, &plan, disks)?;
     Ok(Rig {
         guest,
         files: Some(dir),
