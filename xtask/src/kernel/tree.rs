@@ -47,19 +47,18 @@ pub fn name(source: &str, series: &[String]) -> String {
     format!("{source}-{series}")
 }
 
-/// Brings the tree to the source with the patches on top, touching only files that differ.
+/// Brings the tree of this name to the source with the patches on top, touching only files that differ.
 ///
 /// A tree with edits is taken as it is while source and patches stay the same, and an error once they do not.
 pub fn provide(
+    name: &str,
     source: &Source,
     series: &[Series],
     layout: &Layout,
     events: &Events,
     stop: &Stop,
 ) -> Result<Tree> {
-    let names: Vec<String> = series.iter().map(|series| series.name.clone()).collect();
-    let name = name(&source.name, &names);
-    let path = layout.trees().join(&name);
+    let path = layout.trees().join(name);
     let place = Place {
         git: Git::at(&path, stop),
         memory: layout.trees().join(format!("{name}.json")),
@@ -361,7 +360,14 @@ mod tests {
         let dir = Utf8Path::from_path(dir.path()).unwrap();
         let (old, new) = (Layout::at(dir.join("old")), Layout::at(dir.join("new")));
         let provide = |source: &Source, layout: &Layout| {
-            super::provide(source, &[], layout, &Events::channel().0, &Stop::default())
+            super::provide(
+                "x-stock",
+                source,
+                &[],
+                layout,
+                &Events::channel().0,
+                &Stop::default(),
+            )
         };
         let mut source = source(&old);
         let tree = provide(&source, &old).unwrap();
