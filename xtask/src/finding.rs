@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// A complaint, e.g. `fs/super.c:12: warning: …`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     pub file: String,
     /// From 1.
@@ -28,7 +30,9 @@ pub fn added(before: &[Finding], after: &[Finding]) -> Vec<Finding> {
             text: text.to_owned(),
         })
     });
-    named.collect()
+    let mut named: Vec<Finding> = named.collect();
+    named.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
+    named
 }
 
 /// The lines of each complaint in each file. A header's complaint counts once, however many files include it.

@@ -31,7 +31,8 @@ What is checked, a column each:
   boots and cases  what test-kernel runs; a case that needs a later patch is skipped
 
 The patch files count, not the work tree of test-kernel: that is left alone. Here everything happens in a tree whose name
-ends in @check, and going from one patch to the next builds only what the patch touches.
+ends in @check, and going from one patch to the next builds only what the patch touches. That can still be nearly all
+of the kernel, where it is a header such as include/linux/fs.h.
 
 Examples:
   cargo xtask series check                            each patch by itself as far as that is quick, then all of them
@@ -145,8 +146,13 @@ impl<'a> Check<'a> {
     fn one_by_one(&mut self) -> Result<usize> {
         let Context { layout, stop } = self.context;
         let request = self.first(self.patches.len());
+        let next = if self.options.each {
+            1
+        } else {
+            self.patches.len()
+        };
         watched(None, |events| {
-            let (applied, tree) = check::apply(&request, layout, events, stop)?;
+            let (applied, tree) = check::apply(&request, next, layout, events, stop)?;
             let (patches, rows) = (&self.patches, &mut self.rows);
             for row in &mut rows[..applied.count] {
                 row.applies = Cell::Fine("yes".into());
@@ -183,8 +189,9 @@ impl<'a> Check<'a> {
                 self.rows[row].details.push(failure.to_string());
             }
             run => {
+                let run = run?;
                 self.rows[row].builds = Cell::Fine("yes".into());
-                if let Some(run) = run? {
+                if let Some(run) = run {
                     self.passed |= Counts::of(&run.results).passed > 0;
                     self.rows[row].cases = cases_cell(Counts::of(&run.results));
                     self.rows[row].details.extend(failures(&run));

@@ -87,12 +87,7 @@ impl Build<'_> {
     /// Builds unless nothing has changed since the last success. All that make says is in `build.log`.
     pub fn run(&self, layout: &Layout, events: &Events, stop: &Stop) -> Result<Built> {
         let tools = Tools::find(layout, stop)?;
-        let inputs = self.fragments.iter().map(|fragment| fragment.text.as_str());
-        let fingerprint = files::digest(
-            [RECIPE, &self.tree.content, &tools.compiler, &tools.version]
-                .into_iter()
-                .chain(inputs),
-        );
+        let fingerprint = self.fingerprint(&tools);
         let stamp = self.folder.join("finished.json");
         let mut built = Built {
             image: self.image(&fingerprint),
@@ -121,6 +116,32 @@ impl Build<'_> {
         )?;
         built.rebuilt = true;
         Ok(built)
+    }
+
+    /// Names all that the result depends on.
+    fn fingerprint(&self, tools: &Tools) -> String {
+        let inputs = self.fragments.iter().map(|fragment| fragment.text.as_str());
+        files::digest(
+            [RECIPE, &self.tree.content, &tools.compiler, &tools.version]
+                .into_iter()
+                .chain(inputs),
+        )
+    }
+
+    /// The same for what [`Build::objects`] returns.
+    pub fn checks_fingerprint(
+        &self,
+        objects: &[String],
+        layout: &Layout,
+        stop: &Stop,
+    ) -> Result<String> {
+        let build = self.fingerprint(&Tools::find(layout, stop)?);
+        let sparse = proc::read(Command::new("sparse").arg("--version"), stop)?;
+        let inputs = [build.as_str(), &sparse].into_iter();
+        let inputs = inputs.chain(WITH_CHECKS.iter().copied());
+        Ok(files::digest(
+            inputs.chain(objects.iter().map(String::as_str)),
+        ))
     }
 
     /// Compiles single objects anew with `W=1` and sparse, and returns what all of them said.
@@ -380,6 +401,11 @@ impl Make<'_> {
         paths.iter().try_for_each(|object| files::remove(object))?;
         let mut command = self.command(WITH_CHECKS);
         command.args(objects);
+        // The kernel's Makefile drops LC_ALL, and gcc would say `warning` in the user's own language.
+        command.env("LANG", "C");
+        for name in ["LANGUAGE", "LC_MESSAGES", "LC_CTYPE"] {
+            command.env_remove(name);
+        }
         let what = format!(
             "compiling {} touched files of {}",
             objects.len(),

@@ -5,10 +5,11 @@ use std::sync::LazyLock;
 
 use camino::Utf8PathBuf;
 use regex::Regex;
+use serde::{Deserialize, Serialize};
 
 use super::apply::{Applied, apply_some};
 use super::build::{self, Build};
-use super::{Desk, Order, Part, Request, config, title, version};
+use super::{Desk, Order, Part, Request, config, files, title, version};
 use crate::event::Events;
 use crate::failure::Result;
 use crate::finding::{Finding, added};
@@ -21,9 +22,11 @@ const CONFIG: &str = "check";
 /// Folders whose C files are no part of a kernel.
 const NO_KERNEL: &[&str] = &["Documentation/", "samples/", "scripts/", "tools/", "usr/"];
 
-/// Tries the patches one after the other. The work tree that is returned holds those that apply.
+/// Tries the patches one after the other. The work tree that is returned holds those that apply, but no more than
+/// `next`: what will be compiled next should not have to be written twice.
 pub fn apply(
     request: &Request,
+    next: usize,
     layout: &Layout,
     events: &Events,
     stop: &Stop,
@@ -32,7 +35,7 @@ pub fn apply(
     let desk = Desk::open(&order, layout, events, stop)?;
     let applied = apply_some(&desk.source, &order.series, stop)?;
     let part = Request {
-        part: Part::First(applied.count),
+        part: Part::First(applied.count.min(next)),
         ..request.clone()
     };
     let order = Order::of(&part, layout, stop)?;
@@ -65,7 +68,7 @@ impl Touched {
 }
 
 /// What gcc, sparse and kernel-doc said of some C files.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Compiled {
     pub findings: Vec<Finding>,
     /// Files without an object: with errors among the findings, or because the configuration lacks what they use.
@@ -75,7 +78,8 @@ pub struct Compiled {
 /// Compiles those of the C files that the request's tree has, with `W=1` and sparse, in a build folder of their own:
 /// other flags than those of a bootable kernel would have all of that compiled again.
 ///
-/// It is a build error if not one of them compiles.
+/// What an earlier run found is not looked for again, and then the work tree is left as it is: going to stock and back
+/// would make every touched header newer than all that was built with it. It is a build error if no file compiles.
 pub fn compile(
     request: &Request,
     sources: &BTreeSet<String>,
@@ -85,30 +89,56 @@ pub fn compile(
 ) -> Result<Compiled> {
     let order = Order::of(request, layout, stop)?;
     let desk = Desk::open(&order, layout, events, stop)?;
-    let tree = desk.tree()?;
     let mut configs = request.configs.clone();
     configs.push(CONFIG.to_owned());
-    let build = Build {
-        tree: &tree,
+    let planned = desk.planned_tree()?;
+    let mut build = Build {
+        tree: &planned,
         fragments: &config::fragments(layout, &request.base, &configs)?,
         jobs: request.jobs,
         folder: build::folder(layout, &order.tree_name(), &configs),
-        title: title(&desk.source, &version(&tree.path)?, &order),
+        title: String::new(),
     };
-    let there = sources.iter().filter(|file| tree.path.join(file).exists());
-    let (sources, objects): (Vec<&String>, Vec<String>) =
-        there.map(|file| (file, object(file))).unzip();
-    if sources.is_empty() {
+    let objects: Vec<String> = sources.iter().map(|file| object(file)).collect();
+    let fingerprint = build.checks_fingerprint(&objects, layout, stop)?;
+    let memory = build.folder.join("said").join(&fingerprint[..16]);
+    if let Some(known) = files::recall(&memory) {
+        return Ok(known);
+    }
+    let tree = desk.tree()?;
+    build.tree = &tree;
+    build.title = title(&desk.source, &version(&tree.path)?, &order);
+    let compiled = anew(&build, sources, layout, events, stop)?;
+    files::remember(&memory, &compiled)?;
+    Ok(compiled)
+}
+
+fn anew(
+    build: &Build<'_>,
+    sources: &BTreeSet<String>,
+    layout: &Layout,
+    events: &Events,
+    stop: &Stop,
+) -> Result<Compiled> {
+    let path = &build.tree.path;
+    let there: Vec<&String> = sources
+        .iter()
+        .filter(|file| path.join(file).exists())
+        .collect();
+    if there.is_empty() {
         return Ok(Compiled::default());
     }
+    let objects: Vec<String> = there.iter().map(|file| object(file)).collect();
     let said = build.objects(&objects, layout, events, stop)?;
     let out = build.folder.join("out");
-    let failed = sources
-        .into_iter()
-        .filter(|file| !out.join(object(file)).exists());
+    let made = |file: &&String| out.join(object(file)).exists();
     Ok(Compiled {
-        failed: failed.cloned().collect(),
-        findings: findings(&said.replace(&format!("{}/", tree.path), "")),
+        failed: there
+            .into_iter()
+            .filter(|file| !made(file))
+            .cloned()
+            .collect(),
+        findings: findings(&said.replace(&format!("{path}/"), "")),
     })
 }
 

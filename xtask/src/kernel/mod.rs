@@ -26,10 +26,12 @@ use crate::failure::{Kind, Result};
 use crate::layout::Layout;
 use crate::proc::Stop;
 use crate::series::{self, Series};
+use apply::apply;
 use bases::Base;
 pub use bases::{find, load as bases};
 use build::Build;
 use config::Fragment;
+use git::Git;
 use lock::Lock;
 use source::{Given, Source};
 use tree::Tree;
@@ -219,10 +221,20 @@ impl<'a> Desk<'a> {
         })
     }
 
+    /// The tree as it will be, edits aside, without a file being touched.
+    fn planned_tree(&self) -> Result<Tree> {
+        let tip = apply(&self.source, &self.order.series, self.stop)?;
+        let git = Git::at(&self.source.repository, self.stop);
+        Ok(Tree {
+            path: self.layout.trees().join(self.order.tree_name()),
+            content: git.read(["rev-parse", &format!("{tip}^{{tree}}")])?,
+            edited: false,
+        })
+    }
+
     fn tree(&self) -> Result<Tree> {
-        let name = self.order.tree_name();
         let tree = tree::provide(
-            &name,
+            &self.order.tree_name(),
             &self.source,
             &self.order.series,
             self.layout,
@@ -277,6 +289,8 @@ fn title(source: &Source, version: &str, order: &Order<'_>) -> String {
     let names = names.join(" and ");
     match order.request.part {
         _ if names.is_empty() => format!("{version} (stock, {})", source.label),
+        Part::First(0) => format!("{version} without patches"),
+        Part::First(1) => format!("{version} with the first patch of {names}"),
         Part::Whole => format!("{version} with {names}"),
         Part::First(count) => format!("{version} with the first {count} patches of {names}"),
     }

@@ -16,20 +16,32 @@ use crate::proc::{self, Stop};
 pub struct Ignored {
     pub kind: &'static str,
     pub why: &'static str,
+    holds: Holds,
+}
+
+/// For which patches.
+#[derive(Debug)]
+enum Holds {
+    Always,
+    /// Where all files that are added, removed or renamed are below this folder.
+    Below(&'static str),
 }
 
 pub const IGNORED: &[Ignored] = &[
     Ignored {
         kind: "MISSING_SIGN_OFF",
         why: "a sign-off is the statement of the person who submits the patch",
+        holds: Holds::Always,
     },
     Ignored {
         kind: "NO_AUTHOR_SIGN_OFF",
         why: "the author is a placeholder until a person submits the patch",
+        holds: Holds::Always,
     },
     Ignored {
         kind: "FILE_PATH_CHANGES",
-        why: "the only new file is under Documentation/filesystems, which MAINTAINERS names as a folder",
+        why: "below Documentation/filesystems/, all of which MAINTAINERS covers",
+        holds: Holds::Below("Documentation/filesystems/"),
     },
 ];
 
@@ -50,7 +62,12 @@ pub fn check(patch: &Patch, tree: &Utf8Path, stop: &Stop) -> Result<Vec<Finding>
 }
 
 fn command(patch: &Patch, tree: &Utf8Path) -> Command {
-    let ignored: Vec<&str> = IGNORED.iter().map(|ignored| ignored.kind).collect();
+    let moved = moved(&patch.diff);
+    let ignored = IGNORED.iter().filter(|ignored| match ignored.holds {
+        Holds::Always => true,
+        Holds::Below(folder) => moved.iter().all(|file| file.starts_with(folder)),
+    });
+    let ignored: Vec<&str> = ignored.map(|ignored| ignored.kind).collect();
     let mut command = Command::new("perl");
     command.arg(tree.join("scripts/checkpatch.pl"));
     command.args(["--strict", "--terse", "--show-types", "--no-summary"]);
@@ -62,6 +79,20 @@ fn command(patch: &Patch, tree: &Utf8Path) -> Command {
         command.env_remove(name);
     }
     command
+}
+
+/// The files that a diff adds, removes or renames.
+fn moved(diff: &[u8]) -> Vec<String> {
+    static HEAD: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(
+            r"(?m)^diff --git a/.+ b/(.+)\n(?:similarity .*\n)?(?:new file|deleted file|rename) ",
+        )
+        .expect("valid")
+    });
+    let text = String::from_utf8_lossy(diff);
+    HEAD.captures_iter(&text)
+        .map(|head| head[1].to_owned())
+        .collect()
 }
 
 /// Reads lines such as `0001-x.patch:12: WARNING:LONG_LINE: line length of …`.
@@ -80,6 +111,22 @@ fn findings(said: &str) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn moved_files() {
+        let edited =
+            "diff --git a/fs/a.c b/fs/a.c\nindex 1..2 100644\n--- a/fs/a.c\n+++ b/fs/a.c\n";
+        let new = "diff --git a/fs/b.c b/fs/b.c\nnew file mode 100644\nindex 0..2\n";
+        let gone = "diff --git a/fs/c.c b/fs/c.c\ndeleted file mode 100644\nindex 2..0\n";
+        let renamed = "diff --git a/fs/d.c b/fs/e.c\nsimilarity index 100%\nrename from fs/d.c\nrename to fs/e.c\n";
+        for (diff, expected) in [
+            (edited.to_owned(), vec![]),
+            (format!("{edited}{new}"), vec!["fs/b.c"]),
+            (format!("{gone}{edited}{renamed}"), vec!["fs/c.c", "fs/e.c"]),
+        ] {
+            assert_eq!(moved(diff.as_bytes()), expected, "{diff}");
+        }
+    }
 
     #[test]
     fn what_checkpatch_says() {
