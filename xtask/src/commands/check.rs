@@ -24,24 +24,27 @@ use crate::series::{self, Patch, Series};
 const AFTER_HELP: &str = "\
 What is checked, a column each:
   applies          with `git apply`, in order
-  checkpatch       the kernel's own scripts/checkpatch.pl --strict, except for some types that are named below the table
-  warnings         of gcc (W=1), sparse and kernel-doc, in every C file that the patches touch, with the drivers of
-                   configs/check.config; what was said before the patches does not count
+  checkpatch       the kernel's own checkpatch.pl --strict; types that it is not asked for are
+                   named below the table
+  warnings         of gcc (W=1), sparse and kernel-doc, in every C file that a patch touches,
+                   also in the drivers of configs/check.config; only what is new counts
   builds           the kernel that test-kernel boots
   boots and cases  what test-kernel runs; a case that needs a later patch is skipped
 
-The patch files count, not the work tree of test-kernel: that is left alone. Here everything happens in a tree whose name
-ends in @check, and going from one patch to the next builds only what the patch touches. That can still be nearly all
-of the kernel, where it is a header such as include/linux/fs.h.
+The patch files count. The work tree of test-kernel is left alone: a tree and a build folder whose
+names end in @check are used instead. From one patch to the next only what it touches is compiled,
+which is nearly everything if that is a header such as include/linux/fs.h.
 
 Examples:
-  cargo xtask series check                            each patch by itself as far as that is quick, then all of them
-  cargo xtask series check --no-run                   without a guest: in a few minutes, once a kernel is built
-  cargo xtask series check --each                     each patch on top of those before it: before sending
+  cargo xtask series check               quick checks of each patch, then a kernel with all of them
+  cargo xtask series check --no-run      the same, and no guest is booted
+  cargo xtask series check --each        a kernel after each patch: before sending
   cargo xtask series check --each --filter nest --fs xfs
   cargo xtask series check --series generic-freeze --series ext3-ioctl
 
-Exit codes: 0 all is well   1 a check failed   2 the command line is wrong   3 a patch does not apply or compile
+Exit codes:
+  0 all is well   1 a check failed   2 the command line is wrong
+  3 a patch does not apply or compile
   4 no verdict: a tool is missing, the guest does not boot, nothing ran   130 interrupted";
 
 #[derive(Clone, Debug, Args)]

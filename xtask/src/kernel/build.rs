@@ -399,13 +399,7 @@ impl Make<'_> {
         let paths: Vec<Utf8PathBuf> = objects.iter().map(|name| self.out.join(name)).collect();
         // kbuild compiles nothing that is up to date, and with `C=1` checks only what it compiles.
         paths.iter().try_for_each(|object| files::remove(object))?;
-        let mut command = self.command(WITH_CHECKS);
-        command.args(objects);
-        // The kernel's Makefile drops LC_ALL, and gcc would say `warning` in the user's own language.
-        command.env("LANG", "C");
-        for name in ["LANGUAGE", "LC_MESSAGES", "LC_CTYPE"] {
-            command.env_remove(name);
-        }
+        let mut command = self.with_checks(objects);
         let what = format!(
             "compiling {} touched files of {}",
             objects.len(),
@@ -433,6 +427,16 @@ impl Make<'_> {
             }
             Ok((stderr, format!("{made} compiled")))
         })
+    }
+
+    fn with_checks(&self, objects: &[String]) -> Command {
+        let mut command = self.command(WITH_CHECKS);
+        // The kernel's Makefile drops LC_ALL, and gcc would say `warning` in the user's own language.
+        command.args(objects).env("LANG", "C");
+        for name in ["LANGUAGE", "LC_MESSAGES", "LC_CTYPE"] {
+            command.env_remove(name);
+        }
+        command
     }
 
     /// The compiler's own words, where there are some.

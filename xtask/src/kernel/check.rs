@@ -78,8 +78,9 @@ pub struct Compiled {
 /// Compiles those of the C files that the request's tree has, with `W=1` and sparse, in a build folder of their own:
 /// other flags than those of a bootable kernel would have all of that compiled again.
 ///
-/// What an earlier run found is not looked for again, and then the work tree is left as it is: going to stock and back
-/// would make every touched header newer than all that was built with it. It is a build error if no file compiles.
+/// Where all files compiled in an earlier run, its findings are taken, and the work tree is left as it is: going to
+/// stock and back would make every touched header newer than all that was built with it. It is a build error if no
+/// file compiles.
 pub fn compile(
     request: &Request,
     sources: &BTreeSet<String>,
@@ -109,7 +110,10 @@ pub fn compile(
     build.tree = &tree;
     build.title = title(&desk.source, &version(&tree.path)?, &order);
     let compiled = anew(&build, sources, layout, events, stop)?;
-    files::remember(&memory, &compiled)?;
+    // A compiler that ran out of memory says nothing about the file.
+    if compiled.failed.is_empty() {
+        files::remember(&memory, &compiled)?;
+    }
     Ok(compiled)
 }
 
