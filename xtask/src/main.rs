@@ -4,6 +4,7 @@ mod commands;
 mod deps;
 mod event;
 mod failure;
+mod finding;
 mod kernel;
 mod layout;
 mod proc;

@@ -101,3 +101,12 @@ fn the_list_needs_no_kernel() {
         "{listed}"
     );
 }
+
+#[test]
+fn a_check_of_nothing() {
+    let check = |words: &[&'static str]| [&["series", "check"], words].concat();
+    is_usage_error(&check(&["--stock"]), "no patch to check");
+    is_usage_error(&check(&["--base", "5.4"]), "known: 6.12");
+    is_usage_error(&check(&["--series", "nonesuch"]), "(known: ");
+    is_usage_error(&check(&["--filter", "nonesuch"]), "matches no case");
+}

@@ -6,7 +6,7 @@ use std::process::Command;
 use clap::{Args, Parser};
 
 use super::options::DepsOptions;
-use super::prepare::provide_deps;
+use super::prepare::{TO_TEST, provide_deps};
 use super::{Context, FAILED, PASSED, foreground, test_kernel};
 use crate::failure::{Kind, Result};
 use crate::report::{terminal, watched};
@@ -63,7 +63,9 @@ struct TestKernel {
 
 pub fn run(options: &Options, context: &Context) -> Result<u8> {
     if options.deps.install_deps {
-        watched(None, |events| provide_deps(options.deps, events, context))?;
+        watched(None, |events| {
+            provide_deps(options.deps, TO_TEST, events, context)
+        })?;
     }
     for check in CHECKS {
         let code = cargo(check, context)?;

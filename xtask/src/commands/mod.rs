@@ -1,5 +1,6 @@
 //! A file a command. Each has its options and a `run` that returns the exit code.
 
+mod check;
 mod ci;
 mod doctor;
 mod foreground;
@@ -48,7 +49,7 @@ pub enum Command {
     TestKernel(test_kernel::Options),
     /// Boot the same kernel with the same scratch disks, and a shell on this terminal
     Shell(shell::Options),
-    /// Turn an edited work tree back into patch files
+    /// Check patch files, or write them from an edited work tree
     Series(series::Options),
     /// Say what this machine lacks, which kernels are known and built, which accelerator is worth using
     Doctor,

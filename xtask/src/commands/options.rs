@@ -7,7 +7,7 @@ use clap::Args;
 use harness::case::Filesystem;
 
 use crate::failure::{Kind, Result};
-use crate::kernel::{self, Request};
+use crate::kernel::{self, Part, Request};
 use crate::layout::Layout;
 use crate::series;
 use crate::vm::accel::Choice;
@@ -130,6 +130,7 @@ impl KernelOptions {
             tree: self.tree.clone(),
             series,
             configs: self.configs.clone(),
+            part: Part::Whole,
             jobs: self.jobs.map(usize::from),
         })
     }

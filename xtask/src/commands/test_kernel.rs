@@ -1,8 +1,10 @@
 //! `test-kernel`: source, patches, build, boot, cases, report.
 
+use std::time::Duration;
+
 use clap::{Args, ValueEnum};
 
-use super::options::{CaseOptions, GuestOptions, KernelOptions};
+use super::options::{CaseOptions, DepsOptions, GuestOptions, KernelOptions};
 use super::prepare::{self, Prepared};
 use super::select::{choose, runs};
 use super::{Context, FAILED, PASSED};
@@ -83,15 +85,20 @@ fn endings(ends: &[(&str, u8)]) -> String {
 }
 
 fn one(request: &Request, wanted: &[CaseId], options: &Options, context: &Context) -> Result<u8> {
+    let how = How {
+        deps: options.kernel.deps,
+        guest: &options.guest,
+        deadline: options.cases.deadline(),
+    };
     match options.compare {
-        None => verdict(&test(request, wanted, options, context)?),
+        None => verdict(&test(request, wanted, &how, context)?),
         Some(Compare::Stock) => {
             let stock = Request {
                 series: Vec::new(),
                 ..request.clone()
             };
-            let stock = test(&stock, wanted, options, context)?;
-            let patched = test(request, wanted, options, context)?;
+            let stock = test(&stock, wanted, &how, context)?;
+            let patched = test(request, wanted, &how, context)?;
             terminal::text(&markdown::table(&[&stock, &patched]));
             terminal::text(&terminal::counts(&Counts::of(&patched.results)));
             verdict(&patched)
@@ -99,17 +106,20 @@ fn one(request: &Request, wanted: &[CaseId], options: &Options, context: &Contex
     }
 }
 
+/// How cases are run, whatever the kernel.
+#[derive(Debug)]
+pub struct How<'a> {
+    pub deps: DepsOptions,
+    pub guest: &'a GuestOptions,
+    /// For one case; the accelerator's own if `None`.
+    pub deadline: Option<Duration>,
+}
+
 /// Makes one kernel, runs the cases on it, writes and shows the report.
-fn test(request: &Request, wanted: &[CaseId], options: &Options, context: &Context) -> Result<Run> {
+pub fn test(request: &Request, wanted: &[CaseId], how: &How<'_>, context: &Context) -> Result<Run> {
     let Context { layout, stop } = context;
     let (prepared, init) = watched(None, |events| -> Result<_> {
-        let prepared = prepare::prepare(
-            request,
-            options.kernel.deps,
-            &options.guest,
-            events,
-            context,
-        )?;
+        let prepared = prepare::prepare(request, how.deps, how.guest, events, context)?;
         Ok((prepared, init::build(layout, events, stop)?))
     })?;
     let machine = Machine {
@@ -120,7 +130,7 @@ fn test(request: &Request, wanted: &[CaseId], options: &Options, context: &Conte
         virtme_run: &prepared.virtme_run,
         provides: &prepared.kernel.provides,
     };
-    let limits = Limits::new(prepared.accel, options.cases.deadline());
+    let limits = Limits::new(prepared.accel, how.deadline);
     let (kernel, host) = (
         kernel_facts(request, &prepared),
         machine_facts(&prepared, context)?,
@@ -197,6 +207,7 @@ mod tests {
             tree: None,
             series: vec![],
             configs: vec![],
+            part: crate::kernel::Part::Whole,
             jobs: None,
         };
         let public = |request: &Request| public_source(request, "p 1 with edits in /h/t", "/h/t");

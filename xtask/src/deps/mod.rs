@@ -23,6 +23,8 @@ pub enum Need {
     Build,
     /// To boot it, and for the programs that the cases call: the guest sees the host's own.
     Run,
+    /// To check patches, besides building: perl is there already.
+    Check,
 }
 
 enum Thing {
@@ -62,6 +64,7 @@ const NEEDED: &[(Need, Thing, &str)] = &[
     (Need::Run, Program("xfs_freeze"), "xfsprogs"),
     (Need::Run, Program("fsfreeze"), "util-linux"),
     (Need::Run, Program("setpriv"), "util-linux"),
+    (Need::Check, Program("sparse"), "sparse"),
 ];
 
 /// Looks for all that `need` takes; nothing is run but python3.

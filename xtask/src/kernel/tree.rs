@@ -47,19 +47,18 @@ pub fn name(source: &str, series: &[String]) -> String {
     format!("{source}-{series}")
 }
 
-/// Brings the tree to the source with the patches on top, touching only files that differ.
+/// Brings the tree of this name to the source with the patches on top, touching only files that differ.
 ///
 /// A tree with edits is taken as it is while source and patches stay the same, and an error once they do not.
 pub fn provide(
+    name: &str,
     source: &Source,
     series: &[Series],
     layout: &Layout,
     events: &Events,
     stop: &Stop,
 ) -> Result<Tree> {
-    let names: Vec<String> = series.iter().map(|series| series.name.clone()).collect();
-    let name = name(&source.name, &names);
-    let path = layout.trees().join(&name);
+    let path = layout.trees().join(name);
     let place = Place {
         git: Git::at(&path, stop),
         memory: layout.trees().join(format!("{name}.json")),
@@ -367,14 +366,16 @@ mod tests {
         }
     }
 
+    fn provide(source: &Source, layout: &Layout) -> Result<Tree> {
+        let (events, _) = Events::channel();
+        super::provide("x-stock", source, &[], layout, &events, &Stop::default())
+    }
+
     #[test]
     fn edits_survive_a_move_of_the_checkout() {
         let dir = tempfile::tempdir().unwrap();
         let dir = Utf8Path::from_path(dir.path()).unwrap();
         let (old, new) = (Layout::at(dir.join("old")), Layout::at(dir.join("new")));
-        let provide = |source: &Source, layout: &Layout| {
-            super::provide(source, &[], layout, &Events::channel().0, &Stop::default())
-        };
         let mut source = source(&old);
         let tree = provide(&source, &old).unwrap();
         assert!(!tree.edited);
@@ -402,11 +403,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let dir = Utf8Path::from_path(dir.path()).unwrap();
         let (old, new) = (Layout::at(dir.join("old")), Layout::at(dir.join("new")));
-        let provide = |source: &Source, layout: &Layout| {
-            super::provide(source, &[], layout, &Events::channel().0, &Stop::default()).unwrap()
-        };
         let original = source(&old);
-        let tree = provide(&original, &old);
+        let tree = provide(&original, &old).unwrap();
         let copied = std::process::Command::new("cp")
             .args(["-a", old.root().as_str(), new.root().as_str()])
             .status();
@@ -416,15 +414,15 @@ mod tests {
             repository: new.sources().join("x.git"),
             ..original.clone()
         };
-        let new_tree = provide(&copy, &new);
+        let new_tree = provide(&copy, &new).unwrap();
         fs_err::write(new_tree.path.join("Makefile"), "none:\n").unwrap();
         for (path, repository) in [(&tree.path, &original), (&new_tree.path, &copy)] {
             let git = Git::at(path, &Stop::default());
             let common = git.read(["rev-parse", "--path-format=absolute", "--git-common-dir"]);
             assert_eq!(common.unwrap(), repository.repository);
         }
-        assert!(provide(&copy, &new).edited);
-        assert!(!provide(&original, &old).edited);
+        assert!(provide(&copy, &new).unwrap().edited);
+        assert!(!provide(&original, &old).unwrap().edited);
     }
 
     #[test]

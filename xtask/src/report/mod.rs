@@ -1,5 +1,6 @@
 //! What the user gets to see and to keep of a run. Nothing here decides anything.
 
+pub mod checks;
 pub mod junit;
 pub mod ktap;
 pub mod markdown;
