@@ -27,12 +27,11 @@ const ENTERS: [u8; 1] = *b">";
 /// Runs `child` in a forked process, which ends with it.
 ///
 /// The caller should be single-threaded, as `harness case` is: a child may wait
-/// for ever for a lock that another thread held over the fork. The tests of this
-/// crate do have threads; what their children use (malloc, by glibc's own care,
-/// pipes, a panic) has not been seen to hang.
+/// for ever for a lock that another thread held over the fork. A panicking child of
+/// a threaded test did, so .cargo/config.toml keeps tests on the main thread.
 pub(crate) fn spawn(child: impl FnOnce()) -> Result<Pid> {
-    // SAFETY: in `harness case` there is no other thread that could hold a lock over
-    // the fork; see above for the tests, where the worst is a child that hangs.
+    // SAFETY: there is no other thread that could hold a lock over the fork; if there
+    // were, the worst is a child that hangs.
     match unsafe { fork() }.context("failed to fork")? {
         ForkResult::Parent { child } => Ok(child),
         ForkResult::Child => {
