@@ -36,7 +36,8 @@ pub struct KernelOptions {
     #[arg(long = "config", value_name = "NAME")]
     pub configs: Vec<String>,
 
-    /// How many compilers run at once [default: one a processor]. Guests run one after the other in any case
+    /// How many compilers run at once, and how many guests [default: a compiler a processor; as many guests as
+    /// save time]. There are never more guests than the processors and the free memory are enough for
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: Option<u16>,
 
@@ -116,6 +117,10 @@ impl KernelOptions {
             .collect()
     }
 
+    pub fn jobs(&self) -> Option<usize> {
+        self.jobs.map(usize::from)
+    }
+
     fn of(&self, base: &str, layout: &Layout) -> Result<Request> {
         let series = if self.stock {
             Vec::new()
@@ -130,7 +135,7 @@ impl KernelOptions {
             tree: self.tree.clone(),
             series,
             configs: self.configs.clone(),
-            jobs: self.jobs.map(usize::from),
+            jobs: self.jobs(),
         })
     }
 }

@@ -9,9 +9,14 @@ use super::{Context, FAILED, PASSED};
 use crate::event::CaseId;
 use crate::failure::{Kind, Result};
 use crate::kernel::Request;
+use crate::layout::Layout;
 use crate::report::model::{Counts, KernelFacts, MachineFacts, Run};
 use crate::report::store::{Finished, Recorder};
+use crate::report::times::Times;
 use crate::report::{markdown, terminal, watched};
+use crate::vm::accel::Accel;
+use crate::vm::capacity::{self, Host};
+use crate::vm::queue::Workload;
 use crate::vm::supervisor::Limits;
 use crate::vm::{self, Machine, init};
 
@@ -121,13 +126,14 @@ fn test(request: &Request, wanted: &[CaseId], options: &Options, context: &Conte
         provides: &prepared.kernel.provides,
     };
     let limits = Limits::new(prepared.accel, options.cases.deadline());
+    let workload = spread(wanted, prepared.accel, options, layout)?;
     let (kernel, host) = (
         kernel_facts(request, &prepared),
-        machine_facts(&prepared, context)?,
+        machine_facts(&prepared, workload.guests, context)?,
     );
     let mut recorder = Recorder::open(&layout.runs())?;
     let outcome = watched(Some(&mut recorder), |events| {
-        vm::run_cases(&machine, wanted.to_vec(), &limits, layout, events, stop)
+        vm::run_cases(&machine, &workload, &limits, layout, events, stop)
     });
     let failure = outcome.as_ref().err().map(ToString::to_string);
     let Finished {
@@ -139,6 +145,29 @@ fn test(request: &Request, wanted: &[CaseId], options: &Options, context: &Conte
     outcome?;
     written?;
     Ok(run)
+}
+
+/// Over how many guests the cases are spread; fewer than asked for is told.
+fn spread(
+    wanted: &[CaseId],
+    accel: Accel,
+    options: &Options,
+    layout: &Layout,
+) -> Result<Workload> {
+    let times = Times::of_runs(&layout.runs());
+    let expected = wanted.iter().map(|id| times.expected(id)).sum();
+    let (asked, room) = (options.kernel.jobs(), Host::this()?.room(accel));
+    let guests = capacity::guests(asked, room, expected).min(wanted.len());
+    if asked.is_some_and(|asked| asked > room) {
+        terminal::text(&format!(
+            "this machine has the processors and the memory for {room} guests at once"
+        ));
+    }
+    Ok(Workload {
+        cases: wanted.to_vec(),
+        times,
+        guests,
+    })
 }
 
 /// A pass is a run in which something passed and nothing failed.
@@ -171,7 +200,7 @@ fn public_source(request: &Request, source: &str, tree: &str) -> Option<String> 
     request.tree.is_none().then_some(source)
 }
 
-fn machine_facts(prepared: &Prepared, context: &Context) -> Result<MachineFacts> {
+fn machine_facts(prepared: &Prepared, guests: usize, context: &Context) -> Result<MachineFacts> {
     Ok(MachineFacts {
         accelerator: prepared.accel.name().into(),
         qemu: vm::qemu_version(&context.stop)?,
@@ -179,6 +208,7 @@ fn machine_facts(prepared: &Prepared, context: &Context) -> Result<MachineFacts>
             .trim()
             .into(),
         host_cpus: vm::host_cpus(),
+        guests,
     })
 }
 

@@ -6,6 +6,7 @@ pub mod markdown;
 pub mod model;
 pub mod store;
 pub mod terminal;
+pub mod times;
 
 use std::thread;
 

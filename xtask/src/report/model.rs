@@ -50,6 +50,14 @@ pub struct MachineFacts {
     pub qemu: String,
     pub host_kernel: String,
     pub host_cpus: usize,
+    /// How many guests ran at once.
+    #[serde(default = "one")]
+    pub guests: usize,
+}
+
+/// Runs from before there could be more.
+fn one() -> usize {
+    1
 }
 
 /// How many cases ended how; hung and killed count as failed.
@@ -201,6 +209,7 @@ pub mod samples {
                 qemu: "10.0.2".into(),
                 host_kernel: "6.18".into(),
                 host_cpus: 2,
+                guests: 1,
             },
             started: "2026-11-21T01:00:00+00:00".into(),
             took: Duration::from_secs(9),

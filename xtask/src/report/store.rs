@@ -2,7 +2,7 @@
 //!
 //! It has a hidden name until it is whole; `latest` leads to the newest.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::symlink;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use fs_err::File;
 use jiff::Zoned;
 
-use crate::event::{CaseId, CaseResult, Event};
+use crate::event::{CaseId, CaseResult, Event, GuestId};
 use crate::report::model::{KernelFacts, MachineFacts, Run};
 use crate::report::{junit, ktap};
 use crate::vm::claim::{self, Claim};
@@ -57,18 +57,20 @@ impl Recorder {
     pub fn see(&mut self, event: &Event) {
         match event {
             Event::CaseEnded(result) => self.keep(result),
-            Event::Console(line) => self.log(line),
-            Event::CaseStarted(id) => {
-                self.log(&format!("=== {} {} begins", id.filesystem, id.case))
+            Event::Console { guest, line } => self.log(*guest, line),
+            Event::CaseStarted { guest, case } => {
+                let line = format!("=== {} {} begins", case.filesystem, case.case);
+                self.log(*guest, &line);
             }
-            Event::GuestStarted { count } => self.log(&format!("=== guest {count} boots")),
-            Event::GuestEnded { reason } => self.log(&format!("=== {reason}")),
+            Event::GuestStarted { guest, .. } => self.log(*guest, "=== boots"),
+            Event::GuestEnded { guest, reason } => self.log(*guest, &format!("=== {reason}")),
             _ => {}
         }
     }
 
-    fn log(&mut self, line: &str) {
-        let written = writeln!(self.console, "{line}");
+    /// Guests that run at once say their lines in turn: `grep '^2|'` has those of guest 2.
+    fn log(&mut self, guest: GuestId, line: &str) {
+        let written = writeln!(self.console, "{guest}| {line}");
         self.note(written);
     }
 
@@ -100,7 +102,7 @@ impl Recorder {
             machine,
             started: self.started,
             took,
-            results: self.results,
+            results: in_order(wanted, self.results),
             not_run,
             failure,
         };
@@ -140,6 +142,13 @@ fn write_reports(run: &Run, part: &Utf8Path) -> Result<()> {
     let ktap = write("ktap", Ok(ktap::document(run)));
     let junit = write("junit.xml", junit::document(run));
     ktap.and(junit).and(write("results.json", results))
+}
+
+/// As they were wanted, not as they ended: guests run at once.
+fn in_order(wanted: &[CaseId], mut results: Vec<CaseResult>) -> Vec<CaseResult> {
+    let places: HashMap<_, _> = wanted.iter().zip(0..).collect();
+    results.sort_by_key(|result| places.get(&result.id).copied().unwrap_or(wanted.len()));
+    results
 }
 
 /// What was wanted and has no result, in order.
@@ -185,6 +194,13 @@ mod tests {
     use crate::event::Verdict;
     use crate::report::model::samples;
 
+    fn console() -> Event {
+        Event::Console {
+            guest: 1,
+            line: "Linux version".into(),
+        }
+    }
+
     #[test]
     fn results_outlive_a_disk_that_is_full() {
         let dir = tempfile::tempdir().unwrap();
@@ -192,7 +208,7 @@ mod tests {
         let sample = samples::aborted();
         let mut recorder = Recorder::open(runs).unwrap();
         recorder.console = File::options().write(true).open("/dev/full").unwrap();
-        recorder.see(&Event::Console("Linux version".into()));
+        recorder.see(&console());
         let result = &sample.results[0];
         let mut wanted = vec![result.id.clone()];
         wanted.extend(sample.not_run.clone());
@@ -217,7 +233,7 @@ mod tests {
         let sample = samples::run(&["generic-freeze"], vec![]);
         for verdict in [Verdict::Passed, Verdict::Hung("stuck".into())] {
             let mut recorder = Recorder::open(runs).unwrap();
-            recorder.see(&Event::Console("Linux version".into()));
+            recorder.see(&console());
             recorder.see(&Event::CaseEnded(samples::result(Ext3, "a", 0, verdict)));
             let finished =
                 recorder.finish(sample.kernel.clone(), sample.machine.clone(), &[], None);

@@ -1,5 +1,6 @@
-//! Runs cases in as many guests as it takes: a guest that dies or hangs costs the case that ran, no other.
+//! Runs cases in as many guests as it takes, some at once: one that dies or hangs costs the case that ran, no other.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -9,13 +10,14 @@ use super::accel::Accel;
 use super::claim::Scratch;
 use super::guest::{Guest, Line, Next};
 use super::ledger::{End, Ledger};
-use crate::event::{CaseId, Event, Events};
+use super::queue::{Queue, Workload};
+use crate::event::{Event, Events, GuestId};
 use crate::failure::{self, Kind};
 use crate::proc::Stop;
 
 /// How soon a stop, a deadline or a silent death is noticed.
 const TICK: Duration = Duration::from_millis(200);
-/// Guests in a row that may end without having run a case.
+/// Guests in a row, one after the other, that may end without having run a case.
 const BOOT_FAILURES: u32 = 2;
 
 /// How long the steps of a guest may take.
@@ -52,55 +54,71 @@ pub struct Rig {
     pub files: Option<Scratch>,
 }
 
-/// Runs all of `wanted`; how each case ends is told by events.
+/// Runs all cases; how each ends is told by events.
 ///
 /// # Errors
 /// [`Kind::Machinery`] if guests do not come up, [`Kind::Interrupted`] if stopped.
 pub fn supervise(
-    wanted: Vec<CaseId>,
+    workload: &Workload,
     limits: &Limits,
-    mut boot: impl FnMut(&Plan) -> Result<Rig>,
+    boot: impl Fn(&Plan) -> Result<Rig> + Sync,
     events: &Events,
     stop: &Stop,
 ) -> failure::Result<()> {
-    let expected = wanted.clone();
-    let mut ledger = Ledger::new(wanted, events.clone());
-    let mut failures = 0;
-    for count in 1.. {
-        if ledger.is_complete() {
-            break;
+    let queue = Queue::new(workload, stop);
+    let lane = Lane {
+        queue: &queue,
+        limits,
+        boot: &boot,
+        events,
+    };
+    thread::scope(|scope| {
+        for _ in 0..workload.guests {
+            scope.spawn(|| lane.run().unwrap_or_else(|failure| queue.fail(failure)));
         }
-        let plan = ledger.plan(limits.case);
-        events.send(Event::GuestStarted { count });
-        let mut rig = boot(&plan)?;
-        let end = watch(&mut rig.guest, &mut ledger, limits, stop);
-        // What a case has said counts, whatever stopped the run.
-        let end = end.inspect_err(|_| ledger.close(Instant::now()))?;
-        drop(rig);
-        let ran = ledger.guest_over(&end, Instant::now());
-        events.send(Event::GuestEnded {
-            reason: describe(&end),
-        });
-        failures = if ran { 0 } else { failures + 1 };
-        if failures == BOOT_FAILURES {
-            return Err(no_boot(&ledger, &end));
-        }
-    }
-    account(expected, ledger.reported().to_vec())
+    });
+    queue.close()
 }
 
-/// Every wanted case must have been reported exactly once.
-fn account(mut wanted: Vec<CaseId>, mut reported: Vec<CaseId>) -> failure::Result<()> {
-    wanted.sort();
-    reported.sort();
-    if wanted == reported {
-        return Ok(());
+/// One guest after the other, beside those of the other lanes.
+struct Lane<'a, B> {
+    queue: &'a Queue<'a>,
+    limits: &'a Limits,
+    boot: &'a B,
+    events: &'a Events,
+}
+
+impl<B: Fn(&Plan) -> Result<Rig>> Lane<'_, B> {
+    fn run(&self) -> failure::Result<()> {
+        let mut failures = 0;
+        while let Some((guest, cases)) = self.queue.take()? {
+            let mut ledger = Ledger::new(guest, cases, self.events.clone());
+            let end = self.guest(guest, &mut ledger)?;
+            let ran = ledger.guest_over(&end, Instant::now());
+            self.events.send(Event::GuestEnded {
+                guest,
+                reason: describe(&end),
+            });
+            failures = if ran { 0 } else { failures + 1 };
+            if failures == BOOT_FAILURES {
+                return Err(no_boot(&ledger, &end));
+            }
+            let (reported, left) = ledger.into_parts();
+            self.queue.settle(reported, left);
+        }
+        Ok(())
     }
-    Err(Kind::Machinery.error(format!(
-        "a bug of xtask: {} cases were wanted, {} reported, and they are not the same",
-        wanted.len(),
-        reported.len()
-    )))
+
+    /// From boot to end. The guest dies with the thread that started it (see [`Guest::start`]), hence here.
+    fn guest(&self, guest: GuestId, ledger: &mut Ledger) -> failure::Result<End> {
+        let plan = ledger.plan(self.limits.case);
+        let cases = plan.runs.iter().map(|run| run.cases.len()).sum();
+        self.events.send(Event::GuestStarted { guest, cases });
+        let mut rig = (self.boot)(&plan)?;
+        let end = watch(&mut rig.guest, ledger, self.limits, self.queue);
+        // What a case has said counts, whatever stopped the run.
+        end.inspect_err(|_| ledger.close(Instant::now()))
+    }
 }
 
 /// Reads a guest to its end, which may be ours to set.
@@ -108,12 +126,12 @@ fn watch(
     guest: &mut Guest,
     ledger: &mut Ledger,
     limits: &Limits,
-    stop: &Stop,
+    queue: &Queue<'_>,
 ) -> failure::Result<End> {
     let mut limit = limits.boot;
     let mut since = Instant::now();
     loop {
-        stop.check()?;
+        queue.check()?;
         if since.elapsed() > limit {
             return Ok(if ledger.is_finishing() {
                 End::Lingered
