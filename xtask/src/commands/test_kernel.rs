@@ -148,12 +148,7 @@ fn test(request: &Request, wanted: &[CaseId], options: &Options, context: &Conte
 }
 
 /// Over how many guests the cases are spread; fewer than asked for is told.
-fn spread(
-    wanted: &[CaseId],
-    accel: Accel,
-    options: &Options,
-    layout: &Layout,
-) -> Result<Workload> {
+fn spread(wanted: &[CaseId], accel: Accel, options: &Options, layout: &Layout) -> Result<Workload> {
     let times = Times::of_runs(&layout.runs());
     let expected = wanted.iter().map(|id| times.expected(id)).sum();
     let (asked, room) = (options.kernel.jobs(), Host::this()?.room(accel));

@@ -139,7 +139,9 @@ impl Bars {
 
     fn of(&mut self, who: Who) -> &ProgressBar {
         self.of.entry(who).or_insert_with(|| {
-            let bar = self.all.add(ProgressBar::new_spinner().with_style(moving()));
+            let bar = self
+                .all
+                .add(ProgressBar::new_spinner().with_style(moving()));
             bar.enable_steady_tick(Duration::from_millis(100));
             bar
         })

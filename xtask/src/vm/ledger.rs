@@ -527,8 +527,12 @@ mod tests {
 
     #[test]
     fn what_has_not_begun_is_left_for_another_guest() {
-        let (mut ledger, _receiver) =
-            ledger(&[(Ext3, "a", 0), (Ext3, "b", 0), (Ext3, "c", 0), (Xfs, "a", 0)]);
+        let (mut ledger, _receiver) = ledger(&[
+            (Ext3, "a", 0),
+            (Ext3, "b", 0),
+            (Ext3, "c", 0),
+            (Xfs, "a", 0),
+        ]);
         let run = |filesystem, cases: &[&str]| Run {
             filesystem,
             cases: cases.iter().map(|case| (*case).into()).collect(),
