@@ -10,6 +10,7 @@ use crate::failure::{Kind, Result};
 use crate::kernel::{self, Request};
 use crate::layout::Layout;
 use crate::series;
+use crate::shard::Shard;
 use crate::vm::accel::Choice;
 
 /// Which kernel.
@@ -80,6 +81,10 @@ pub struct CaseOptions {
     /// Run the whole list N times
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub repeat: u32,
+
+    /// Run only the Kth of N shares of these cases, e.g. 1/3; `report merge` makes one run of the shares
+    #[arg(long, value_name = "K/N")]
+    pub shard: Option<Shard>,
 
     /// How long one case may take [default: 120 under emulation, 60 under KVM]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]

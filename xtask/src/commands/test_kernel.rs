@@ -4,9 +4,8 @@ use clap::{Args, ValueEnum};
 
 use super::options::{CaseOptions, GuestOptions, KernelOptions};
 use super::prepare::{self, Prepared};
-use super::select::{choose, runs};
+use super::select::{choose, only, runs};
 use super::{Context, FAILED, PASSED};
-use crate::event::CaseId;
 use crate::failure::{Kind, Result};
 use crate::kernel::Request;
 use crate::layout::Layout;
@@ -14,6 +13,7 @@ use crate::report::model::{Counts, KernelFacts, MachineFacts, Run};
 use crate::report::store::{Finished, Recorder};
 use crate::report::times::Times;
 use crate::report::{markdown, terminal, watched};
+use crate::shard::Wanted;
 use crate::vm::accel::Accel;
 use crate::vm::capacity::{self, Host};
 use crate::vm::queue::Workload;
@@ -42,11 +42,11 @@ pub enum Compare {
 
 pub fn run(options: &Options, context: &Context) -> Result<u8> {
     let chosen = choose(&options.cases)?;
+    let wanted = Wanted::of(runs(&chosen, options.cases.repeat), options.cases.shard)?;
     if options.cases.list {
-        terminal::cases(&chosen);
+        terminal::cases(&only(chosen, &wanted.cases));
         return Ok(PASSED);
     }
-    let wanted = runs(&chosen, options.cases.repeat);
     let requests = options.kernel.requests(&context.layout)?;
     match requests.as_slice() {
         [request] => one(request, &wanted, options, context),
@@ -55,12 +55,7 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
 }
 
 /// One base after the other: what goes wrong with one does not keep the others from their verdict.
-fn each(
-    requests: &[Request],
-    wanted: &[CaseId],
-    options: &Options,
-    context: &Context,
-) -> Result<u8> {
+fn each(requests: &[Request], wanted: &Wanted, options: &Options, context: &Context) -> Result<u8> {
     let mut ends = Vec::new();
     for request in requests {
         terminal::text(&format!("base {}", request.base));
@@ -87,7 +82,7 @@ fn endings(ends: &[(&str, u8)]) -> String {
     words.collect::<Vec<_>>().join("\n")
 }
 
-fn one(request: &Request, wanted: &[CaseId], options: &Options, context: &Context) -> Result<u8> {
+fn one(request: &Request, wanted: &Wanted, options: &Options, context: &Context) -> Result<u8> {
     match options.compare {
         None => verdict(&test(request, wanted, options, context)?),
         Some(Compare::Stock) => {
@@ -105,7 +100,7 @@ fn one(request: &Request, wanted: &[CaseId], options: &Options, context: &Contex
 }
 
 /// Makes one kernel, runs the cases on it, writes and shows the report.
-fn test(request: &Request, wanted: &[CaseId], options: &Options, context: &Context) -> Result<Run> {
+fn test(request: &Request, wanted: &Wanted, options: &Options, context: &Context) -> Result<Run> {
     let Context { layout, stop } = context;
     let (prepared, init) = watched(None, |events| -> Result<_> {
         let prepared = prepare::prepare(
@@ -148,25 +143,25 @@ fn test(request: &Request, wanted: &[CaseId], options: &Options, context: &Conte
 }
 
 /// Over how many guests the cases are spread; fewer than asked for is told.
-fn spread(wanted: &[CaseId], accel: Accel, options: &Options, layout: &Layout) -> Result<Workload> {
+fn spread(wanted: &Wanted, accel: Accel, options: &Options, layout: &Layout) -> Result<Workload> {
     let times = Times::of_runs(&layout.runs());
-    let expected = wanted.iter().map(|id| times.expected(id)).sum();
+    let expected = wanted.cases.iter().map(|id| times.expected(id)).sum();
     let (asked, room) = (options.kernel.jobs(), Host::this()?.room(accel));
-    let guests = capacity::guests(asked, room, expected).min(wanted.len());
+    let guests = capacity::guests(asked, room, expected).min(wanted.cases.len());
     if asked.is_some_and(|asked| asked > room) {
         terminal::text(&format!(
             "this machine has the processors and the memory for {room} guests at once"
         ));
     }
     Ok(Workload {
-        cases: wanted.to_vec(),
+        cases: wanted.cases.clone(),
         times,
         guests,
     })
 }
 
 /// A pass is a run in which something passed and nothing failed.
-fn verdict(run: &Run) -> Result<u8> {
+pub fn verdict(run: &Run) -> Result<u8> {
     match Counts::of(&run.results) {
         Counts { failed: 1.., .. } => Ok(FAILED),
         Counts { passed: 0, .. } => {

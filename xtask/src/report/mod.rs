@@ -3,6 +3,7 @@
 pub mod junit;
 pub mod ktap;
 pub mod markdown;
+pub mod merge;
 pub mod model;
 pub mod store;
 pub mod terminal;

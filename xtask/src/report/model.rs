@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{CaseId, CaseResult, Verdict};
+use crate::shard::Part;
 
 /// Everything the reports are written from.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -19,6 +20,9 @@ pub struct Run {
     pub not_run: Vec<CaseId>,
     /// Why the run ended before every case had its turn.
     pub failure: Option<String>,
+    /// If these are not all cases that were chosen, but a share of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
 }
 
 impl Run {
@@ -216,6 +220,7 @@ pub mod samples {
             results,
             not_run: Vec::new(),
             failure: None,
+            part: None,
         }
     }
 }

@@ -218,8 +218,10 @@ pub fn summary(run: &Run, folder: &Utf8Path) {
     {
         say(&failure_text(result));
     }
+    let shard = run.part.as_ref().map(|part| part.shard);
+    let shard = shard.map_or(String::new(), |shard| format!("shard {shard}: "));
     say(&format!(
-        "kernel {} on {}, {}, {}; reports in {folder}",
+        "{shard}kernel {} on {}, {}, {}; reports in {folder}",
         run.kernel.title(),
         run.machine.accelerator,
         guests(run.machine.guests),
