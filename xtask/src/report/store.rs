@@ -311,4 +311,16 @@ mod tests {
             .collect();
         assert_eq!(left.len(), 3, "{left:?}");
     }
+
+    #[test]
+    fn results_are_in_the_order_of_the_list() {
+        let result = |case: &str| samples::result(Ext3, case, 0, Verdict::Passed);
+        let wanted = ["c", "a", "b"].map(|case| result(case).id);
+        let ended = ["b", "c", "a"].map(result).to_vec();
+        let cases: Vec<_> = in_order(&wanted, ended)
+            .into_iter()
+            .map(|result| result.id)
+            .collect();
+        assert_eq!(cases, wanted);
+    }
 }
