@@ -8,8 +8,8 @@ use super::accel::Accel;
 
 /// Bytes of a guest's memory, and half as much for what QEMU needs beside it, most of it translated code.
 const GUEST: u64 = 3 << 29;
-/// What a second guest must save to be worth its boot, which takes seconds under emulation.
-const WORTH: Duration = Duration::from_secs(10);
+/// How much work is worth a guest of its own, which takes seconds to boot under emulation.
+const WORTH: Duration = Duration::from_secs(5);
 
 /// What a host has to share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,8 +91,8 @@ mod tests {
     fn what_is_asked_for_and_what_pays() {
         let table = [
             (None, 4, 0, 1),
-            (None, 4, 19, 1),
-            (None, 4, 20, 2),
+            (None, 4, 9, 1),
+            (None, 4, 10, 2),
             (None, 4, 600, 4),
             (Some(1), 4, 600, 1),
             (Some(2), 4, 0, 2),
