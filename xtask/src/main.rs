@@ -10,6 +10,7 @@ mod layout;
 mod proc;
 mod report;
 mod series;
+mod shard;
 mod vm;
 
 use std::process::ExitCode;

@@ -6,10 +6,10 @@ use clap::Args;
 
 use super::options::{CaseOptions, GuestOptions, KernelOptions};
 use super::prepare::{TO_CHECK, provide_deps};
-use super::select::{choose, runs};
+use super::select::{choose, only, runs};
 use super::test_kernel::{How, test};
 use super::{Context, FAILED, PASSED};
-use crate::event::{CaseId, Event};
+use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
 use crate::finding::Finding;
 use crate::kernel::check::{self, Compiled, Difference, Touched};
@@ -20,6 +20,7 @@ use crate::report::model::{Counts, Run};
 use crate::report::{terminal, watched};
 use crate::series::checkpatch::{self, IGNORED};
 use crate::series::{self, Patch, Series};
+use crate::shard::Wanted;
 
 const AFTER_HELP: &str = "\
 What is checked, a column each:
@@ -68,14 +69,14 @@ pub struct Options {
 
 pub fn run(options: &Options, context: &Context) -> Result<u8> {
     let chosen = choose(&options.cases)?;
+    let wanted = Wanted::of(runs(&chosen, options.cases.repeat), options.cases.shard)?;
     if options.cases.list {
-        terminal::cases(&chosen);
+        terminal::cases(&only(chosen, &wanted.cases));
         return Ok(PASSED);
     }
     if options.kernel.stock {
         return Err(Kind::Usage.error("--stock leaves no patch to check"));
     }
-    let wanted = runs(&chosen, options.cases.repeat);
     let mut check = Check::new(options, wanted, context)?;
     watched(None, |events| {
         provide_deps(options.kernel.deps, TO_CHECK, events, context)
@@ -91,7 +92,7 @@ struct Check<'a> {
     options: &'a Options,
     context: &'a Context,
     request: Request,
-    wanted: Vec<CaseId>,
+    wanted: Wanted,
     patches: Vec<Patch>,
     touched: Touched,
     rows: Vec<Row>,
@@ -103,7 +104,7 @@ struct Check<'a> {
 }
 
 impl<'a> Check<'a> {
-    fn new(options: &'a Options, wanted: Vec<CaseId>, context: &'a Context) -> Result<Self> {
+    fn new(options: &'a Options, wanted: Wanted, context: &'a Context) -> Result<Self> {
         let request = options.kernel.request(&context.layout)?;
         let series: Vec<Series> = request
             .series
@@ -214,6 +215,7 @@ impl<'a> Check<'a> {
             deps: self.options.kernel.deps,
             guest: &self.options.guest,
             deadline: self.options.cases.deadline(),
+            guests: self.options.kernel.jobs(),
         };
         test(request, &self.wanted, &how, self.context).map(Some)
     }

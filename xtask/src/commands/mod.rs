@@ -6,6 +6,7 @@ mod doctor;
 mod foreground;
 mod options;
 mod prepare;
+mod report;
 mod select;
 mod series;
 mod shell;
@@ -51,6 +52,8 @@ pub enum Command {
     Shell(shell::Options),
     /// Check patch files, or write them from an edited work tree
     Series(series::Options),
+    /// Merge the reports of several runs
+    Report(report::Options),
     /// Say what this machine lacks, which kernels are known and built, which accelerator is worth using
     Doctor,
     /// All that a merge needs: formatting, clippy, the host's tests, then test-kernel
@@ -63,6 +66,7 @@ impl Command {
             Command::TestKernel(options) => test_kernel::run(options, context),
             Command::Shell(options) => shell::run(options, context),
             Command::Series(options) => series::run(options, context),
+            Command::Report(options) => report::run(options, context),
             Command::Doctor => doctor::run(context),
             Command::Ci(options) => ci::run(options, context),
         }

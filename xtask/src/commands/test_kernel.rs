@@ -6,14 +6,19 @@ use clap::{Args, ValueEnum};
 
 use super::options::{CaseOptions, DepsOptions, GuestOptions, KernelOptions};
 use super::prepare::{self, Prepared};
-use super::select::{choose, runs};
+use super::select::{choose, only, runs};
 use super::{Context, FAILED, PASSED};
-use crate::event::CaseId;
 use crate::failure::{Kind, Result};
 use crate::kernel::Request;
+use crate::layout::Layout;
 use crate::report::model::{Counts, KernelFacts, MachineFacts, Run};
 use crate::report::store::{Finished, Recorder};
+use crate::report::times::Times;
 use crate::report::{markdown, terminal, watched};
+use crate::shard::Wanted;
+use crate::vm::accel::Accel;
+use crate::vm::capacity::{self, Host};
+use crate::vm::queue::Workload;
 use crate::vm::supervisor::Limits;
 use crate::vm::{self, Machine, init};
 
@@ -39,11 +44,11 @@ pub enum Compare {
 
 pub fn run(options: &Options, context: &Context) -> Result<u8> {
     let chosen = choose(&options.cases)?;
+    let wanted = Wanted::of(runs(&chosen, options.cases.repeat), options.cases.shard)?;
     if options.cases.list {
-        terminal::cases(&chosen);
+        terminal::cases(&only(chosen, &wanted.cases));
         return Ok(PASSED);
     }
-    let wanted = runs(&chosen, options.cases.repeat);
     let requests = options.kernel.requests(&context.layout)?;
     match requests.as_slice() {
         [request] => one(request, &wanted, options, context),
@@ -52,12 +57,7 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
 }
 
 /// One base after the other: what goes wrong with one does not keep the others from their verdict.
-fn each(
-    requests: &[Request],
-    wanted: &[CaseId],
-    options: &Options,
-    context: &Context,
-) -> Result<u8> {
+fn each(requests: &[Request], wanted: &Wanted, options: &Options, context: &Context) -> Result<u8> {
     let mut ends = Vec::new();
     for request in requests {
         terminal::text(&format!("base {}", request.base));
@@ -84,11 +84,12 @@ fn endings(ends: &[(&str, u8)]) -> String {
     words.collect::<Vec<_>>().join("\n")
 }
 
-fn one(request: &Request, wanted: &[CaseId], options: &Options, context: &Context) -> Result<u8> {
+fn one(request: &Request, wanted: &Wanted, options: &Options, context: &Context) -> Result<u8> {
     let how = How {
         deps: options.kernel.deps,
         guest: &options.guest,
         deadline: options.cases.deadline(),
+        guests: options.kernel.jobs(),
     };
     match options.compare {
         None => verdict(&test(request, wanted, &how, context)?),
@@ -113,10 +114,12 @@ pub struct How<'a> {
     pub guest: &'a GuestOptions,
     /// For one case; the accelerator's own if `None`.
     pub deadline: Option<Duration>,
+    /// At once; as many as save time if `None`.
+    pub guests: Option<usize>,
 }
 
 /// Makes one kernel, runs the cases on it, writes and shows the report.
-pub fn test(request: &Request, wanted: &[CaseId], how: &How<'_>, context: &Context) -> Result<Run> {
+pub fn test(request: &Request, wanted: &Wanted, how: &How<'_>, context: &Context) -> Result<Run> {
     let Context { layout, stop } = context;
     let (prepared, init) = watched(None, |events| -> Result<_> {
         let prepared = prepare::prepare(request, how.deps, how.guest, events, context)?;
@@ -131,13 +134,14 @@ pub fn test(request: &Request, wanted: &[CaseId], how: &How<'_>, context: &Conte
         provides: &prepared.kernel.provides,
     };
     let limits = Limits::new(prepared.accel, how.deadline);
+    let workload = spread(wanted, prepared.accel, how.guests, layout)?;
     let (kernel, host) = (
         kernel_facts(request, &prepared),
-        machine_facts(&prepared, context)?,
+        machine_facts(&prepared, workload.guests, context)?,
     );
     let mut recorder = Recorder::open(&layout.runs())?;
     let outcome = watched(Some(&mut recorder), |events| {
-        vm::run_cases(&machine, wanted.to_vec(), &limits, layout, events, stop)
+        vm::run_cases(&machine, &workload, &limits, layout, events, stop)
     });
     let failure = outcome.as_ref().err().map(ToString::to_string);
     let Finished {
@@ -151,8 +155,31 @@ pub fn test(request: &Request, wanted: &[CaseId], how: &How<'_>, context: &Conte
     Ok(run)
 }
 
+/// Over how many guests the cases are spread; fewer than asked for is told.
+fn spread(
+    wanted: &Wanted,
+    accel: Accel,
+    asked: Option<usize>,
+    layout: &Layout,
+) -> Result<Workload> {
+    let times = Times::of_runs(&layout.runs());
+    let expected = wanted.cases.iter().map(|id| times.expected(id)).sum();
+    let room = Host::this()?.room(accel);
+    let guests = capacity::guests(asked, room, expected).min(wanted.cases.len());
+    if asked.is_some_and(|asked| asked > room) {
+        terminal::text(&format!(
+            "this machine has the processors and the memory for {room} guests at once"
+        ));
+    }
+    Ok(Workload {
+        cases: wanted.cases.clone(),
+        times,
+        guests,
+    })
+}
+
 /// A pass is a run in which something passed and nothing failed.
-fn verdict(run: &Run) -> Result<u8> {
+pub fn verdict(run: &Run) -> Result<u8> {
     match Counts::of(&run.results) {
         Counts { failed: 1.., .. } => Ok(FAILED),
         Counts { passed: 0, .. } => {
@@ -181,7 +208,7 @@ fn public_source(request: &Request, source: &str, tree: &str) -> Option<String> 
     request.tree.is_none().then_some(source)
 }
 
-fn machine_facts(prepared: &Prepared, context: &Context) -> Result<MachineFacts> {
+fn machine_facts(prepared: &Prepared, guests: usize, context: &Context) -> Result<MachineFacts> {
     Ok(MachineFacts {
         accelerator: prepared.accel.name().into(),
         qemu: vm::qemu_version(&context.stop)?,
@@ -189,6 +216,7 @@ fn machine_facts(prepared: &Prepared, context: &Context) -> Result<MachineFacts>
             .trim()
             .into(),
         host_cpus: vm::host_cpus(),
+        guests,
     })
 }
 

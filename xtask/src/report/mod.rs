@@ -4,9 +4,11 @@ pub mod checks;
 pub mod junit;
 pub mod ktap;
 pub mod markdown;
+pub mod merge;
 pub mod model;
 pub mod store;
 pub mod terminal;
+pub mod times;
 
 use std::thread;
 

@@ -47,8 +47,9 @@ pub struct Guest {
 impl Guest {
     /// Starts a program whose standard output and error are the console.
     ///
-    /// It does not outlive this process, not even if that is killed: setpriv
-    /// asks the kernel for a SIGKILL on the parent's death. Being in a process
+    /// It does not outlive the calling thread, not even if this process is
+    /// killed: setpriv asks the kernel for a SIGKILL on the death of the thread
+    /// that is its parent (PR_SET_PDEATHSIG(2const)). Being in a process
     /// group of its own keeps the terminal's Ctrl-C from it.
     pub fn start(argv: &[String]) -> Result<Self> {
         let mut command = Command::new("setpriv");

@@ -1,12 +1,15 @@
 //! Guests: which accelerator, which command line, and who watches them.
 
 pub mod accel;
+pub mod capacity;
 mod channel;
 pub mod claim;
 mod command;
+mod deal;
 mod guest;
 pub mod init;
 mod ledger;
+pub mod queue;
 mod storage;
 pub mod supervisor;
 pub mod virtme;
@@ -19,7 +22,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use harness::case::Feature;
 use harness::plan::Plan;
 
-use crate::event::{CaseId, Events};
+use crate::event::Events;
 use crate::failure;
 use crate::layout::Layout;
 use crate::proc::{self, Stop};
@@ -28,6 +31,7 @@ use channel::Ports;
 use claim::Scratch;
 use command::Spec;
 use guest::Guest;
+use queue::Workload;
 use supervisor::{Limits, Rig, supervise};
 
 pub const QEMU: &str = "qemu-system-x86_64";
@@ -52,7 +56,7 @@ pub struct Machine<'a> {
 /// Runs the cases in guests of this machine; how each ends is told by events.
 pub fn run_cases(
     machine: &Machine<'_>,
-    wanted: Vec<CaseId>,
+    workload: &Workload,
     limits: &Limits,
     layout: &Layout,
     events: &Events,
@@ -60,7 +64,7 @@ pub fn run_cases(
 ) -> failure::Result<()> {
     let virtme = virtme::command_line(machine.virtme_run, machine.image, machine.accel, stop)?;
     let boot = |plan: &Plan| boot(machine, &virtme, plan, layout);
-    supervise(wanted, limits, boot, events, stop)
+    supervise(workload, limits, boot, events, stop)
 }
 
 fn boot(machine: &Machine<'_>, virtme: &[String], plan: &Plan, layout: &Layout) -> Result<Rig> {
@@ -102,7 +106,11 @@ pub fn scratch_disks(layout: &Layout) -> Result<(Scratch, Vec<Utf8PathBuf>)> {
 
 /// Virtual processors: two show races; more than the host has give stalls.
 pub fn cpus() -> usize {
-    host_cpus().min(2)
+    cpus_of(host_cpus())
+}
+
+fn cpus_of(host_cpus: usize) -> usize {
+    host_cpus.min(2)
 }
 
 pub fn host_cpus() -> usize {
