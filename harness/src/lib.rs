@@ -6,6 +6,7 @@
 pub mod bench;
 pub mod case;
 pub mod cases;
+pub mod compat;
 pub mod disk;
 pub mod dm;
 pub mod init;

@@ -2,6 +2,7 @@
 //! blocked by the state of their tasks, never by time.
 
 mod argument;
+mod compat;
 mod deadline;
 mod dm;
 mod errors;
@@ -303,6 +304,24 @@ const CASES: &[Case] = &[
             "argument_honoured",
             "with the sysctl on, FIFREEZE takes a timeout; 0, 1, NULL and an int 1 are none",
             argument::honoured,
+        ),
+    ),
+    case(
+        "freeze_compat",
+        "FIFREEZE and FITHAW of a 32-bit program take and release the same holds",
+        compat::freeze_and_thaw,
+    ),
+    timed(
+        "timeout_compat",
+        "both requests with a timeout work for a 32-bit program, which aligns its number less",
+        compat::timeout,
+    ),
+    needing(
+        Feature::Argument,
+        case(
+            "argument_compat",
+            "with the sysctl on, FIFREEZE of a 32-bit program takes a long of 32 bits",
+            compat::argument,
         ),
     ),
     ext3(
