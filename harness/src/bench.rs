@@ -6,7 +6,9 @@ use std::error::Error;
 use std::fmt;
 use std::fs;
 use std::io;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
@@ -27,6 +29,9 @@ use crate::task::Actor;
 
 /// Mount points are made below this; /run is a tmpfs in the guest.
 const MOUNTS: &str = "/run/harness";
+
+/// An argument of mount(2) that a bind mount does not look at.
+const NOTHING: Option<&str> = None;
 
 /// Why a case cannot run here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +54,7 @@ pub fn skip(reason: impl Into<String>) -> Result<()> {
 #[derive(Debug)]
 enum Layer {
     Mount { device: PathBuf, root: PathBuf },
+    Bind { root: PathBuf },
     Dm(Dm),
     VolumeGroup(VolumeGroup),
 }
@@ -149,6 +155,18 @@ impl Bench {
         Mount::new(root, flags)
     }
 
+    /// Mounts the filesystem once more, at a place of this name.
+    pub fn bind(&self, mount: &Mount, name: &str) -> Result<()> {
+        self.step("mount --bind");
+        let root = Path::new(MOUNTS).join(name);
+        fs::create_dir_all(&root).with_context(|| format!("failed to make {}", root.display()))?;
+        let flags = MsFlags::MS_BIND;
+        nix::mount::mount(Some(mount.root()), &root, NOTHING, flags, NOTHING)
+            .with_context(|| format!("failed to bind {}", root.display()))?;
+        self.layers.borrow_mut().push(Layer::Bind { root });
+        Ok(())
+    }
+
     /// Unmounts before the case ends; the end of the case does not look at it again.
     pub fn unmount(&self, mount: Mount) -> Result<()> {
         self.step("unmount");
@@ -177,6 +195,16 @@ impl Bench {
             .borrow_mut()
             .push(Layer::VolumeGroup(group.clone()));
         Ok(group)
+    }
+
+    /// The longest wait for what may hang.
+    pub fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    /// A program that runs until the case is over; it says on standard error what it does not like.
+    pub fn daemon(&self, what: &str, command: &mut Command) -> Result<Actor> {
+        self.actor(what, || Err(command.exec()))
     }
 
     /// A child process that performs an operation, which may block.
@@ -281,6 +309,11 @@ impl Bench {
                 umount(&root).with_context(|| format!("failed to unmount {}", root.display()))?;
                 self.step("cleanup: fsck");
                 Ok(disk::check(self.filesystem, &device))
+            }
+            Layer::Bind { root } => {
+                self.step("cleanup: umount of a bind mount");
+                umount(&root).with_context(|| format!("failed to unmount {}", root.display()))?;
+                Ok(Ok(()))
             }
             Layer::Dm(dm) => {
                 self.step("cleanup: dmsetup remove");

@@ -3,6 +3,7 @@
 //! The host links this crate to list and filter cases; the guest runs its
 //! binary as init. See DESIGN.md for the way a run goes.
 
+pub mod agent;
 pub mod bench;
 pub mod case;
 pub mod cases;

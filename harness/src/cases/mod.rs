@@ -1,6 +1,7 @@
 //! The cases. A case asserts every return code, and shows that writers are
 //! blocked by the state of their tasks, never by time.
 
+mod agent;
 mod argument;
 mod compat;
 mod deadline;
@@ -77,7 +78,7 @@ const CASES: &[Case] = &[
     ),
     case(
         "writes_stop_fsync",
-        "a frozen filesystem blocks a write with its fsync, which is durable after the thaw",
+        "a write that an fsync follows is blocked, and durable after the thaw",
         writes::fsync,
     ),
     case(
@@ -194,6 +195,21 @@ const CASES: &[Case] = &[
         "program_lvcreate_snapshot",
         "lvcreate -s while frozen takes a snapshot with a clean filesystem",
         programs::lvcreate_snapshot,
+    ),
+    case(
+        "program_qemu_ga",
+        "qemu-ga freezes once for each mount of a filesystem, and thaws it",
+        agent::freezes_and_thaws,
+    ),
+    case(
+        "program_qemu_ga_foreign_hold",
+        "qemu-ga thaws until nothing is left, so that the file holds of others go, too",
+        agent::foreign_hold,
+    ),
+    case(
+        "program_qemu_ga_device_hold",
+        "qemu-ga freezes and thaws while device-mapper holds, which keeps its hold",
+        agent::device_hold,
     ),
     timed(
         "timeout_thaws",

@@ -61,6 +61,7 @@ const NEEDED: &[(Need, Thing, &str)] = &[
     (Need::Run, Program("xfs_freeze"), "xfsprogs"),
     (Need::Run, Program("fsfreeze"), "util-linux"),
     (Need::Run, Program("setpriv"), "util-linux"),
+    (Need::Run, Program("qemu-ga"), "qemu-guest-agent"),
 ];
 
 /// Looks for all that `need` takes; nothing is run but python3.
