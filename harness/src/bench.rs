@@ -25,6 +25,7 @@ use crate::kmsg::Kmsg;
 use crate::lvm::VolumeGroup;
 use crate::mount::Mount;
 use crate::pool::Pool;
+use crate::swap::Swap;
 use crate::task::Actor;
 
 /// Mount points are made below this; /run is a tmpfs in the guest.
@@ -57,6 +58,7 @@ enum Layer {
     Bind { root: PathBuf },
     Dm(Dm),
     VolumeGroup(VolumeGroup),
+    Swap(Swap),
 }
 
 /// What was found wrong at the end of a case.
@@ -197,6 +199,14 @@ impl Bench {
         Ok(group)
     }
 
+    /// The kernel swaps to the device until the case is over.
+    pub fn swap_on(&self, device: &Path) -> Result<()> {
+        self.step("mkswap and swapon");
+        let swap = Swap::on(device)?;
+        self.layers.borrow_mut().push(Layer::Swap(swap));
+        Ok(())
+    }
+
     /// The longest wait for what may hang.
     pub fn patience(&self) -> Duration {
         self.patience
@@ -318,6 +328,10 @@ impl Bench {
             Layer::Dm(dm) => {
                 self.step("cleanup: dmsetup remove");
                 dm.remove().map(Ok)
+            }
+            Layer::Swap(swap) => {
+                self.step("cleanup: swapoff");
+                swap.off().map(Ok)
             }
             Layer::VolumeGroup(group) => {
                 self.step("cleanup: vgremove");

@@ -22,4 +22,5 @@ pub mod pool;
 pub mod port;
 pub mod program;
 pub mod run;
+pub mod swap;
 pub mod task;

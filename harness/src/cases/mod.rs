@@ -9,6 +9,7 @@ mod dm;
 mod errors;
 mod ext3;
 mod nesting;
+mod pressure;
 mod programs;
 mod races;
 mod timeout;
@@ -270,6 +271,11 @@ const CASES: &[Case] = &[
         "timeout_rescues_stopped",
         "the deadline ends the freeze of a program that was stopped",
         timeout::rescues_stopped,
+    ),
+    timed(
+        "timeout_rescues_swapped_out",
+        "the deadline ends the freeze of a program that was swapped out, while memory is short",
+        pressure::rescues_swapped_out,
     ),
     timed(
         "timeout_unmount_pending",

@@ -27,6 +27,7 @@ use crate::case::Filesystem;
 use crate::kmsg::Kmsg;
 use crate::mapping::Mapping;
 use crate::mount::Mount;
+use crate::task::Actor;
 use crate::{disk, dm, ioctl};
 
 /// How often the program that rescues itself moves its deadline.
@@ -244,15 +245,20 @@ fn rescues_from(bench: &Bench, signal: Signal) -> Result<()> {
             fs.freeze_timeout(seconds)?;
             Ok(raise(signal)?)
         })?;
-        // The bench collects it in the end.
-        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WSTOPPED | WaitPidFlag::WNOWAIT;
-        match waitid(Id::Pid(freezer.pid()), flags).context("failed to wait for the freezer")? {
-            WaitStatus::Signaled(_, by, _) | WaitStatus::Stopped(_, by) if by == signal => {}
-            status => bail!("the freezer: {status:?}"),
-        }
+        has_got(&freezer, signal)?;
         Writer::start(bench, &file)
     })?;
     ends_at(bench, &fs, writer, deadline)
+}
+
+/// Returns when the signal has ended or stopped the process.
+pub(super) fn has_got(actor: &Actor, signal: Signal) -> Result<()> {
+    // The bench collects it in the end.
+    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WSTOPPED | WaitPidFlag::WNOWAIT;
+    match waitid(Id::Pid(actor.pid()), flags).context("failed to wait for an actor")? {
+        WaitStatus::Signaled(_, by, _) | WaitStatus::Stopped(_, by) if by == signal => Ok(()),
+        status => bail!("not {signal}, but {status:?}"),
+    }
 }
 
 pub fn unmount_pending(bench: &Bench) -> Result<()> {
