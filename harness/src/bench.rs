@@ -18,7 +18,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 
-use crate::case::Filesystem;
+use crate::case::{Case, Filesystem};
 use crate::disk;
 use crate::dm::{self, Dm};
 use crate::kmsg::Kmsg;
@@ -33,6 +33,9 @@ const MOUNTS: &str = "/run/harness";
 
 /// An argument of mount(2) that a bind mount does not look at.
 const NOTHING: Option<&str> = None;
+
+/// What the kernel logs at the end of an emergency thaw (`do_thaw_all` in fs/super.c).
+pub const EMERGENCY_THAWED: &str = "Emergency Thaw complete";
 
 /// Why a case cannot run here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +82,7 @@ impl Problems {
 /// The fixture of one run of one case, in a process of its own.
 #[derive(Debug)]
 pub struct Bench {
+    case: &'static Case,
     filesystem: Filesystem,
     /// The longest wait for an actor.
     patience: Duration,
@@ -89,8 +93,9 @@ pub struct Bench {
 
 impl Bench {
     /// Kernel messages count from now; the coordinator ends the case after `deadline`.
-    pub fn new(filesystem: Filesystem, deadline: Duration) -> Result<Bench> {
+    pub fn new(case: &'static Case, filesystem: Filesystem, deadline: Duration) -> Result<Bench> {
         Ok(Bench {
+            case,
             filesystem,
             // Time must be left to clean up after one that hangs.
             patience: deadline / 4,
@@ -242,12 +247,17 @@ impl Bench {
             .outcome()
     }
 
-    /// Asks for an emergency thaw and returns when the kernel reports its end
-    /// (`do_thaw_all` in fs/super.c).
+    /// Asks for an emergency thaw and returns when the kernel reports its end.
     pub fn emergency_thaw(&self) -> Result<()> {
-        let mut kmsg = Kmsg::mark()?;
-        fs::write("/proc/sysrq-trigger", "j").context("failed to write SysRq j")?;
-        kmsg.wait_for("Emergency Thaw complete").map(drop)
+        let mut log = Kmsg::mark()?;
+        self.begin_emergency_thaw()?;
+        log.wait_for(EMERGENCY_THAWED).map(drop)
+    }
+
+    /// Asks for an emergency thaw, which may wait for a suspended device.
+    pub fn begin_emergency_thaw(&self) -> Result<()> {
+        self.step("SysRq j");
+        fs::write("/proc/sysrq-trigger", "j").context("failed to write SysRq j")
     }
 
     /// Takes everything down, whatever the case left behind.
@@ -279,7 +289,8 @@ impl Bench {
         }
         match self.kmsg.borrow_mut().complaints() {
             Ok(lines) => {
-                let complaints = lines.iter().map(|line| anyhow!("kernel log: {line}"));
+                let unexpected = lines.iter().filter(|line| !self.case.expects(line));
+                let complaints = unexpected.map(|line| anyhow!("kernel log: {line}"));
                 problems.found.extend(complaints);
             }
             Err(error) => problems.found.push(error),

@@ -6,6 +6,7 @@ mod argument;
 mod compat;
 mod deadline;
 mod dm;
+mod emergency;
 mod errors;
 mod ext3;
 mod nesting;
@@ -36,6 +37,7 @@ const fn case(name: &'static str, about: &'static str, run: fn(&Bench) -> Result
         about,
         filesystems: Filesystem::ALL,
         needs: None,
+        complaints: &[],
         run,
     }
 }
@@ -46,6 +48,11 @@ const fn needing(feature: Feature, case: Case) -> Case {
         needs: Some(feature),
         ..case
     }
+}
+
+/// A case in which the kernel is right to complain in these words.
+const fn complaining(complaints: &'static [&'static str], case: Case) -> Case {
+    Case { complaints, ..case }
 }
 
 /// A case for the timeout.
@@ -156,6 +163,11 @@ const CASES: &[Case] = &[
         "dm_snapshot_while_frozen",
         "a dm-snapshot taken while frozen holds a clean filesystem",
         dm::snapshot_while_frozen,
+    ),
+    case(
+        "dm_emergency_thaw",
+        "SysRq j while suspended releases all holds; dmsetup resume works, and freezing again",
+        emergency::while_suspended,
     ),
     case(
         "error_not_frozen",
@@ -291,6 +303,14 @@ const CASES: &[Case] = &[
         "timeout_device_gone",
         "the deadline ends the freeze of a filesystem whose device fails, and it can be unmounted",
         timeout::device_gone,
+    ),
+    complaining(
+        &["EXT4-fs error (device dm-"],
+        timed(
+            "timeout_device_gone_writable",
+            "the deadline lets a writer go whose device has failed, and it can be unmounted",
+            timeout::device_gone_writable,
+        ),
     ),
     timed(
         "timeout_values",

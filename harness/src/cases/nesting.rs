@@ -108,7 +108,6 @@ pub fn emergency_thaw(bench: &Bench) -> Result<()> {
     let file = prepare(&fs)?;
     take_holds(bench, &fs)?;
     let writer = Writer::start(bench, &file)?;
-    bench.step("SysRq j");
     bench.emergency_thaw()?;
     is_thawed(&fs)?;
     writer.completes(bench, &fs)?;

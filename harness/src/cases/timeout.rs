@@ -311,8 +311,7 @@ pub fn read_only_mount(bench: &Bench) -> Result<()> {
     prepare(&fs).map(drop)
 }
 
-/// A thaw of ext3 writes the superblock, and that this fails is an error that
-/// ext3 is right to report; read-only it writes nothing. XFS is silent.
+/// Read-only: ext3 writes nothing at the thaw, and has nothing to complain of.
 pub fn device_gone(bench: &Bench) -> Result<()> {
     let (fs, dm) = bench.scratch_on_dm()?;
     let sectors = disk::sectors(&disk::by_serial(disk::SCRATCH[0])?)?;
@@ -327,6 +326,28 @@ pub fn device_gone(bench: &Bench) -> Result<()> {
     reset(&fs, SHORT)?;
     logged_at(bench, &mut log, deadline)?;
     has_no_file_hold(&fs)?;
+    bench.unmount(fs)
+}
+
+/// The writer may fail: on what does not matter, as long as it does not hang.
+pub fn device_gone_writable(bench: &Bench) -> Result<()> {
+    let (fs, dm) = bench.scratch_on_dm()?;
+    let sectors = disk::sectors(&disk::by_serial(disk::SCRATCH[0])?)?;
+    let file = prepare(&fs)?;
+    freeze_for(&fs, HOUR)?;
+    let writer = Writer::start(bench, &file)?;
+    bench.step("the device fails");
+    dm.replace(&dm::error(sectors))?;
+    writer.is_blocked()?;
+    let mut log = Kmsg::mark()?;
+    let deadline = after(SHORT);
+    reset(&fs, SHORT)?;
+    logged_at(bench, &mut log, deadline)?;
+    bench.step("the writer ends");
+    let outcome = writer.actor.outcome()?;
+    bench.step(&format!("it ended with {outcome:?}"));
+    has_no_file_hold(&fs)?;
+    drop(file);
     bench.unmount(fs)
 }
 

@@ -106,6 +106,7 @@ mod tests {
             about: "",
             filesystems,
             needs: None,
+            complaints: &[],
             run: |_| Ok(()),
         }
     }
