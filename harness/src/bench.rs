@@ -21,10 +21,12 @@ use nix::unistd::Pid;
 use crate::case::{Case, Filesystem};
 use crate::disk;
 use crate::dm::{self, Dm};
+use crate::herd::{self, Member};
 use crate::kmsg::Kmsg;
 use crate::lvm::VolumeGroup;
 use crate::mount::Mount;
 use crate::pool::Pool;
+use crate::racer::{Call, Racer};
 use crate::swap::Swap;
 use crate::task::Actor;
 
@@ -62,6 +64,18 @@ enum Layer {
     Dm(Dm),
     VolumeGroup(VolumeGroup),
     Swap(Swap),
+    Herd(Vec<Member>),
+}
+
+impl Layer {
+    /// Where what may be left frozen is mounted.
+    fn roots(&self) -> Vec<&Path> {
+        match self {
+            Layer::Mount { root, .. } => vec![root],
+            Layer::Herd(herd) => herd.iter().map(Member::root).collect(),
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// What was found wrong at the end of a case.
@@ -131,6 +145,17 @@ impl Bench {
         self.step("mkfs");
         disk::mkfs(self.filesystem, device)?;
         self.mount(device, MsFlags::empty(), "")
+    }
+
+    /// Many small filesystems on `scratch0`, mounted.
+    pub fn herd(&self) -> Result<Vec<Member>> {
+        self.step("a herd of filesystems");
+        let disk = disk::by_serial(disk::SCRATCH[0])?;
+        disk::zero(&disk)?;
+        let herd = herd::devices(self.filesystem, &disk, Path::new(MOUNTS))?;
+        self.layers.borrow_mut().push(Layer::Herd(herd.clone()));
+        herd::populate(&herd)?;
+        Ok(herd)
     }
 
     /// Mounts the device with options of the filesystem as in `mount -o`.
@@ -229,6 +254,13 @@ impl Bench {
         Ok(actor)
     }
 
+    /// A child process that makes calls at given moments.
+    pub fn racer(&self, calls: &[Call<'_>]) -> Result<Racer> {
+        let racer = Racer::spawn(calls)?;
+        self.children.borrow_mut().push(racer.pid());
+        Ok(racer)
+    }
+
     /// Processes that freeze and thaw at the same instant.
     pub fn pool(&self, size: usize, mount: &Mount) -> Result<Pool> {
         let pool = Pool::spawn(size, mount)?;
@@ -309,14 +341,12 @@ impl Bench {
         for name in dm::resume_all()? {
             leftovers.push(anyhow!("{name} was left suspended"));
         }
-        for layer in self.layers.borrow().iter() {
-            if let Layer::Mount { root, .. } = layer {
-                self.step("cleanup: FITHAW");
-                let holds = Mount::new(root.clone(), MsFlags::empty())?.thaw_fully()?;
-                if holds > 0 {
-                    let root = root.display();
-                    leftovers.push(anyhow!("{root} was left with file holds: {holds}"));
-                }
+        self.step("cleanup: FITHAW");
+        for root in self.layers.borrow().iter().flat_map(Layer::roots) {
+            let holds = Mount::new(root.to_owned(), MsFlags::empty())?.thaw_fully()?;
+            if holds > 0 {
+                let root = root.display();
+                leftovers.push(anyhow!("{root} was left with file holds: {holds}"));
             }
         }
         Ok(leftovers)
@@ -339,6 +369,10 @@ impl Bench {
             Layer::Dm(dm) => {
                 self.step("cleanup: dmsetup remove");
                 dm.remove().map(Ok)
+            }
+            Layer::Herd(herd) => {
+                self.step("cleanup: umount, fsck and dmsetup remove of the herd");
+                herd::take_down(&herd)
             }
             Layer::Swap(swap) => {
                 self.step("cleanup: swapoff");

@@ -281,7 +281,7 @@ pub fn unmount_pending(bench: &Bench) -> Result<()> {
 }
 
 /// Whether the device is open exclusively, as by a filesystem.
-fn is_in_use(device: &Path) -> Result<bool> {
+pub(super) fn is_in_use(device: &Path) -> Result<bool> {
     let exclusive = File::options()
         .read(true)
         .custom_flags(libc::O_EXCL)
