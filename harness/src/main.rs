@@ -59,7 +59,7 @@ fn run_case(filesystem: &str, name: &str, deadline: Duration) -> Result<u8> {
     let case = cases::find(name)
         .with_context(|| format!("no case is named {name:?}; `harness list` names all"))?;
     task::set_own_name(name);
-    let bench = Bench::new(filesystem, deadline)?;
+    let bench = Bench::new(case, filesystem, deadline)?;
     let outcome = (case.run)(&bench);
     let passed = outcome.is_ok();
     // Before the cleanup, which may hang.

@@ -94,6 +94,13 @@ impl Actor {
         self.pid
     }
 
+    /// Fails if the process has ended.
+    pub fn is_alive(&self) -> Result<()> {
+        let alive = Stat::of(self.pid)?.state != 'Z';
+        ensure!(alive, "{} has ended", self.what);
+        Ok(())
+    }
+
     /// Returns when the operation is seen to wait for a thaw.
     ///
     /// # Errors

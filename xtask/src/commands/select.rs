@@ -120,6 +120,7 @@ mod tests {
             about: "",
             filesystems,
             needs: None,
+            complaints: &[],
             run: |_| Ok(()),
         }
     }

@@ -64,6 +64,9 @@ const NEEDED: &[(Need, Thing, &str)] = &[
     (Need::Run, Program("xfs_freeze"), "xfsprogs"),
     (Need::Run, Program("fsfreeze"), "util-linux"),
     (Need::Run, Program("setpriv"), "util-linux"),
+    (Need::Run, Program("mkswap"), "util-linux"),
+    (Need::Run, Program("swapon"), "mount"),
+    (Need::Run, Program("qemu-ga"), "qemu-guest-agent"),
     (Need::Check, Program("sparse"), "sparse"),
 ];
 
