@@ -22,7 +22,7 @@ use crate::run::{self, Ending};
 const KERNEL_MOUNTS: [(&str, &str); 3] =
     [("proc", "/proc"), ("sysfs", "/sys"), ("devtmpfs", "/dev")];
 
-/// Where programs write: the root is the host's, read only. What the host
+/// Where programs write: the root may be the host's, read only. What the host
 /// lacks is left out.
 const WRITABLE: [&str; 8] = [
     "/run",
@@ -34,6 +34,12 @@ const WRITABLE: [&str; 8] = [
     "/etc/lvm/backup",
     "/etc/lvm/cache",
 ];
+
+/// The folders that are mounted on: a root that is made for this init has them all, empty.
+pub fn mount_points() -> impl Iterator<Item = &'static str> {
+    let kernel = KERNEL_MOUNTS.iter().map(|(_, place)| *place);
+    kernel.chain(WRITABLE)
+}
 
 /// Runs the plan and ends the machine: never returns, whatever happens.
 pub fn main() -> ! {

@@ -140,18 +140,7 @@ impl Build<'_> {
             &built.image,
             &fs_err::read(built.out.join("arch/x86/boot/bzImage"))?,
         )?;
-        let folder = self.folder.join("images");
-        let mut images: Vec<Utf8PathBuf> = folder
-            .read_dir_utf8()?
-            .flatten()
-            .map(camino::Utf8DirEntry::into_path)
-            .collect();
-        images.sort_by_key(|image| files::age(image));
-        images
-            .iter()
-            .skip(KEPT)
-            .try_for_each(|image| files::remove(image))?;
-        Ok(())
+        Ok(files::keep_newest(&self.folder.join("images"), KEPT)?)
     }
 }
 

@@ -6,7 +6,9 @@ pub mod claim;
 mod command;
 mod guest;
 pub mod init;
+pub mod initramfs;
 mod ledger;
+mod loader;
 pub mod supervisor;
 pub mod virtme;
 
