@@ -106,18 +106,20 @@ fn test(request: &Request, wanted: &[CaseId], options: &Options, context: &Conte
         let prepared = prepare::prepare(
             request,
             options.kernel.deps,
-            &options.guest,
+            options.guest.accel,
             events,
             context,
         )?;
         Ok((prepared, init::build(layout, events, stop)?))
     })?;
     let machine = Machine {
-        accel: prepared.accel,
-        single_thread: prepared.single_thread,
-        image: &prepared.kernel.image,
+        kernel: vm::Kernel {
+            image: &prepared.kernel.image,
+            accel: prepared.accel,
+            single_thread: prepared.single_thread,
+        },
+        way: options.guest.boot,
         init: &init,
-        virtme_run: &prepared.virtme_run,
         provides: &prepared.kernel.provides,
     };
     let limits = Limits::new(prepared.accel, options.cases.deadline());

@@ -131,15 +131,12 @@ impl Build<'_> {
     fn image(&self, fingerprint: &str) -> Utf8PathBuf {
         self.folder
             .join("images")
-            .join(format!("bzImage-{}", &fingerprint[..16]))
+            .join(format!("vmlinux-{}", &fingerprint[..16]))
     }
 
     /// Keeps a copy of the image out of make's way, and drops the oldest ones.
     fn keep(&self, built: &Built) -> Result<()> {
-        files::write(
-            &built.image,
-            &fs_err::read(built.out.join("arch/x86/boot/bzImage"))?,
-        )?;
+        files::write(&built.image, &fs_err::read(built.out.join("vmlinux"))?)?;
         Ok(files::keep_newest(&self.folder.join("images"), KEPT)?)
     }
 }
@@ -294,7 +291,7 @@ impl Make<'_> {
         phase(self.events, format!("{what} {}", self.build.title), || {
             let (mut done, mut stderr) = (0, String::new());
             let result = proc::stream(
-                &mut self.command("bzImage"),
+                &mut self.command("vmlinux"),
                 &self.log,
                 self.stop,
                 &mut |stream, line| match stream {
