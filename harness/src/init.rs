@@ -35,6 +35,10 @@ const WRITABLE: [&str; 8] = [
     "/etc/lvm/cache",
 ];
 
+/// Everything but debug messages goes to the console from here on, where the host reads what the kernel complains
+/// of: it may have been started with less, as a serial port makes a boot slow (Documentation/admin-guide/sysctl/kernel.rst).
+const CONSOLE_LEVEL: &str = "7";
+
 /// The folders that are mounted on: a root that is made for this init has them all, empty.
 pub fn mount_points() -> impl Iterator<Item = &'static str> {
     let kernel = KERNEL_MOUNTS.iter().map(|(_, place)| *place);
@@ -59,6 +63,8 @@ pub fn main() -> ! {
 
 fn run_plan() -> Result<Ending> {
     mount_all()?;
+    fs::write("/proc/sys/kernel/printk", CONSOLE_LEVEL)
+        .context("failed to set the console's level")?;
     let mut plan = port::open(port::PLAN)?;
     let line = port::read_line(&mut plan)?;
     let plan: Plan = serde_json::from_str(&line).with_context(|| format!("bad plan: {line}"))?;

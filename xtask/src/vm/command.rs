@@ -196,6 +196,8 @@ const SOON: &[&str] = &[
     "no_timer_check",
     // 256 devices.
     "pty.legacy_count=0",
+    // Of a boot, just warnings and worse; the harness sets it back.
+    "loglevel=5",
 ];
 
 const OUR_ARGUMENTS: &[&str] = &[
