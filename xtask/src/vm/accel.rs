@@ -207,7 +207,7 @@ fn boot(
         single_thread: kernel.single_thread,
     };
     let begun = Instant::now();
-    let mut guest = Guest::start(&command::bare(kernel, "console=ttyS0 panic=-1"))?;
+    let mut guest = Guest::start(&command::bare(kernel, &["console=ttyS0", "panic=-1"]))?;
     let mut panicked = false;
     while begun.elapsed() < limit {
         stop.check()?;

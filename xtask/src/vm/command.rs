@@ -44,8 +44,9 @@ pub fn guest(base: &[String], own: &Own<'_>) -> Vec<String> {
 }
 
 /// A kernel on the machine that comes up soonest, with nothing but a console. It has no root yet.
-pub fn bare(kernel: Kernel<'_>, append: &str) -> Vec<String> {
+pub fn bare(kernel: Kernel<'_>, arguments: &[&str]) -> Vec<String> {
     let cpus = cpus().to_string();
+    let append = [arguments, SOON].concat().join(" ");
     let words = [
         QEMU,
         "-nodefaults",
@@ -69,7 +70,7 @@ pub fn bare(kernel: Kernel<'_>, append: &str) -> Vec<String> {
         "-kernel",
         kernel.image.as_str(),
         "-append",
-        append,
+        &append,
     ];
     let mut argv = words.map(str::to_owned).to_vec();
     argv.extend(kernel.accelerated());
@@ -78,7 +79,7 @@ pub fn bare(kernel: Kernel<'_>, append: &str) -> Vec<String> {
 
 /// A kernel with this archive as its root.
 pub fn initramfs(kernel: Kernel<'_>, archive: &Utf8Path) -> Vec<String> {
-    let mut argv = bare(kernel, &[OUR_ARGUMENTS, SOON].concat().join(" "));
+    let mut argv = bare(kernel, OUR_ARGUMENTS);
     let device = "virtio-serial-pci";
     argv.extend(["-initrd", archive.as_str(), "-device", device].map(str::to_owned));
     argv
@@ -193,6 +194,7 @@ fn processor(accel: Accel) -> &'static str {
 const SOON: &[&str] = &[
     // Of a processor of 4 GHz: otherwise measured for each processor. Where it is too much, udelay() is too long.
     "lpj=16000000",
+    // On a busy host it fails, and the kernel panics.
     "no_timer_check",
     // 256 devices.
     "pty.legacy_count=0",
