@@ -12,6 +12,7 @@ use crate::layout::Layout;
 use crate::series;
 use crate::shard::Shard;
 use crate::vm::accel::Choice;
+use crate::vm::boot::Way;
 
 /// Which kernel.
 #[derive(Clone, Debug, Args)]
@@ -57,6 +58,17 @@ pub struct DepsOptions {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Guest")]
 pub struct GuestOptions {
+    #[command(flatten)]
+    pub accel: AccelOptions,
+
+    /// Where the guest's root comes from
+    #[arg(long, value_enum, default_value = "initramfs")]
+    pub boot: Way,
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+#[command(next_help_heading = "Guest")]
+pub struct AccelOptions {
     /// Hardware or emulation; auto boots the kernel with both and keeps the faster one
     #[arg(long, value_enum, default_value = "auto")]
     pub accel: Choice,

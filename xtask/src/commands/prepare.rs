@@ -1,9 +1,7 @@
 //! What must be there before a guest can boot.
 
-use camino::Utf8PathBuf;
-
 use super::Context;
-use super::options::{DepsOptions, GuestOptions};
+use super::options::{AccelOptions, DepsOptions};
 use crate::deps::{self, Missing, Need};
 use crate::event::Events;
 use crate::failure::{Kind, Result};
@@ -19,7 +17,6 @@ pub const TO_CHECK: &[Need] = &[Need::Build, Need::Run, Need::Check];
 #[derive(Debug)]
 pub struct Prepared {
     pub kernel: Kernel,
-    pub virtme_run: Utf8PathBuf,
     pub accel: Accel,
     pub single_thread: bool,
 }
@@ -28,7 +25,7 @@ pub struct Prepared {
 pub fn prepare(
     request: &Request,
     deps: DepsOptions,
-    guest: &GuestOptions,
+    accel: AccelOptions,
     events: &Events,
     context: &Context,
 ) -> Result<Prepared> {
@@ -36,7 +33,6 @@ pub fn prepare(
     provide_deps(deps, TO_TEST, events, context)?;
     let kernel = kernel::prepare(request, layout, events, stop)?;
     events.note(describe(&kernel));
-    let virtme_run = deps::virtme(layout, events, stop)?.virtme_run;
     let config = fs_err::read_to_string(kernel.build.join(".config"))?;
     let bootable = Bootable {
         image: &kernel.image,
@@ -44,12 +40,11 @@ pub fn prepare(
         single_thread: accel::needs_single_thread(&config),
     };
     let (accel, single_thread) = (
-        accel::choose(guest.accel, bootable, layout, events, stop)?,
+        accel::choose(accel.accel, bootable, layout, events, stop)?,
         bootable.single_thread,
     );
     Ok(Prepared {
         kernel,
-        virtme_run,
         accel,
         single_thread,
     })

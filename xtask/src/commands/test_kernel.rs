@@ -122,15 +122,17 @@ pub struct How<'a> {
 pub fn test(request: &Request, wanted: &Wanted, how: &How<'_>, context: &Context) -> Result<Run> {
     let Context { layout, stop } = context;
     let (prepared, init) = watched(None, |events| -> Result<_> {
-        let prepared = prepare::prepare(request, how.deps, how.guest, events, context)?;
+        let prepared = prepare::prepare(request, how.deps, how.guest.accel, events, context)?;
         Ok((prepared, init::build(layout, events, stop)?))
     })?;
     let machine = Machine {
-        accel: prepared.accel,
-        single_thread: prepared.single_thread,
-        image: &prepared.kernel.image,
+        kernel: vm::Kernel {
+            image: &prepared.kernel.image,
+            accel: prepared.accel,
+            single_thread: prepared.single_thread,
+        },
+        way: how.guest.boot,
         init: &init,
-        virtme_run: &prepared.virtme_run,
         provides: &prepared.kernel.provides,
     };
     let limits = Limits::new(prepared.accel, how.deadline);

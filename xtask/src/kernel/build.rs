@@ -184,27 +184,13 @@ impl Build<'_> {
     fn image(&self, fingerprint: &str) -> Utf8PathBuf {
         self.folder
             .join("images")
-            .join(format!("bzImage-{}", &fingerprint[..16]))
+            .join(format!("vmlinux-{}", &fingerprint[..16]))
     }
 
     /// Keeps a copy of the image out of make's way, and drops the oldest ones.
     fn keep(&self, built: &Built) -> Result<()> {
-        files::write(
-            &built.image,
-            &fs_err::read(built.out.join("arch/x86/boot/bzImage"))?,
-        )?;
-        let folder = self.folder.join("images");
-        let mut images: Vec<Utf8PathBuf> = folder
-            .read_dir_utf8()?
-            .flatten()
-            .map(camino::Utf8DirEntry::into_path)
-            .collect();
-        images.sort_by_key(|image| files::age(image));
-        images
-            .iter()
-            .skip(KEPT)
-            .try_for_each(|image| files::remove(image))?;
-        Ok(())
+        files::write(&built.image, &fs_err::read(built.out.join("vmlinux"))?)?;
+        Ok(files::keep_newest(&self.folder.join("images"), KEPT)?)
     }
 }
 
@@ -358,7 +344,7 @@ impl Make<'_> {
         phase(self.events, format!("{what} {}", self.build.title), || {
             let (mut done, mut stderr) = (0, String::new());
             let result = proc::stream(
-                &mut self.command(&["bzImage"]),
+                &mut self.command(&["vmlinux"]),
                 &self.log,
                 self.stop,
                 &mut |stream, line| match stream {

@@ -68,7 +68,7 @@ pub enum Part {
 /// A kernel, ready to boot.
 #[derive(Clone, Debug)]
 pub struct Kernel {
-    /// A bzImage that later builds leave alone.
+    /// A vmlinux that later builds leave alone. QEMU starts it itself (CONFIG_PVH), so nothing is compressed.
     pub image: Utf8PathBuf,
     pub base: String,
     /// As `make kernelversion` has it, e.g. `6.12.117`.

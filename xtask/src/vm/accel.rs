@@ -10,8 +10,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use super::command;
 use super::guest::{Guest, Line, Next};
-use super::{QEMU, cpus};
 use crate::event::Events;
 use crate::failure::Result;
 use crate::kernel::files;
@@ -194,15 +194,20 @@ fn measure(kernel: Bootable<'_>, stop: &Stop) -> Result<Verdict> {
     })
 }
 
-/// The time a kernel takes to find out that it has no root, or none if it takes longer than `limit`.
+/// The time a kernel takes to find out that it has no root, which makes it panic and QEMU end, or none if it takes longer than `limit`.
 fn boot(
     accel: Accel,
     kernel: Bootable<'_>,
     limit: Duration,
     stop: &Stop,
 ) -> Result<Option<Duration>> {
+    let kernel = command::Kernel {
+        image: kernel.image,
+        accel,
+        single_thread: kernel.single_thread,
+    };
     let begun = Instant::now();
-    let mut guest = Guest::start(&command(accel, kernel))?;
+    let mut guest = Guest::start(&command::bare(kernel, &["console=ttyS0", "panic=-1"]))?;
     let mut panicked = false;
     while begun.elapsed() < limit {
         stop.check()?;
@@ -213,38 +218,6 @@ fn boot(
         }
     }
     Ok(None)
-}
-
-/// No root, no devices: the kernel gets up to its search for a root, panics, and QEMU ends.
-fn command(accel: Accel, kernel: Bootable<'_>) -> Vec<String> {
-    let (cpu, cpus) = (
-        if accel == Accel::Kvm { "host" } else { "max" },
-        cpus().to_string(),
-    );
-    let words = [
-        QEMU,
-        "-machine",
-        "q35",
-        "-accel",
-        accel.qemu(kernel.single_thread),
-        "-cpu",
-        cpu,
-        "-smp",
-        &cpus,
-        "-m",
-        "512M",
-        "-nodefaults",
-        "-display",
-        "none",
-        "-serial",
-        "stdio",
-        "-no-reboot",
-        "-kernel",
-        kernel.image.as_str(),
-        "-append",
-        "console=ttyS0 panic=-1",
-    ];
-    words.map(str::to_owned).to_vec()
 }
 
 #[cfg(test)]
