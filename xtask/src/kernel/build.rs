@@ -181,15 +181,28 @@ impl Build<'_> {
         }
     }
 
+    /// What to make, and where make puts it.
+    ///
+    /// QEMU starts `vmlinux` itself, with nothing to unpack in the guest. That entry runs C code before KASAN has
+    /// its shadow memory.
+    fn product(&self) -> (&'static str, &'static str) {
+        let mut lines = self.fragments.iter().flat_map(|one| one.text.lines());
+        match lines.any(|line| line == "CONFIG_KASAN=y") {
+            true => ("bzImage", "arch/x86/boot/bzImage"),
+            false => ("vmlinux", "vmlinux"),
+        }
+    }
+
     fn image(&self, fingerprint: &str) -> Utf8PathBuf {
         self.folder
             .join("images")
-            .join(format!("vmlinux-{}", &fingerprint[..16]))
+            .join(format!("kernel-{}", &fingerprint[..16]))
     }
 
     /// Keeps a copy of the image out of make's way, and drops the oldest ones.
     fn keep(&self, built: &Built) -> Result<()> {
-        files::write(&built.image, &fs_err::read(built.out.join("vmlinux"))?)?;
+        let (_, path) = self.product();
+        files::write(&built.image, &fs_err::read(built.out.join(path))?)?;
         Ok(files::keep_newest(&self.folder.join("images"), KEPT)?)
     }
 }
@@ -341,10 +354,11 @@ impl Make<'_> {
         let memory = self.build.folder.join("steps.json");
         let total = whole.then(|| files::recall(&memory).unwrap_or(USUAL_STEPS));
         let what = if whole { "building" } else { "rebuilding" };
+        let (target, _) = self.build.product();
         phase(self.events, format!("{what} {}", self.build.title), || {
             let (mut done, mut stderr) = (0, String::new());
             let result = proc::stream(
-                &mut self.command(&["vmlinux"]),
+                &mut self.command(&[target]),
                 &self.log,
                 self.stop,
                 &mut |stream, line| match stream {
