@@ -78,6 +78,13 @@ pub fn volunteer_for_oom() -> std::io::Result<()> {
     fs::write("/proc/self/oom_score_adj", "1000")
 }
 
+/// Lets all memory of the process look unused, so that it is the first to be swapped out
+/// (proc_pid_clear_refs(5)); it needs `CONFIG_PROC_PAGE_MONITOR`, which is on unless switched off.
+pub fn seems_unused(process: Pid) -> Result<()> {
+    let path = format!("/proc/{process}/clear_refs");
+    fs::write(&path, "1").with_context(|| format!("failed to write {path}"))
+}
+
 /// Bytes of the process that are in swap space (`VmSwap` of proc_pid_status(5)).
 pub fn swapped_out(process: Pid) -> Result<usize> {
     kibibytes(&format!("/proc/{process}/status"), "VmSwap")
