@@ -30,6 +30,9 @@ pub const TOOLS: &[(&str, &str)] = &[
     ("expr", "coreutils"),
 ];
 
+/// Where the guest finds programs, and the host those for the guest, whoever calls it.
+pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// What the tools read if it is there.
 pub const CONFIGURATION: &[&str] = &[
     "/etc/ld.so.cache",
