@@ -6,11 +6,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use harness::bench::{Bench, Skip};
 use harness::case::Filesystem;
+use harness::measure::{self, Effort, Probe};
 use harness::{cases, init, run, task};
 
 const USAGE: &str = "\
 usage: harness                          as PID 1: run the plan of the host, end the machine
        harness list                     list the cases
+       harness measure FS NAME SECONDS quick|full   take one measurement, likewise
        harness case FS NAME [SECONDS]   run one case on FS (ext3, xfs) in the guest;
                                         exit code 0: passed, 1: failed, 4: skipped,
                                         5: failed and not cleaned up";
@@ -46,6 +48,10 @@ fn dispatch(arguments: &[String]) -> Result<u8> {
             let deadline = parse_seconds(seconds).with_context(|| format!("no time: {seconds}"))?;
             run_case(filesystem, name, deadline)
         }
+        ["measure", filesystem, name, seconds, effort] => {
+            let deadline = parse_seconds(seconds).with_context(|| format!("no time: {seconds}"))?;
+            take_measurement(filesystem, name, deadline, effort.parse()?)
+        }
         _ => bail!("{USAGE}"),
     }
 }
@@ -55,12 +61,34 @@ fn parse_seconds(text: &str) -> Result<Duration> {
 }
 
 fn run_case(filesystem: &str, name: &str, deadline: Duration) -> Result<u8> {
-    let filesystem: Filesystem = filesystem.parse()?;
     let case = cases::find(name)
         .with_context(|| format!("no case is named {name:?}; `harness list` names all"))?;
+    on_bench(filesystem, name, deadline, case.run)
+}
+
+fn take_measurement(
+    filesystem: &str,
+    name: &str,
+    deadline: Duration,
+    effort: Effort,
+) -> Result<u8> {
+    let measurement = measure::find(name).with_context(|| format!("nothing measures {name:?}"))?;
+    on_bench(filesystem, name, deadline, |bench| {
+        (measurement.run)(&Probe::new(bench, effort))
+    })
+}
+
+/// Runs with a fixture of its own, which is taken down whatever happens.
+fn on_bench(
+    filesystem: &str,
+    name: &str,
+    deadline: Duration,
+    work: impl FnOnce(&Bench) -> Result<()>,
+) -> Result<u8> {
+    let filesystem: Filesystem = filesystem.parse()?;
     task::set_own_name(name);
     let bench = Bench::new(filesystem, deadline)?;
-    let outcome = (case.run)(&bench);
+    let outcome = work(&bench);
     let passed = outcome.is_ok();
     // Before the cleanup, which may hang.
     let code = report(outcome);
