@@ -19,8 +19,8 @@ use crate::program;
 
 /// On tmpfs.
 const FOLDER: &str = "/run/harness-many";
-/// Bytes of a filesystem; an ext3 journal takes half of them. Few are written.
-const SIZE: u64 = 2 << 20;
+/// Bytes of a filesystem with the smallest journal of ext3, 1 MiB. Few are written.
+const SIZE: u64 = 4 << 20;
 const PAGE: usize = 4096;
 /// Open files: a directory each, and some.
 const FILES: u64 = 20_000;

@@ -1,5 +1,6 @@
 //! A file a command. Each has its options and a `run` that returns the exit code.
 
+mod bench;
 mod ci;
 mod doctor;
 mod foreground;
@@ -48,6 +49,8 @@ pub enum Command {
     TestKernel(test_kernel::Options),
     /// Boot the same kernel with the same scratch disks, and a shell on this terminal
     Shell(shell::Options),
+    /// Measure what the patches cost
+    Bench(bench::Options),
     /// Turn an edited work tree back into patch files
     Series(series::Options),
     /// Say what this machine lacks, which kernels are known and built, which accelerator is worth using
@@ -61,6 +64,7 @@ impl Command {
         match self {
             Command::TestKernel(options) => test_kernel::run(options, context),
             Command::Shell(options) => shell::run(options, context),
+            Command::Bench(options) => bench::run(options, context),
             Command::Series(options) => series::run(options, context),
             Command::Doctor => doctor::run(context),
             Command::Ci(options) => ci::run(options, context),

@@ -1,6 +1,7 @@
 //! `test-kernel`: source, patches, build, boot, cases, report.
 
 use clap::{Args, ValueEnum};
+use harness::plan::Work;
 
 use super::options::{CaseOptions, GuestOptions, KernelOptions};
 use super::prepare::{self, Prepared};
@@ -119,6 +120,7 @@ fn test(request: &Request, wanted: &[CaseId], options: &Options, context: &Conte
         init: &init,
         virtme_run: &prepared.virtme_run,
         provides: &prepared.kernel.provides,
+        work: Work::Cases,
     };
     let limits = Limits::new(prepared.accel, options.cases.deadline());
     let (kernel, host) = (
@@ -152,7 +154,7 @@ fn verdict(run: &Run) -> Result<u8> {
     }
 }
 
-fn kernel_facts(request: &Request, prepared: &Prepared) -> KernelFacts {
+pub(super) fn kernel_facts(request: &Request, prepared: &Prepared) -> KernelFacts {
     let kernel = &prepared.kernel;
     KernelFacts {
         base: kernel.base.clone(),

@@ -139,6 +139,23 @@ fn provides(series: &[Series]) -> Vec<Feature> {
     all.into_iter().collect()
 }
 
+/// Makes the work tree only; nobody else may be at work in the layout.
+pub fn provide_tree(
+    request: &Request,
+    layout: &Layout,
+    events: &Events,
+    stop: &Stop,
+) -> Result<()> {
+    let base = bases::find(layout, &request.base)?;
+    let series: Vec<Series> = request
+        .series
+        .iter()
+        .map(|name| series::load(layout, &request.base, name))
+        .collect::<Result<_>>()?;
+    let source = source::obtain(&base, None, source::FRESH, layout, events, stop)?;
+    tree::provide(&source, &series, layout, events, stop).map(drop)
+}
+
 /// The kernel's makefiles refuse such paths, in words that help nobody.
 fn makeable(root: &Utf8Path) -> Result<()> {
     if root

@@ -39,7 +39,7 @@ impl Recorder {
         let now = Zoned::now();
         fs_err::create_dir_all(runs)?;
         claim::sweep(runs, ".");
-        let name = make_part(runs, &now.strftime("%Y-%m-%dT%H-%M-%S").to_string())?;
+        let name = make_part(runs, &stamp(&now))?;
         let dir = runs.join(hidden(&name));
         Ok(Self {
             runs: runs.to_owned(),
@@ -47,7 +47,7 @@ impl Recorder {
             console: File::create(dir.join("console.log"))?,
             ktap: File::create(dir.join("ktap"))?,
             name,
-            started: now.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
+            started: started(&now),
             begun: Instant::now(),
             results: Vec::new(),
             broken: None,
@@ -109,7 +109,7 @@ impl Recorder {
         let written = write_reports(&run, &part)
             .and_then(|()| self.claim.release())
             .and_then(|()| Ok(fs_err::rename(&part, &dir)?))
-            .and_then(|()| point_latest(&self.runs, &self.name))
+            .and_then(|()| point(&self.runs, "latest", &self.name))
             .and(self.broken.map_or(Ok(()), Err));
         let folder = if dir.exists() { dir } else { part };
         Finished {
@@ -149,12 +149,12 @@ fn not_run(wanted: &[CaseId], results: &[CaseResult]) -> Vec<CaseId> {
     missing.cloned().collect()
 }
 
-fn hidden(name: &str) -> String {
+pub(crate) fn hidden(name: &str) -> String {
     format!(".{name}.part")
 }
 
 /// Makes the hidden folder of a run named `stamp`, or with a number if two begin in one second.
-fn make_part(runs: &Utf8Path, stamp: &str) -> Result<String> {
+pub(crate) fn make_part(runs: &Utf8Path, stamp: &str) -> Result<String> {
     let mut name = stamp.to_owned();
     let mut number = 1;
     loop {
@@ -170,11 +170,21 @@ fn make_part(runs: &Utf8Path, stamp: &str) -> Result<String> {
     }
 }
 
-/// Replaces the link at once: a reader finds the old run or the new one.
-fn point_latest(runs: &Utf8Path, name: &str) -> Result<()> {
-    let link = runs.join(format!(".{name}.latest"));
+/// Replaces the link `latest` at once: a reader finds the old run or the new one.
+pub(crate) fn point(runs: &Utf8Path, latest: &str, name: &str) -> Result<()> {
+    let link = runs.join(format!(".{name}.{latest}"));
     symlink(name, &link).with_context(|| format!("failed to make the symbolic link {link}"))?;
-    Ok(fs_err::rename(link, runs.join("latest"))?)
+    Ok(fs_err::rename(link, runs.join(latest))?)
+}
+
+/// The name of a run's folder.
+pub(crate) fn stamp(time: &Zoned) -> String {
+    time.strftime("%Y-%m-%dT%H-%M-%S").to_string()
+}
+
+/// Local time with offset.
+pub(crate) fn started(time: &Zoned) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
 }
 
 #[cfg(test)]

@@ -216,7 +216,7 @@ fn boot(
 }
 
 /// No root, no devices: the kernel gets up to its search for a root, panics, and QEMU ends.
-fn command(accel: Accel, kernel: Bootable<'_>) -> Vec<String> {
+pub fn command(accel: Accel, kernel: Bootable<'_>) -> Vec<String> {
     let (cpu, cpus) = (
         if accel == Accel::Kvm { "host" } else { "max" },
         cpus().to_string(),

@@ -16,7 +16,7 @@ use std::thread::available_parallelism;
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use harness::case::Feature;
-use harness::plan::Plan;
+use harness::plan::{Plan, Work};
 
 use crate::event::{CaseId, Events};
 use crate::failure;
@@ -46,6 +46,8 @@ pub struct Machine<'a> {
     pub virtme_run: &'a Utf8Path,
     /// What the kernel's patches promise: a case that needs more is skipped.
     pub provides: &'a [Feature],
+    /// Whether guests run cases, or measure.
+    pub work: Work,
 }
 
 /// Runs the cases in guests of this machine; how each ends is told by events.
@@ -75,6 +77,7 @@ fn boot(machine: &Machine<'_>, virtme: &[String], plan: &Plan, layout: &Layout) 
     let mut guest = Guest::start(&command::guest(virtme, &spec)?)?;
     let plan = Plan {
         provides: machine.provides.to_vec(),
+        work: machine.work,
         ..plan.clone()
     };
     guest.serve(ports, &plan)?;
