@@ -73,7 +73,7 @@ pub fn elsewhere(probe: &Probe<'_>) -> Result<()> {
     let calls = batch_size(&mut call)?;
     let mut parts = [(IDLE, 0), (PENDING, HOUR), (IDLE_AGAIN, 0)]
         .map(|(part, timeout)| (part, timeout, Vec::new()));
-    for _ in 0..probe.pick(10, 40) {
+    for _ in 0..probe.batches() {
         for (_, timeout, values) in &mut parts {
             frozen
                 .reset_timeout(*timeout)

@@ -26,6 +26,8 @@ const PAGE: usize = 4096;
 const FILES: u64 = 20_000;
 /// How much of the free memory may be filled.
 const SHARE: f64 = 0.7;
+/// How long a level may take if the next one, with ten times as many, is to be tried.
+const LONGEST: Duration = Duration::from_secs(45);
 /// Filesystems that show what one takes.
 const ENOUGH: usize = 50;
 /// Seconds, for a deadline that never comes.
@@ -43,9 +45,19 @@ pub fn deadlines(probe: &Probe<'_>) -> Result<()> {
         let room = fleet.room(available)?;
         let count = room.map_or(*level, |room| room.min(*level));
         probe.bench.step(&format!("{count} filesystems"));
-        fleet.grow(count)?;
-        record(probe, &fleet)?;
+        let ((), took) = time(|| {
+            fleet.grow(count)?;
+            record(probe, &fleet)
+        })?;
         if count < *level {
+            probe.note(&format!("there is memory for {count} filesystems"));
+            break;
+        }
+        if took > LONGEST {
+            let took = took.as_secs();
+            probe.note(&format!(
+                "{count} filesystems took {took} s, more would take too long"
+            ));
             break;
         }
     }

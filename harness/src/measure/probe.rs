@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::{Effort, SAMPLES, Samples, Unit};
+use super::{Effort, NOTE, SAMPLES, Samples, Unit};
 use crate::bench::Bench;
 
 /// How long one batch of calls takes: far beyond what the clock itself costs, and
-/// short enough that most batches are not interrupted.
-const BATCH: Duration = Duration::from_millis(10);
+/// shorter than a slice of time on a busy host, so that most are not interrupted.
+const BATCH: Duration = Duration::from_millis(1);
 
 #[derive(Debug)]
 pub struct Probe<'a> {
@@ -31,6 +31,11 @@ impl<'a> Probe<'a> {
         }
     }
 
+    /// How many batches of short calls are timed.
+    pub fn batches(&self) -> u32 {
+        self.pick(50, 200)
+    }
+
     /// Sends numbers to the host.
     pub fn record(&self, part: &str, unit: Unit, values: Vec<f64>) -> Result<()> {
         let samples = Samples {
@@ -42,6 +47,11 @@ impl<'a> Probe<'a> {
         Ok(())
     }
 
+    /// Tells the host why the measurement goes no further.
+    pub fn note(&self, why: &str) {
+        println!("{NOTE}{why}");
+    }
+
     pub fn record_times(&self, part: &str, times: &[Duration]) -> Result<()> {
         let values = times.iter().copied().map(nanoseconds).collect();
         self.record(part, Unit::Nanoseconds, values)
@@ -50,7 +60,7 @@ impl<'a> Probe<'a> {
     /// Measures a call that is too short to be timed alone.
     pub fn record_calls(&self, mut call: impl FnMut() -> Result<()>) -> Result<()> {
         let calls = batch_size(&mut call)?;
-        let values = (0..self.pick(10, 40))
+        let values = (0..self.batches())
             .map(|_| time_of_one(calls, &mut call))
             .collect::<Result<_>>()?;
         self.record("", Unit::Nanoseconds, values)

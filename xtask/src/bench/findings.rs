@@ -12,6 +12,9 @@ use super::stats::{Groups, Interval, Spread, interval, noise_of_halves, ratio};
 pub const LIKE_STOCK: f64 = 0.02;
 /// What counts as nothing, where it can be shown: 1 %.
 pub const NOTHING: f64 = 0.01;
+/// Guests of each kernel that can show a difference: with three, all of one kernel are slower than all of the other
+/// once in ten times by chance; with four, once in 35 times.
+const ENOUGH: usize = 4;
 /// Clock ticks that a deadline may be late.
 pub const TICKS: f64 = 2.0;
 
@@ -60,15 +63,43 @@ pub enum Verdict {
     Slower,
     /// There seems to be a difference, but it is not certain, or not as small as it should be.
     Unclear,
-    /// One guest of a kernel shows no noise.
+    /// So few guests show nothing.
     Unknown,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Met,
+    Missed,
+    /// This run cannot tell.
+    Open,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GoalLine {
     pub goal: String,
-    pub met: bool,
+    pub outcome: Outcome,
     pub because: String,
+}
+
+impl Outcome {
+    pub fn word(self) -> &'static str {
+        match self {
+            Outcome::Met => "met",
+            Outcome::Missed => "MISSED",
+            Outcome::Open => "open",
+        }
+    }
+
+    /// Of a goal that several must meet: one that misses it is enough to miss it.
+    fn of_all(outcomes: &[Outcome]) -> Outcome {
+        let worst = [Outcome::Missed, Outcome::Open];
+        worst
+            .into_iter()
+            .find(|it| outcomes.contains(it))
+            .unwrap_or(Outcome::Met)
+    }
 }
 
 impl Verdict {
@@ -83,8 +114,12 @@ impl Verdict {
         }
     }
 
-    fn is_good(self) -> bool {
-        matches!(self, Verdict::Same | Verdict::Noise | Verdict::Faster)
+    fn outcome(self) -> Outcome {
+        match self {
+            Verdict::Same | Verdict::Noise | Verdict::Faster => Outcome::Met,
+            Verdict::Slower => Outcome::Missed,
+            Verdict::Unclear | Verdict::Unknown => Outcome::Open,
+        }
     }
 }
 
@@ -150,7 +185,13 @@ fn kernel_cost(run: &Run, series: &Series, rng: &mut Rng) -> Option<Comparison> 
     let groups = |side| run.groups(series, side);
     let (base, other) = (groups(Side::Base), groups(Side::Other));
     let costs = |groups: &[Vec<f64>]| costs(groups, unit);
-    let noise = noise_of_halves(&costs(&base), rng);
+    let noises = [&base, &other].map(|groups| noise_of_halves(&costs(groups), rng));
+    let enough = base.len().min(other.len()) >= ENOUGH;
+    // Either kernel shows what equals differ by; the larger number is the safer one.
+    let noise = noises[0]
+        .zip(noises[1])
+        .map(|(base, other)| base.max(other))
+        .filter(|_| enough);
     compare(
         series,
         unit,
@@ -253,15 +294,14 @@ fn free(pending: &[Comparison]) -> Option<GoalLine> {
     )
 }
 
-/// Met if every comparison is good; none of no comparison.
+/// None of no comparison.
 fn verdicts<'a>(goal: String, concerned: impl Iterator<Item = &'a Comparison>) -> Option<GoalLine> {
-    let lines: Vec<_> = concerned
-        .map(|it| (it.verdict.is_good(), describe(it)))
-        .collect();
-    let texts: Vec<_> = lines.iter().map(|(_, text)| text.as_str()).collect();
-    (!lines.is_empty()).then(|| GoalLine {
+    let (outcomes, texts): (Vec<_>, Vec<_>) = concerned
+        .map(|it| (it.verdict.outcome(), describe(it)))
+        .unzip();
+    (!outcomes.is_empty()).then(|| GoalLine {
         goal,
-        met: lines.iter().all(|(good, _)| *good),
+        outcome: Outcome::of_all(&outcomes),
         because: texts.join("; "),
     })
 }
@@ -311,12 +351,17 @@ fn punctual(run: &Run, kernels: &[Comparison], alone: &[Alone]) -> Option<GoalLi
             of(max)
         )
     };
+    let on_time = found.iter().all(|(_, spread)| spread.most < limit);
     (!found.is_empty()).then(|| GoalLine {
         goal: format!(
             "less than two clock ticks ({}) late when idle, 95 times of 100",
             format::value(limit, Unit::Nanoseconds)
         ),
-        met: found.iter().all(|(_, spread)| spread.most < limit),
+        outcome: if on_time {
+            Outcome::Met
+        } else {
+            Outcome::Missed
+        },
         because: found.iter().map(text).collect::<Vec<_>>().join("; "),
     })
 }
@@ -369,19 +414,22 @@ mod tests {
         }
     }
 
-    fn met(factor: f64) -> Vec<bool> {
+    fn outcomes(factor: f64) -> Vec<Outcome> {
         let findings = Findings::of(&samples::run(factor));
-        findings.goals.iter().map(|goal| goal.met).collect()
+        findings.goals.iter().map(|goal| goal.outcome).collect()
     }
 
     #[test]
     fn equals_meet_every_goal() {
-        assert_eq!(met(1.0), [true, true, true]);
+        assert_eq!(outcomes(1.0), [Outcome::Met; 3]);
     }
 
     #[test]
     fn five_percent_are_found() {
-        assert_eq!(met(1.05), [false, true, true]);
+        assert_eq!(
+            outcomes(1.05),
+            [Outcome::Missed, Outcome::Met, Outcome::Met]
+        );
         let findings = Findings::of(&samples::run(1.05));
         let slower: Vec<_> = findings
             .kernels
@@ -394,6 +442,20 @@ mod tests {
             .collect();
         // Throughput costs more when it is less.
         assert_eq!(names, ["write_cached", "write_stream"].repeat(2));
+    }
+
+    #[test]
+    fn three_guests_show_nothing() {
+        let mut run = samples::run(1.5);
+        run.guests.retain(|guest| guest.round <= 3);
+        let findings = Findings::of(&run);
+        assert!(
+            findings
+                .kernels
+                .iter()
+                .all(|it| it.verdict == Verdict::Unknown)
+        );
+        assert_eq!(findings.goals[0].outcome, Outcome::Open);
     }
 
     #[test]
@@ -413,7 +475,11 @@ mod tests {
         let mut run = samples::run(1.0);
         run.other.hz = 1000;
         let findings = Findings::of(&run);
-        assert!(!findings.goals[1].met, "{:?}", findings.goals[1]);
+        assert!(
+            findings.goals[1].outcome == Outcome::Missed,
+            "{:?}",
+            findings.goals[1]
+        );
         assert!(
             findings.goals[1].goal.contains("2.00 ms"),
             "{:?}",

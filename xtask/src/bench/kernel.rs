@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use fastrand::Rng;
 use fs_err::File;
 use harness::case::{Feature, Filesystem};
-use harness::measure::{Measurement, SAMPLES, Samples};
+use harness::measure::{Measurement, NOTE, SAMPLES, Samples};
 
 use super::model::{Guest, Measured, Run, Side};
 use crate::event::{CaseId, CaseResult, Event, Events, Verdict};
@@ -51,7 +51,7 @@ impl Plan<'_> {
                     self.rounds
                 ));
                 run.problems
-                    .extend(results.iter().filter_map(|result| problem(result, &name)));
+                    .extend(results.iter().flat_map(|result| problems(result, &name)));
                 run.guests.push(Guest {
                     round,
                     side,
@@ -159,13 +159,20 @@ fn measured(results: &[CaseResult]) -> Result<Vec<Measured>> {
     Ok(all)
 }
 
-fn problem(result: &CaseResult, side: &str) -> Option<String> {
+/// Why there are no numbers, or not all.
+fn problems(result: &CaseResult, side: &str) -> Vec<String> {
     let CaseId {
         filesystem, case, ..
     } = &result.id;
-    let (word, reason) = (result.verdict.word(), result.verdict.reason());
-    (result.verdict != Verdict::Passed)
-        .then(|| format!("{filesystem} {case} on {side}: {word}, {reason}"))
+    let said = result.diagnostics.iter();
+    let notes = said
+        .filter_map(|line| line.strip_prefix(NOTE))
+        .map(str::to_owned);
+    let ending = format!("{}, {}", result.verdict.word(), result.verdict.reason());
+    let ending = (result.verdict != Verdict::Passed).then_some(ending);
+    let all = notes.chain(ending);
+    all.map(|why| format!("{filesystem} {case} on {side}: {why}"))
+        .collect()
 }
 
 #[cfg(test)]
@@ -200,11 +207,15 @@ mod tests {
 
     #[test]
     fn what_was_not_measured_is_told() {
-        assert_eq!(problem(&result(Verdict::Passed, &[]), "stock"), None);
-        let skipped = problem(&result(Verdict::Skipped("no count".into()), &[]), "stock");
+        let problems = |verdict, lines: &[&str]| problems(&result(verdict, lines), "stock");
+        assert!(problems(Verdict::Passed, &["step: mkfs"]).is_empty());
         assert_eq!(
-            skipped.as_deref(),
-            Some("xfs freeze_idle on stock: skipped, no count")
+            problems(Verdict::Passed, &["note: no memory"]),
+            ["xfs freeze_idle on stock: no memory"]
+        );
+        assert_eq!(
+            problems(Verdict::Skipped("no count".into()), &[]),
+            ["xfs freeze_idle on stock: skipped, no count"]
         );
     }
 

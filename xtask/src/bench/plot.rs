@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use anyhow::{Result, anyhow};
 use plotters::coord::Shift;
-use plotters::coord::ranged1d::{AsRangedCoord, SegmentValue, ValueFormatter};
+use plotters::coord::ranged1d::SegmentValue;
 use plotters::prelude::*;
 
 use super::findings::{Comparison, Findings, LIKE_STOCK, TICKS};
@@ -15,7 +15,7 @@ use super::stats::Spread;
 const WIDTH: u32 = 900;
 /// Pixels of a row, and of what is above and below the rows.
 const ROW: u32 = 30;
-const FRAME: u32 = 130;
+const FRAME: u32 = 170;
 const LABELS: u32 = 260;
 const FONT: (&str, u32) = ("sans-serif", 14);
 const TITLE: (&str, u32) = ("sans-serif", 18);
@@ -23,6 +23,8 @@ const TITLE: (&str, u32) = ("sans-serif", 18);
 pub const BLUE: RGBColor = RGBColor(0, 114, 178);
 pub const ORANGE: RGBColor = RGBColor(213, 94, 0);
 pub const GREEN: RGBColor = RGBColor(0, 158, 115);
+/// The costs that are drawn; what lies outside is drawn at the edge.
+const COSTS: Range<f64> = 0.5..2.0;
 const GREY: RGBColor = RGBColor(225, 225, 225);
 
 /// A picture and the name of its file.
@@ -80,10 +82,11 @@ fn name(series: &Series) -> String {
 fn costs(run: &Run, findings: &Findings) -> Result<Option<String>> {
     let all = findings.kernels.iter().chain(&findings.pending);
     let row = |it: &Comparison| {
+        let inside = |cost: f64| cost.clamp(COSTS.start, COSTS.end);
         let mark = Mark {
-            low: it.interval.low,
-            middle: it.cost,
-            high: it.interval.high,
+            low: inside(it.interval.low),
+            middle: inside(it.cost),
+            high: inside(it.interval.high),
             colour: BLUE,
         };
         (name(&it.series), vec![mark])
@@ -93,11 +96,11 @@ fn costs(run: &Run, findings: &Findings) -> Result<Option<String>> {
     let axis = Axis {
         title: &format!("Cost of {other} where {base} is 1"),
         label: "ratio of medians, with its 95 % interval; shaded: within 2 %",
-        range: around(&rows, 0.95..1.05),
+        range: around(&rows, 0.95..1.05, 1.0),
         good: Some(1.0 / (1.0 + LIKE_STOCK)..1.0 + LIKE_STOCK),
         legend: Vec::new(),
     };
-    ranges(&rows, &axis)
+    rows_picture(&rows, &axis)
 }
 
 /// How long freezing and thawing takes, in both kernels.
@@ -117,13 +120,13 @@ fn freezing(run: &Run, findings: &Findings) -> Result<Option<String>> {
     let axis = Axis {
         title: "FIFREEZE and FITHAW",
         label: "milliseconds: median and quartiles",
-        range: around(&rows, 0.1..1.0),
+        range: around(&rows, 0.1..1.0, 1.2),
         good: None,
         legend: legend
             .map(|(side, colour)| (run.side_name(side), colour))
             .to_vec(),
     };
-    logarithmic_ranges(&rows, &axis)
+    rows_picture(&rows, &axis)
 }
 
 /// Median and quartiles, in units of `unit`.
@@ -136,29 +139,19 @@ pub fn mark(spread: &Spread, unit: f64, colour: RGBColor) -> Mark {
     }
 }
 
-/// A range that shows all rows, and at least this, with some room.
-pub fn around(rows: &[Row], least: Range<f64>) -> Range<f64> {
+/// A range that shows all rows, and at least this, with `room` times as much on either side.
+pub fn around(rows: &[Row], least: Range<f64>, room: f64) -> Range<f64> {
     let marks = || rows.iter().flat_map(|(_, marks)| marks);
     let low = marks().map(|mark| mark.low).fold(least.start, f64::min);
     let high = marks().map(|mark| mark.high).fold(least.end, f64::max);
-    low * 0.98..high * 1.02
-}
-
-/// Rows along a linear axis.
-pub fn ranges(rows: &[Row], axis: &Axis<'_>) -> Result<Option<String>> {
-    picture(
-        rows_height(rows),
-        |root| draw_rows(root, rows, axis, axis.range.clone()),
-        !rows.is_empty(),
-    )
+    low / room..high * room
 }
 
 /// Rows along a logarithmic axis.
-pub fn logarithmic_ranges(rows: &[Row], axis: &Axis<'_>) -> Result<Option<String>> {
-    let range = axis.range.start.max(1e-6)..axis.range.end;
+pub fn rows_picture(rows: &[Row], axis: &Axis<'_>) -> Result<Option<String>> {
     picture(
         rows_height(rows),
-        |root| draw_rows(root, rows, axis, range.log_scale()),
+        |root| draw_rows(root, rows, axis),
         !rows.is_empty(),
     )
 }
@@ -192,18 +185,15 @@ fn failed(error: impl std::fmt::Display) -> anyhow::Error {
     anyhow!("failed to draw a plot: {error}")
 }
 
-fn draw_rows<X>(root: &Area<'_>, rows: &[Row], axis: &Axis<'_>, x: X) -> Result<()>
-where
-    X: AsRangedCoord<Value = f64>,
-    X::CoordDescType: ValueFormatter<f64>,
-{
+fn draw_rows(root: &Area<'_>, rows: &[Row], axis: &Axis<'_>) -> Result<()> {
     let count = i32::try_from(rows.len())?;
     let mut chart = ChartBuilder::on(root)
         .caption(axis.title, TITLE)
         .margin(15)
+        .margin_top(above(&axis.legend))
         .x_label_area_size(50)
         .y_label_area_size(LABELS)
-        .build_cartesian_2d(x, (0..count).into_segmented())
+        .build_cartesian_2d(axis.range.clone().log_scale(), (0..count).into_segmented())
         .map_err(failed)?;
     let row_name = |place: &SegmentValue<i32>| match place {
         SegmentValue::CenterOf(number) => {
@@ -270,7 +260,12 @@ fn of_row(rows: &[Row], number: i32) -> Option<&Row> {
     rows.iter().rev().nth(usize::try_from(number).ok()?)
 }
 
-/// Below the title, at the left.
+/// Pixels above a plot, for its legend.
+fn above(legend: &[(String, RGBColor)]) -> u32 {
+    15 + 18 * u32::try_from(legend.len()).unwrap_or(0)
+}
+
+/// Above the plot, at the left.
 fn draw_legend(root: &Area<'_>, legend: &[(String, RGBColor)]) -> Result<()> {
     for ((name, colour), y) in legend.iter().zip((16..).step_by(18)) {
         root.draw(&Circle::new((20, y + 6), 5, colour.filled()))
@@ -304,10 +299,12 @@ fn lateness(run: &Run) -> Result<Option<String>> {
         .flat_map(|line| &line.points)
         .map(|(x, _)| *x)
         .fold(limit, f64::max);
+    let legend = legend(&lines);
     let draw = |root: &Area<'_>| {
         let mut chart = ChartBuilder::on(root)
             .caption("How late a deadline is met, nothing else going on", TITLE)
             .margin(15)
+            .margin_top(above(&legend))
             .x_label_area_size(50)
             .y_label_area_size(70)
             .build_cartesian_2d(0.0..most * 1.1, 0.0..100.0)
@@ -324,7 +321,7 @@ fn lateness(run: &Run) -> Result<Option<String>> {
             .draw()
             .map_err(failed)?;
         draw_lines(&mut chart, &lines)?;
-        draw_legend(root, &legend(&lines))
+        draw_legend(root, &legend)
     };
     picture(400, draw, !lines.is_empty())
 }
@@ -363,10 +360,12 @@ fn many(run: &Run) -> Result<Option<String>> {
         (most.0.max(point.0), most.1.max(point.1))
     });
     let least = points().map(|(_, y)| *y).fold(1.0, f64::min).max(1e-3);
+    let legend = legend(&lines);
     let draw = |root: &Area<'_>| {
         let mut chart = ChartBuilder::on(root)
             .caption("Many filesystems with a deadline at once", TITLE)
             .margin(15)
+            .margin_top(above(&legend))
             .x_label_area_size(50)
             .y_label_area_size(80)
             .build_cartesian_2d(
@@ -384,7 +383,7 @@ fn many(run: &Run) -> Result<Option<String>> {
             .draw()
             .map_err(failed)?;
         draw_lines(&mut chart, &lines)?;
-        draw_legend(root, &legend(&lines))
+        draw_legend(root, &legend)
     };
     picture(420, draw, worth_it)
 }

@@ -228,13 +228,13 @@ mod tests {
     #[test]
     fn an_interval_covers_the_truth_most_of_the_time() {
         let mut rng = rng();
-        let covered = (0..60).filter(|_| {
+        let covered = (0..20).filter(|_| {
             let (base, other) = (guests(100.0, 8, &mut rng), guests(103.0, 8, &mut rng));
             let found = interval(&base, &other, Groups::Apart, &mut rng);
             found.low <= 1.03 && 1.03 <= found.high
         });
         let covered = covered.count();
-        assert!((48..=60).contains(&covered), "{covered} of 60");
+        assert!(covered >= 16, "{covered} of 20");
     }
 
     #[test]

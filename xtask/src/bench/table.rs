@@ -68,7 +68,7 @@ pub fn of_kernels(run: &Run, findings: &Findings) -> Vec<Table> {
     let version = &run.other.facts.version;
     let kernels = Table::new(
         format!(
-            "Linux {version}, medians of {} rounds (quartiles); cost of {other} where {base} is 1 (95 % interval)",
+            "Linux {version}, medians of guests in {} rounds (quartiles); cost of {other} where {base} is 1 (95 % interval)",
             run.rounds()
         ),
         &["measured", "on", &base, &other, "cost", "noise", "verdict"],
@@ -145,10 +145,7 @@ fn told(alone: &Alone) -> Vec<String> {
 
 /// `goal met: …`, a line each.
 pub fn goals(goals: &[GoalLine]) -> String {
-    let line = |it: &GoalLine| {
-        let word = if it.met { "met" } else { "NOT met" };
-        format!("goal {word}: {} ({})", it.goal, it.because)
-    };
+    let line = |it: &GoalLine| format!("goal {}: {} ({})", it.outcome.word(), it.goal, it.because);
     goals.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 

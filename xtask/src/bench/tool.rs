@@ -470,13 +470,13 @@ pub fn plots(run: &Run) -> Result<Vec<Plot>> {
     let axis = Axis {
         title: "Building a kernel and starting a guest",
         label: "seconds: median and quartiles",
-        range: plot::around(&rows, 1.0..10.0),
+        range: plot::around(&rows, 1.0..10.0, 1.2),
         good: None,
         legend: sides
             .map(|(side, colour)| (side.to_string(), colour))
             .to_vec(),
     };
-    let svg = plot::logarithmic_ranges(&rows, &axis)?;
+    let svg = plot::rows_picture(&rows, &axis)?;
     let plot = svg.map(|svg| Plot {
         name: "tool.svg".into(),
         svg,
