@@ -248,6 +248,7 @@ fn tool(options: &ToolBench, context: &Context) -> Result<u8> {
         took: Duration::ZERO,
         seed: options.pace.seed(),
         taken: Vec::new(),
+        problems: Vec::new(),
     };
     let begun = Instant::now();
     let outcome = watched(None, |events| plan.take(&mut run, events));
@@ -262,6 +263,9 @@ fn report_tool(run: &tool::Run, folder: Folder) -> Result<()> {
     let plots = tool::plots(run)?;
     for table in &tables {
         terminal::text(&format!("\n{}", table.terminal()));
+    }
+    for problem in &run.problems {
+        terminal::text(&format!("note: {problem}"));
     }
     let (kernel, machine) = (run.kernel.title(), run.machine.describe());
     let head = format!("Linux {kernel} on {machine}; in {:.0?}.", run.took);
