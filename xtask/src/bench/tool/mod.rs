@@ -1,0 +1,323 @@
+//! This program against plain virtme-ng: to build a kernel, to build it again, to start a guest.
+//!
+//! The builds are made in folders of their own, so that nobody's are lost: of the checkout only the sources are shared.
+
+pub mod report;
+mod workshop;
+
+use std::fmt;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use clap::ValueEnum;
+use fastrand::Rng;
+use harness::case::Filesystem;
+use serde::{Deserialize, Serialize};
+
+use super::bare::Bare;
+use super::machine::Machine as Described;
+use crate::event::{CaseId, Event, Events, Verdict};
+use crate::failure::{Kind, Result};
+use crate::kernel::{Request, lock};
+use crate::layout::Layout;
+use crate::proc::{self, Stop};
+use crate::report::model::KernelFacts;
+use crate::vm::accel::Accel;
+use crate::vm::supervisor::Limits;
+use crate::vm::{self, Machine};
+use workshop::Workshop;
+
+/// A measurement that takes no time, so that a guest is little more than its start.
+const SHORT: &str = "getppid";
+/// Seconds after which a guest counts as hung.
+const HUNG: &str = "300";
+/// How often a guest is started until one start goes well.
+const ATTEMPTS: u32 = 4;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
+pub enum Quantity {
+    /// From the patched tree to an image, with no object and an empty compiler cache
+    ColdBuild,
+    /// The same after an edit of fs/super.c
+    WarmBuild,
+    /// The same after nothing
+    NoChange,
+    /// From the command to the end of a guest that has nothing to do
+    GuestStart,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// This program.
+    Xtask,
+    /// virtme-ng with its defaults.
+    Vng,
+    /// QEMU, the kernel, and an init that powers off at once.
+    Bare,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Taken {
+    pub round: u32,
+    pub quantity: Quantity,
+    pub side: Side,
+    pub seconds: f64,
+}
+
+/// What `bench.json` of `bench tool` holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    pub machine: Described,
+    pub kernel: KernelFacts,
+    /// Local time with offset.
+    pub started: String,
+    pub took: Duration,
+    /// Of the order, and of the bootstrap.
+    pub seed: u64,
+    /// In the order in which they were taken.
+    pub taken: Vec<Taken>,
+    /// What did not work at once, in one line each.
+    pub problems: Vec<String>,
+}
+
+impl Run {
+    /// One that has measured nothing yet.
+    pub fn new(machine: Described, kernel: KernelFacts, started: String, seed: u64) -> Self {
+        Self {
+            machine,
+            kernel,
+            started,
+            took: Duration::ZERO,
+            seed,
+            taken: Vec::new(),
+            problems: Vec::new(),
+        }
+    }
+}
+
+/// What is measured, how often, on what.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    pub chosen: Vec<Quantity>,
+    pub rounds: u32,
+    /// Guests of each kind in a round.
+    pub starts: u32,
+    pub request: &'a Request,
+    pub machine: Machine<'a>,
+    pub layout: &'a Layout,
+    pub stop: &'a Stop,
+}
+
+impl Plan<'_> {
+    /// Takes all numbers into `run`: what it has when a step fails, or the user has enough, is worth being kept.
+    pub fn take(&self, run: &mut Run, events: &Events) -> Result<()> {
+        let mut rng = Rng::with_seed(run.seed);
+        if self.chosen.iter().any(|it| *it != Quantity::GuestStart) {
+            // Nobody else is to build meanwhile, and the sources are theirs, too.
+            let _lock = lock::hold(&self.layout.work("lock"), events, self.stop)?;
+            let workshop = Workshop::set_up(self, events)?;
+            let outcome = self.builds(&workshop, run, &mut rng);
+            workshop.take_down()?;
+            outcome?;
+        }
+        if self.chosen.contains(&Quantity::GuestStart) {
+            self.starts(run, &mut rng, events)?;
+        }
+        Ok(())
+    }
+
+    fn builds(&self, workshop: &Workshop<'_>, run: &mut Run, rng: &mut Rng) -> Result<()> {
+        use Quantity::{ColdBuild, NoChange, WarmBuild};
+        for round in 1..=self.rounds {
+            for quantity in [ColdBuild, WarmBuild, NoChange] {
+                // Without a first build there is nothing to build again.
+                let needed = self.chosen.contains(&quantity) || (quantity, round) == (ColdBuild, 1);
+                for side in shuffled([Side::Xtask, Side::Vng], rng) {
+                    if needed {
+                        workshop.prepare(quantity, side, round)?;
+                        let seconds = seconds(|| workshop.build(side))?;
+                        record(
+                            run,
+                            workshop.events,
+                            Taken {
+                                round,
+                                quantity,
+                                side,
+                                seconds,
+                            },
+                        );
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn starts(&self, run: &mut Run, rng: &mut Rng, events: &Events) -> Result<()> {
+        let bare = Bare::build(&self.layout.work("scratch"), self.stop)?;
+        for round in 1..=self.rounds * self.starts {
+            for side in shuffled([Side::Xtask, Side::Vng, Side::Bare], rng) {
+                let seconds = self.start(side, &bare, run, events)?;
+                let quantity = Quantity::GuestStart;
+                let taken = Taken {
+                    round,
+                    quantity,
+                    side,
+                    seconds,
+                };
+                record(run, events, taken);
+            }
+        }
+        Ok(())
+    }
+
+    /// The time of a start that goes well: on a busy host, QEMU has been seen to die in others.
+    fn start(&self, side: Side, bare: &Bare, run: &mut Run, events: &Events) -> Result<f64> {
+        for _ in 1..ATTEMPTS {
+            match self.try_start(side, bare) {
+                Err(failure) if failure.kind != Kind::Interrupted => {
+                    let problem = format!("a guest start with {side} failed");
+                    events.send(Event::Warning(format!("{problem}: {failure}")));
+                    run.problems.push(problem);
+                }
+                outcome => return outcome,
+            }
+        }
+        self.try_start(side, bare)
+    }
+
+    fn try_start(&self, side: Side, bare: &Bare) -> Result<f64> {
+        seconds(|| match side {
+            Side::Xtask => self.start_ours(),
+            Side::Vng => self.start_vng(),
+            Side::Bare => bare.boot(&self.machine, HUNG, self.stop),
+        })
+    }
+
+    fn start_ours(&self) -> Result<()> {
+        let wanted = CaseId {
+            filesystem: Filesystem::Ext3,
+            case: SHORT.into(),
+            repeat: 0,
+        };
+        let (events, receiver) = Events::channel();
+        let limits = Limits::new(self.machine.accel, None);
+        vm::run_cases(
+            &self.machine,
+            vec![wanted],
+            &limits,
+            self.layout,
+            &events,
+            self.stop,
+        )?;
+        drop(events);
+        let passed = |event: Event| matches!(event, Event::CaseEnded(result) if result.verdict == Verdict::Passed);
+        match receiver.into_iter().any(passed) {
+            true => Ok(()),
+            false => Err(Kind::Machinery.error("the guest measured nothing")),
+        }
+    }
+
+    fn start_vng(&self) -> Result<()> {
+        let mut vng = Command::new("timeout");
+        vng.args(["--kill-after=5", HUNG])
+            .arg(vng_program(self.machine.virtme_run));
+        vng.args((self.machine.accel == Accel::Tcg).then_some("--disable-kvm"));
+        vng.args(["--run", self.machine.image.as_str(), "--", "true"]);
+        let output = proc::output(
+            with_virtme(&mut vng, self.machine.virtme_run),
+            b"",
+            self.stop,
+        )?;
+        match has_run(output.status.code(), &output.stderr()) {
+            true => Ok(()),
+            false => Err(Kind::Machinery.error(format!("{}: {}", output.status, output.stderr()))),
+        }
+    }
+}
+
+/// Where the host has no udev, virtme-ng's guest runs the script without its ports, and ends with 255 for want of a
+/// result (virtme-ng 1.42). When QEMU dies it says why.
+fn has_run(code: Option<i32>, stderr: &str) -> bool {
+    code == Some(0) || (code == Some(255) && stderr.trim().is_empty())
+}
+
+fn record(run: &mut Run, events: &Events, taken: Taken) {
+    let Taken {
+        round,
+        quantity,
+        side,
+        seconds,
+    } = &taken;
+    events.note(format!(
+        "round {round}: {quantity} with {side}: {seconds:.1} s"
+    ));
+    run.taken.push(taken);
+}
+
+fn seconds(work: impl FnOnce() -> Result<()>) -> Result<f64> {
+    let begun = Instant::now();
+    work()?;
+    Ok(begun.elapsed().as_secs_f64())
+}
+
+fn shuffled<const N: usize>(mut sides: [Side; N], rng: &mut Rng) -> [Side; N] {
+    rng.shuffle(&mut sides);
+    sides
+}
+
+fn vng_program(virtme_run: &Utf8Path) -> Utf8PathBuf {
+    virtme_run.with_file_name("vng")
+}
+
+/// virtme-ng calls its other programs by name.
+fn with_virtme<'a>(command: &'a mut Command, virtme_run: &Utf8Path) -> &'a mut Command {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let own = virtme_run.parent().unwrap_or(virtme_run);
+    command.env("PATH", format!("{own}:{path}"))
+}
+
+impl fmt::Display for Quantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Quantity::ColdBuild => "cold build",
+            Quantity::WarmBuild => "warm build",
+            Quantity::NoChange => "no change",
+            Quantity::GuestStart => "guest start",
+        })
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Side::Xtask => "xtask",
+            Side::Vng => "virtme-ng",
+            Side::Bare => "bare boot",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn virtme_ng_without_udev_has_run() {
+        let table = [
+            (Some(0), "", true),
+            (Some(0), "a warning", true),
+            (Some(255), "\n", true),
+            (Some(255), "qemu-system-x86_64: Assertion failed", false),
+            (Some(124), "", false),
+            (None, "", false),
+        ];
+        for (code, stderr, wanted) in table {
+            assert_eq!(has_run(code, stderr), wanted, "{code:?} {stderr}");
+        }
+    }
+}

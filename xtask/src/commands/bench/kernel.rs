@@ -1,0 +1,242 @@
+//! `bench kernel`: the kernel with the series against the one without.
+
+use std::time::{Duration, Instant};
+
+use camino::Utf8PathBuf;
+use clap::{Args, ValueEnum};
+use harness::case::Filesystem;
+use harness::measure::{self, Measurement};
+use harness::plan::Work;
+use regex::Regex;
+
+use super::{Pace, machine, names};
+use crate::bench::findings::{Findings, GoalLine};
+use crate::bench::kernel::Plan;
+use crate::bench::machine::Machine as Described;
+use crate::bench::model::{Document, Kernel, Run};
+use crate::bench::store::Folder;
+use crate::bench::{plot, table};
+use crate::commands::options::{GuestOptions, KernelOptions};
+use crate::commands::prepare::{Prepared, prepare};
+use crate::commands::test_kernel::kernel_facts;
+use crate::commands::{Context, PASSED};
+use crate::failure::{Kind, OrFail, Result};
+use crate::kernel::Request;
+use crate::report::{terminal, watched};
+use crate::vm::init;
+
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    #[command(flatten)]
+    kernel: KernelOptions,
+    #[command(flatten)]
+    guest: GuestOptions,
+
+    /// What to compare with; `itself` shows what the benchmark makes of equals
+    #[arg(long, value_enum, value_name = "WITH", default_value = "stock")]
+    against: Against,
+
+    /// Only on these filesystems, e.g. ext3,xfs
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    fs: Vec<Filesystem>,
+
+    /// Only measurements whose name matches
+    #[arg(long, value_name = "REGEX", default_value = "")]
+    filter: String,
+
+    /// List the chosen measurements, and run nothing
+    #[arg(long)]
+    list: bool,
+
+    #[command(flatten)]
+    pace: Pace,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Against {
+    /// The same base without the series
+    Stock,
+    /// The same kernel
+    Itself,
+}
+
+/// Both kernels, and the program that measures.
+struct Ready {
+    requests: [Request; 2],
+    prepared: [Prepared; 2],
+    init: Utf8PathBuf,
+}
+
+pub fn run(options: &Options, context: &Context) -> Result<u8> {
+    let chosen = choose(&options.filter, &options.fs)?;
+    if options.list {
+        terminal::text(&list(&chosen));
+        return Ok(PASSED);
+    }
+    let ready = make_ready(options, context)?;
+    let folder = Folder::open(&context.layout.runs())?;
+    let work = Work::Measurements(options.pace.effort());
+    let [base, other] = ready
+        .prepared
+        .each_ref()
+        .map(|it| machine(it, &ready.init, work));
+    let plan = Plan {
+        chosen,
+        rounds: options.pace.rounds(),
+        base,
+        other,
+        layout: &context.layout,
+        stop: &context.stop,
+    };
+    let mut run = empty(&ready, &folder, &options.pace, context)?;
+    let begun = Instant::now();
+    let mut console = fs_err::File::create(folder.path().join("console.log"))?;
+    let outcome = watched(None, |events| plan.take(&mut run, &mut console, events));
+    run.took = begun.elapsed();
+    let goals = report(run, folder)?;
+    outcome?;
+    Ok(options.pace.exit_code(&goals))
+}
+
+fn make_ready(options: &Options, context: &Context) -> Result<Ready> {
+    let request = options.kernel.request(&context.layout)?;
+    let base = match options.against {
+        Against::Stock => Request {
+            series: Vec::new(),
+            ..request.clone()
+        },
+        Against::Itself => request.clone(),
+    };
+    let deps = options.kernel.deps;
+    watched(None, |events| {
+        let prepare = |request| prepare(request, deps, &options.guest, events, context);
+        Ok(Ready {
+            prepared: [prepare(&base)?, prepare(&request)?],
+            requests: [base, request],
+            init: init::build(&context.layout, events, &context.stop)?,
+        })
+    })
+}
+
+/// A run that has measured nothing yet.
+fn empty(ready: &Ready, folder: &Folder, pace: &Pace, context: &Context) -> Result<Run> {
+    let facts = |side: usize| facts(&ready.requests[side], &ready.prepared[side]);
+    Ok(Run {
+        machine: Described::this(ready.prepared[1].accel, &context.stop)?,
+        base: facts(0)?,
+        other: facts(1)?,
+        started: folder.started.clone(),
+        took: Duration::ZERO,
+        effort: pace.effort(),
+        seed: pace.seed(),
+        guests: Vec::new(),
+        problems: Vec::new(),
+    })
+}
+
+/// Shows and keeps what there is, also of a run that was ended early.
+fn report(run: Run, folder: Folder) -> Result<Vec<GoalLine>> {
+    let findings = Findings::of(&run);
+    let tables = table::of_kernels(&run, &findings);
+    let plots = plot::of_kernels(&run, &findings)?;
+    for table in &tables {
+        terminal::text(&format!("\n{}", table.terminal()));
+    }
+    for problem in &run.problems {
+        terminal::text(&format!("note: {problem}"));
+    }
+    let goals = findings.goals.clone();
+    let head = format!(
+        "On {}; {} rounds in {:.0?}.",
+        run.machine.describe(),
+        run.rounds(),
+        run.took
+    );
+    let markdown = table::markdown(&head, &tables, &goals, &names(&plots));
+    let path = folder.finish(&Document { run, findings }, &markdown, &plots)?;
+    terminal::text(&format!(
+        "{head}\nnumbers, Markdown and plots in {path}\n{}",
+        table::goals(&goals)
+    ));
+    Ok(goals)
+}
+
+fn facts(request: &Request, prepared: &Prepared) -> Result<Kernel> {
+    let config = fs_err::read_to_string(prepared.kernel.build.join(".config"))?;
+    let hz = config
+        .lines()
+        .find_map(|line| line.strip_prefix("CONFIG_HZ="));
+    Ok(Kernel {
+        facts: kernel_facts(request, prepared),
+        hz: hz
+            .and_then(|hz| hz.parse().ok())
+            .ok_or_else(|| Kind::Machinery.error("the kernel's .config has no CONFIG_HZ"))?,
+    })
+}
+
+/// Measurements and the filesystems that they are wanted on.
+type Chosen = Vec<(&'static Measurement, Vec<Filesystem>)>;
+
+fn choose(filter: &str, fs: &[Filesystem]) -> Result<Chosen> {
+    let regex = Regex::new(filter).or_fail(Kind::Usage)?;
+    let wanted = |it: &Filesystem| fs.is_empty() || fs.contains(it);
+    let named = measure::all().iter().filter(|it| regex.is_match(it.name));
+    let chosen: Chosen = named
+        .map(|it| {
+            (
+                it,
+                it.filesystems
+                    .iter()
+                    .copied()
+                    .filter(wanted)
+                    .collect::<Vec<_>>(),
+            )
+        })
+        .filter(|(_, filesystems)| !filesystems.is_empty())
+        .collect();
+    match chosen.is_empty() {
+        true => Err(Kind::Usage.error(format!(
+            "no measurement on these filesystems matches {filter:?}; --list names all"
+        ))),
+        false => Ok(chosen),
+    }
+}
+
+fn list(chosen: &Chosen) -> String {
+    let line = |(it, filesystems): &(&Measurement, Vec<Filesystem>)| {
+        let names: Vec<_> = filesystems.iter().map(|fs| fs.name()).collect();
+        format!("{:20} {:10} {}", it.name, names.join(","), it.about)
+    };
+    chosen.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use harness::case::Filesystem::Xfs;
+
+    use super::*;
+
+    #[test]
+    fn choices() {
+        let names = |filter, fs: &[Filesystem]| -> Vec<_> {
+            let chosen = choose(filter, fs).unwrap();
+            chosen
+                .iter()
+                .map(|(it, on)| format!("{} {}", it.name, on.len()))
+                .collect()
+        };
+        assert_eq!(names("^freeze_i", &[]), ["freeze_idle 2"]);
+        assert_eq!(
+            names("deadline", &[Xfs]),
+            ["deadline_late 1", "deadline_elsewhere 1"]
+        );
+        assert_eq!(names("", &[]).len(), measure::all().len());
+        for (filter, fs) in [("zzz", [].as_slice()), ("(", &[]), ("many", &[Xfs])] {
+            assert_eq!(
+                choose(filter, fs).unwrap_err().kind,
+                Kind::Usage,
+                "{filter}"
+            );
+        }
+    }
+}
