@@ -11,7 +11,7 @@ use crate::event::Events;
 use crate::failure::{Kind, Result};
 use crate::kernel::{self, files};
 use crate::layout::Layout;
-use crate::proc;
+use crate::proc::{self, Stop};
 use crate::vm::claim::Scratch;
 
 /// What is edited for a warm build: a file that the patches touch, and that few others depend on.
@@ -127,14 +127,13 @@ impl<'a> Workshop<'a> {
         }
     }
 
-    /// Takes the trees out of the repository that they share with others.
+    /// Takes the trees out of the repository that they share with others, also after Ctrl-C.
     pub fn take_down(&self) -> Result<()> {
+        let stop = Stop::default();
         for tree in [&self.vng, &self.ours] {
             if tree.exists() {
-                self.git(
-                    tree,
-                    &["worktree", "remove", "--force", "--force", tree.as_str()],
-                )?;
+                let remove = ["worktree", "remove", "--force", "--force", tree.as_str()];
+                kernel::git::Git::at(tree, &stop).read(remove)?;
             }
         }
         Ok(())
