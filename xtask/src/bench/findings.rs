@@ -12,6 +12,8 @@ use super::stats::{Groups, Interval, Spread, interval, noise_of_halves, ratio};
 pub const LIKE_STOCK: f64 = 0.02;
 /// What counts as nothing, where it can be shown: 1 %.
 pub const NOTHING: f64 = 0.01;
+/// Noise in which anything could hide: no goal is met by it.
+const LOUD: f64 = 0.1;
 /// Guests of each kernel that can show a difference: with three, all of one kernel are slower than all of the other
 /// once in ten times by chance; with four, once in 35 times.
 const ENOUGH: usize = 4;
@@ -113,12 +115,15 @@ impl Verdict {
             Verdict::Unknown => "unknown",
         }
     }
+}
 
-    fn outcome(self) -> Outcome {
-        match self {
-            Verdict::Same | Verdict::Noise | Verdict::Faster => Outcome::Met,
+impl Comparison {
+    fn outcome(&self) -> Outcome {
+        match self.verdict {
+            Verdict::Same | Verdict::Faster => Outcome::Met,
+            Verdict::Noise if self.noise.is_some_and(|noise| noise <= LOUD.ln_1p()) => Outcome::Met,
             Verdict::Slower => Outcome::Missed,
-            Verdict::Unclear | Verdict::Unknown => Outcome::Open,
+            Verdict::Noise | Verdict::Unclear | Verdict::Unknown => Outcome::Open,
         }
     }
 }
@@ -296,9 +301,8 @@ fn free(pending: &[Comparison]) -> Option<GoalLine> {
 
 /// None of no comparison.
 fn verdicts<'a>(goal: String, concerned: impl Iterator<Item = &'a Comparison>) -> Option<GoalLine> {
-    let (outcomes, texts): (Vec<_>, Vec<_>) = concerned
-        .map(|it| (it.verdict.outcome(), describe(it)))
-        .unzip();
+    let (outcomes, texts): (Vec<_>, Vec<_>) =
+        concerned.map(|it| (it.outcome(), describe(it))).unzip();
     (!outcomes.is_empty()).then(|| GoalLine {
         goal,
         outcome: Outcome::of_all(&outcomes),
@@ -456,6 +460,16 @@ mod tests {
                 .all(|it| it.verdict == Verdict::Unknown)
         );
         assert_eq!(findings.goals[0].outcome, Outcome::Open);
+    }
+
+    #[test]
+    fn much_noise_meets_no_goal() {
+        let mut comparison = Findings::of(&samples::run(1.0)).kernels.remove(0);
+        comparison.verdict = Verdict::Noise;
+        for (noise, wanted) in [(0.05, Outcome::Met), (0.5, Outcome::Open)] {
+            comparison.noise = Some(noise);
+            assert_eq!(comparison.outcome(), wanted, "{noise}");
+        }
     }
 
     #[test]
