@@ -6,7 +6,9 @@ use std::error::Error;
 use std::fmt;
 use std::fs;
 use std::io;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
@@ -16,17 +18,27 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 
-use crate::case::Filesystem;
+use crate::case::{Filesystem, contains_any};
 use crate::disk;
 use crate::dm::{self, Dm};
+use crate::herd::{self, Member};
 use crate::kmsg::Kmsg;
 use crate::lvm::VolumeGroup;
 use crate::mount::Mount;
 use crate::pool::Pool;
+use crate::racer::{Call, Racer};
+use crate::swap::Swap;
 use crate::task::Actor;
+use crate::writers::Writers;
 
 /// Mount points are made below this; /run is a tmpfs in the guest.
 const MOUNTS: &str = "/run/harness";
+
+/// An argument of mount(2) that a bind mount does not look at.
+const NOTHING: Option<&str> = None;
+
+/// What the kernel logs at the end of an emergency thaw (`do_thaw_all` in fs/super.c).
+pub const EMERGENCY_THAWED: &str = "Emergency Thaw complete";
 
 /// Why a case cannot run here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,8 +61,22 @@ pub fn skip(reason: impl Into<String>) -> Result<()> {
 #[derive(Debug)]
 enum Layer {
     Mount { device: PathBuf, root: PathBuf },
+    Bind { root: PathBuf },
     Dm(Dm),
     VolumeGroup(VolumeGroup),
+    Swap(Swap),
+    Herd(Vec<Member>),
+}
+
+impl Layer {
+    /// Where what may be left frozen is mounted.
+    fn roots(&self) -> Vec<&Path> {
+        match self {
+            Layer::Mount { root, .. } => vec![root],
+            Layer::Herd(herd) => herd.iter().map(Member::root).collect(),
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// What was found wrong at the end of a case.
@@ -71,6 +97,8 @@ impl Problems {
 /// The fixture of one run of one case, in a process of its own.
 #[derive(Debug)]
 pub struct Bench {
+    /// Words of what the kernel is right to complain of.
+    expected: &'static [&'static str],
     filesystem: Filesystem,
     /// The longest wait for an actor.
     patience: Duration,
@@ -81,8 +109,13 @@ pub struct Bench {
 
 impl Bench {
     /// Kernel messages count from now; the coordinator ends the case after `deadline`.
-    pub fn new(filesystem: Filesystem, deadline: Duration) -> Result<Bench> {
+    pub fn new(
+        expected: &'static [&'static str],
+        filesystem: Filesystem,
+        deadline: Duration,
+    ) -> Result<Bench> {
         Ok(Bench {
+            expected,
             filesystem,
             // Time must be left to clean up after one that hangs.
             patience: deadline / 4,
@@ -120,6 +153,17 @@ impl Bench {
         self.mount(device, MsFlags::empty(), "")
     }
 
+    /// Many small filesystems on `scratch0`, mounted.
+    pub fn herd(&self) -> Result<Vec<Member>> {
+        self.step("a herd of filesystems");
+        let disk = disk::by_serial(disk::SCRATCH[0])?;
+        disk::zero(&disk)?;
+        let herd = herd::devices(self.filesystem, &disk, Path::new(MOUNTS))?;
+        self.layers.borrow_mut().push(Layer::Herd(herd.clone()));
+        herd::populate(&herd)?;
+        Ok(herd)
+    }
+
     /// Mounts the device with options of the filesystem as in `mount -o`.
     pub fn mount(&self, device: &Path, flags: MsFlags, options: &str) -> Result<Mount> {
         self.mount_as(self.filesystem.name(), device, flags, options)
@@ -147,6 +191,18 @@ impl Bench {
         };
         self.layers.borrow_mut().push(layer);
         Mount::new(root, flags)
+    }
+
+    /// Mounts the filesystem once more, at a place of this name.
+    pub fn bind(&self, mount: &Mount, name: &str) -> Result<()> {
+        self.step("mount --bind");
+        let root = Path::new(MOUNTS).join(name);
+        fs::create_dir_all(&root).with_context(|| format!("failed to make {}", root.display()))?;
+        let flags = MsFlags::MS_BIND;
+        nix::mount::mount(Some(mount.root()), &root, NOTHING, flags, NOTHING)
+            .with_context(|| format!("failed to bind {}", root.display()))?;
+        self.layers.borrow_mut().push(Layer::Bind { root });
+        Ok(())
     }
 
     /// Unmounts before the case ends; the end of the case does not look at it again.
@@ -179,6 +235,24 @@ impl Bench {
         Ok(group)
     }
 
+    /// The kernel swaps to the device until the case is over.
+    pub fn swap_on(&self, device: &Path) -> Result<()> {
+        self.step("mkswap and swapon");
+        let swap = Swap::on(device)?;
+        self.layers.borrow_mut().push(Layer::Swap(swap));
+        Ok(())
+    }
+
+    /// The longest wait for what may hang.
+    pub fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    /// A program that runs until the case is over; it says on standard error what it does not like.
+    pub fn daemon(&self, what: &str, command: &mut Command) -> Result<Actor> {
+        self.actor(what, || Err(command.exec()))
+    }
+
     /// A child process that performs an operation, which may block.
     pub fn actor(&self, what: &str, operation: impl FnOnce() -> io::Result<()>) -> Result<Actor> {
         let actor = Actor::spawn(what, self.patience, operation)?;
@@ -186,11 +260,26 @@ impl Bench {
         Ok(actor)
     }
 
+    /// A child process that makes calls at given moments.
+    pub fn racer(&self, calls: &[Call<'_>]) -> Result<Racer> {
+        let racer = Racer::spawn(calls)?;
+        self.children.borrow_mut().push(racer.pid());
+        Ok(racer)
+    }
+
     /// Processes that freeze and thaw at the same instant.
     pub fn pool(&self, size: usize, mount: &Mount) -> Result<Pool> {
         let pool = Pool::spawn(size, mount)?;
         self.children.borrow_mut().extend(pool.pids());
         Ok(pool)
+    }
+
+    /// Processes that write files to the filesystem, one after the other, until they are stopped.
+    pub fn writers(&self, count: usize, mount: &Mount) -> Result<Writers> {
+        self.step("writers start");
+        let writers = Writers::spawn(count, mount, self.patience)?;
+        self.children.borrow_mut().extend(writers.pids());
+        Ok(writers)
     }
 
     /// Makes a call that must return, and says so instead of hanging itself.
@@ -204,12 +293,17 @@ impl Bench {
             .outcome()
     }
 
-    /// Asks for an emergency thaw and returns when the kernel reports its end
-    /// (`do_thaw_all` in fs/super.c).
+    /// Asks for an emergency thaw and returns when the kernel reports its end.
     pub fn emergency_thaw(&self) -> Result<()> {
-        let mut kmsg = Kmsg::mark()?;
-        fs::write("/proc/sysrq-trigger", "j").context("failed to write SysRq j")?;
-        kmsg.wait_for("Emergency Thaw complete").map(drop)
+        let mut log = Kmsg::mark()?;
+        self.begin_emergency_thaw()?;
+        log.wait_for(EMERGENCY_THAWED).map(drop)
+    }
+
+    /// Asks for an emergency thaw, which may wait for a suspended device.
+    pub fn begin_emergency_thaw(&self) -> Result<()> {
+        self.step("SysRq j");
+        fs::write("/proc/sysrq-trigger", "j").context("failed to write SysRq j")
     }
 
     /// Takes everything down, whatever the case left behind.
@@ -241,7 +335,10 @@ impl Bench {
         }
         match self.kmsg.borrow_mut().complaints() {
             Ok(lines) => {
-                let complaints = lines.iter().map(|line| anyhow!("kernel log: {line}"));
+                let unexpected = lines
+                    .iter()
+                    .filter(|line| !contains_any(line, self.expected));
+                let complaints = unexpected.map(|line| anyhow!("kernel log: {line}"));
                 problems.found.extend(complaints);
             }
             Err(error) => problems.found.push(error),
@@ -260,14 +357,12 @@ impl Bench {
         for name in dm::resume_all()? {
             leftovers.push(anyhow!("{name} was left suspended"));
         }
-        for layer in self.layers.borrow().iter() {
-            if let Layer::Mount { root, .. } = layer {
-                self.step("cleanup: FITHAW");
-                let holds = Mount::new(root.clone(), MsFlags::empty())?.thaw_fully()?;
-                if holds > 0 {
-                    let root = root.display();
-                    leftovers.push(anyhow!("{root} was left with file holds: {holds}"));
-                }
+        self.step("cleanup: FITHAW");
+        for root in self.layers.borrow().iter().flat_map(Layer::roots) {
+            let holds = Mount::new(root.to_owned(), MsFlags::empty())?.thaw_fully()?;
+            if holds > 0 {
+                let root = root.display();
+                leftovers.push(anyhow!("{root} was left with file holds: {holds}"));
             }
         }
         Ok(leftovers)
@@ -282,9 +377,22 @@ impl Bench {
                 self.step("cleanup: fsck");
                 Ok(disk::check(self.filesystem, &device))
             }
+            Layer::Bind { root } => {
+                self.step("cleanup: umount of a bind mount");
+                umount(&root).with_context(|| format!("failed to unmount {}", root.display()))?;
+                Ok(Ok(()))
+            }
             Layer::Dm(dm) => {
                 self.step("cleanup: dmsetup remove");
                 dm.remove().map(Ok)
+            }
+            Layer::Herd(herd) => {
+                self.step("cleanup: umount, fsck and dmsetup remove of the herd");
+                herd::take_down(&herd)
+            }
+            Layer::Swap(swap) => {
+                self.step("cleanup: swapoff");
+                swap.off().map(Ok)
             }
             Layer::VolumeGroup(group) => {
                 self.step("cleanup: vgremove");

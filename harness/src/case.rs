@@ -97,8 +97,22 @@ pub struct Case {
     pub filesystems: &'static [Filesystem],
     /// What the kernel must provide; `None` if every patched kernel must pass.
     pub needs: Option<Feature>,
+    /// Words of what the kernel is right to complain of here; any other complaint is a failure.
+    pub complaints: &'static [&'static str],
     /// `Err` is a failure; a case that cannot run here returns [`crate::bench::skip`].
     pub run: fn(&Bench) -> Result<()>,
+}
+
+impl Case {
+    /// Whether this complaint of the kernel belongs to what the case does.
+    pub fn expects(&self, complaint: &str) -> bool {
+        contains_any(complaint, self.complaints)
+    }
+}
+
+/// Whether the line has some of these words.
+pub(crate) fn contains_any(line: &str, words: &[&str]) -> bool {
+    words.iter().any(|words| line.contains(words))
 }
 
 #[cfg(test)]

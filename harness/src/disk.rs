@@ -1,17 +1,30 @@
 //! Scratch disks, and the filesystems made on them.
 
 use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
+use nix::fcntl::{FallocateFlags, fallocate};
 
 use crate::case::Filesystem;
 use crate::program;
 
 /// The serial numbers that the host gives the virtio-blk disks.
 pub const SCRATCH: [&str; 2] = ["scratch0", "scratch1"];
+
+mod sys {
+    // linux/fs.h: _IO(0x12, 97).
+    nix::ioctl_none!(blkflsbuf, 0x12, 97);
+}
+
+/// Bytes of what sysfs and device-mapper call a sector.
+const SECTOR: u64 = 512;
+/// Bytes that are copied, or left out, at once: a page.
+const CHUNK: usize = 4096;
 
 /// The node of the disk with this serial number, such as `/dev/vda`.
 ///
@@ -69,18 +82,67 @@ pub fn mkfs(filesystem: Filesystem, device: &Path) -> Result<()> {
         Filesystem::Ext3 => ["-F", "-Jsize=4"].as_slice(),
         Filesystem::Xfs => &["-f"],
     });
-    program::run(command.arg(device)).map(drop)
+    // mkfs.xfs makes less than 300 MB for nobody but fstests (mkfs/xfs_mkfs.c).
+    let fstests = ["TEST_DIR", "TEST_DEV", "QA_CHECK_FS"].map(|name| (name, "1"));
+    program::run(command.envs(fstests).arg(device)).map(drop)
+}
+
+/// Makes the whole device read as zeros.
+pub fn zero(device: &Path) -> Result<()> {
+    let length = sectors(device)? * SECTOR;
+    let zero = || {
+        let disk = File::options().write(true).open(device)?;
+        let flags = FallocateFlags::FALLOC_FL_ZERO_RANGE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+        fallocate(disk, flags, 0, length.try_into().map_err(io::Error::other)?)?;
+        Ok::<_, io::Error>(())
+    };
+    zero().with_context(|| format!("failed to zero {}", device.display()))
+}
+
+/// Copies all that is not zero to devices that read as zeros.
+pub fn copy_to_zeros(from: &Path, to: &[PathBuf]) -> Result<()> {
+    let image = fs::read(from).with_context(|| format!("failed to read {}", from.display()))?;
+    let chunks: Vec<_> = (0..)
+        .step_by(CHUNK)
+        .zip(image.chunks(CHUNK))
+        .filter(|(_, chunk)| chunk.iter().any(|&byte| byte != 0))
+        .collect();
+    for device in to {
+        let copy = || {
+            let disk = File::options().write(true).open(device)?;
+            for (offset, chunk) in &chunks {
+                disk.write_all_at(chunk, *offset)?;
+            }
+            disk.sync_all()
+        };
+        copy().with_context(|| format!("failed to write to {}", device.display()))?;
+    }
+    Ok(())
 }
 
 /// Fails unless the unmounted filesystem is consistent; changes nothing.
 pub fn check(filesystem: Filesystem, device: &Path) -> Result<()> {
-    let mut command = match filesystem {
-        Filesystem::Ext3 => Command::new("e2fsck"),
-        Filesystem::Xfs => Command::new("xfs_repair"),
+    program::run(checker(filesystem).arg(device)).map(drop)
+}
+
+/// The program that checks the filesystem on the device to be appended, and changes nothing.
+pub(crate) fn checker(filesystem: Filesystem) -> Command {
+    let (name, options): (_, &[&str]) = match filesystem {
+        Filesystem::Ext3 => ("e2fsck", &["-fn"]),
+        // The smallest filesystems have no second superblock to compare with.
+        Filesystem::Xfs => ("xfs_repair", &["-n", "-o", "force_geometry"]),
     };
-    command.arg(match filesystem {
-        Filesystem::Ext3 => "-fn",
-        Filesystem::Xfs => "-n",
-    });
-    program::run(command.arg(device)).map(drop)
+    let mut command = program::of_administrator(name);
+    command.args(options);
+    command
+}
+
+/// Drops what the kernel has cached of a device that was changed behind its back (`BLKFLSBUF`).
+pub fn forget(device: &Path) -> Result<()> {
+    let disk =
+        File::open(device).with_context(|| format!("failed to open {}", device.display()))?;
+    // SAFETY: the call takes no argument, and the descriptor is open.
+    unsafe { sys::blkflsbuf(disk.as_raw_fd()) }
+        .with_context(|| format!("BLKFLSBUF on {}", device.display()))
+        .map(drop)
 }

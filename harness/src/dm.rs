@@ -25,6 +25,26 @@ impl Dm {
         })
     }
 
+    /// Creates devices of these names and tables.
+    pub(crate) fn create_all(devices: &[(String, String)]) -> Result<Vec<Dm>> {
+        let concise: Vec<_> = devices
+            .iter()
+            .map(|(name, table)| format!("{name},,,rw,{table}"))
+            .collect();
+        dmsetup(&["create", "--concise", &concise.join(";")])?;
+        let dm = |(name, _): &(String, String)| Dm { name: name.clone() };
+        Ok(devices.iter().map(dm).collect())
+    }
+
+    pub(crate) fn remove_all<'a>(devices: impl Iterator<Item = &'a Dm>) -> Result<()> {
+        let names: Vec<_> = devices.map(Dm::name).collect();
+        dmsetup(&[&["remove"], &names[..]].concat())
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The node below /dev/mapper.
     pub fn node(&self) -> PathBuf {
         Path::new("/dev/mapper").join(&self.name)
@@ -47,6 +67,11 @@ impl Dm {
         dmsetup(&["resume", &self.name])
     }
 
+    /// Prepares a table, for [`crate::switch::Switch::exchange`].
+    pub fn load(&self, table: &str) -> Result<()> {
+        dmsetup(&["load", &self.name, "--table", table])
+    }
+
     pub(crate) fn remove(&self) -> Result<()> {
         dmsetup(&["remove", &self.name])
     }
@@ -54,7 +79,12 @@ impl Dm {
 
 /// A table that maps `sectors` (of 512 bytes) one to one onto the start of `device`.
 pub fn linear(sectors: u64, device: &Path) -> String {
-    format!("0 {sectors} linear {} 0", device.display())
+    slice(sectors, device, 0)
+}
+
+/// A table that maps `sectors` (of 512 bytes) onto those of `device` from `start` on.
+pub fn slice(sectors: u64, device: &Path, start: u64) -> String {
+    format!("0 {sectors} linear {} {start}", device.display())
 }
 
 /// A table that fails every request.

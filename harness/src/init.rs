@@ -22,7 +22,7 @@ use crate::run::{self, Ending};
 const KERNEL_MOUNTS: [(&str, &str); 3] =
     [("proc", "/proc"), ("sysfs", "/sys"), ("devtmpfs", "/dev")];
 
-/// Where programs write: the root is the host's, read only. What the host
+/// Where programs write: the root may be the host's, read only. What the host
 /// lacks is left out.
 const WRITABLE: [&str; 8] = [
     "/run",
@@ -34,6 +34,16 @@ const WRITABLE: [&str; 8] = [
     "/etc/lvm/backup",
     "/etc/lvm/cache",
 ];
+
+/// Everything but debug messages goes to the console from here on, where the host reads what the kernel complains
+/// of: it may have been started with less, as a serial port makes a boot slow (Documentation/admin-guide/sysctl/kernel.rst).
+const CONSOLE_LEVEL: &str = "7";
+
+/// The folders that are mounted on: a root that is made for this init has them all, empty.
+pub fn mount_points() -> impl Iterator<Item = &'static str> {
+    let kernel = KERNEL_MOUNTS.iter().map(|(_, place)| *place);
+    kernel.chain(WRITABLE)
+}
 
 /// Runs the plan and ends the machine: never returns, whatever happens.
 pub fn main() -> ! {
@@ -53,6 +63,8 @@ pub fn main() -> ! {
 
 fn run_plan() -> Result<Ending> {
     mount_all()?;
+    fs::write("/proc/sys/kernel/printk", CONSOLE_LEVEL)
+        .context("failed to set the console's level")?;
     let mut plan = port::open(port::PLAN)?;
     let line = port::read_line(&mut plan)?;
     let plan: Plan = serde_json::from_str(&line).with_context(|| format!("bad plan: {line}"))?;

@@ -3,11 +3,15 @@
 //! The host links this crate to list and filter cases; the guest runs its
 //! binary as init. See DESIGN.md for the way a run goes.
 
+pub mod agent;
 pub mod bench;
 pub mod case;
 pub mod cases;
+pub mod compat;
 pub mod disk;
 pub mod dm;
+pub mod fsck;
+pub mod herd;
 pub mod init;
 pub mod ioctl;
 pub mod kmsg;
@@ -21,5 +25,10 @@ pub mod plan;
 pub mod pool;
 pub mod port;
 pub mod program;
+pub mod racer;
 pub mod run;
+pub mod storage;
+pub mod swap;
+pub mod switch;
 pub mod task;
+pub mod writers;

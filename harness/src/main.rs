@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use harness::bench::{Bench, Skip};
-use harness::case::Filesystem;
 use harness::measure::{self, Effort, Probe};
 use harness::{cases, init, run, task};
 
@@ -63,7 +62,8 @@ fn parse_seconds(text: &str) -> Result<Duration> {
 fn run_case(filesystem: &str, name: &str, deadline: Duration) -> Result<u8> {
     let case = cases::find(name)
         .with_context(|| format!("no case is named {name:?}; `harness list` names all"))?;
-    on_bench(filesystem, name, deadline, case.run)
+    let bench = Bench::new(case.complaints, filesystem.parse()?, deadline)?;
+    on(bench, name, case.run)
 }
 
 fn take_measurement(
@@ -73,21 +73,15 @@ fn take_measurement(
     effort: Effort,
 ) -> Result<u8> {
     let measurement = measure::find(name).with_context(|| format!("nothing measures {name:?}"))?;
-    on_bench(filesystem, name, deadline, |bench| {
+    let bench = Bench::new(&[], filesystem.parse()?, deadline)?;
+    on(bench, name, |bench| {
         (measurement.run)(&Probe::new(bench, effort))
     })
 }
 
-/// Runs with a fixture of its own, which is taken down whatever happens.
-fn on_bench(
-    filesystem: &str,
-    name: &str,
-    deadline: Duration,
-    work: impl FnOnce(&Bench) -> Result<()>,
-) -> Result<u8> {
-    let filesystem: Filesystem = filesystem.parse()?;
+/// Works with the fixture, which is taken down whatever happens.
+fn on(bench: Bench, name: &str, work: impl FnOnce(&Bench) -> Result<()>) -> Result<u8> {
     task::set_own_name(name);
-    let bench = Bench::new(filesystem, deadline)?;
     let outcome = work(&bench);
     let passed = outcome.is_ok();
     // Before the cleanup, which may hang.

@@ -22,9 +22,13 @@ pub struct Mapping {
 impl Mapping {
     /// Maps `length` bytes, which the file must have: a fault beyond its end is `SIGBUS`.
     pub fn new(file: &File, length: NonZeroUsize) -> Result<Mapping> {
+        Mapping::with(file, length, MapFlags::MAP_SHARED)
+    }
+
+    fn with(file: &File, length: NonZeroUsize, flags: MapFlags) -> Result<Mapping> {
         let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         // SAFETY: a new mapping at an address of the kernel's choice overlaps nothing.
-        let start = unsafe { mmap(None, length, protection, MapFlags::MAP_SHARED, file, 0) }
+        let start = unsafe { mmap(None, length, protection, flags, file, 0) }
             .context("failed to map the file")?;
         Ok(Mapping {
             start: start.cast(),
@@ -33,13 +37,15 @@ impl Mapping {
     }
 
     /// Memory that ends with `bytes`, and their address: to read on after them
-    /// faults, since the mapping goes on and its file does not.
+    /// faults, since the mapping goes on and its file does not. The address is
+    /// below 2 GiB, where a program of 32 bits can point to (mmap(2), `MAP_32BIT`).
     pub fn ending_with(bytes: &[u8]) -> Result<(Mapping, usize)> {
         let file = File::from(memfd_create("edge", MFdFlags::empty()).context("memfd_create")?);
         let offset = PAGE.get() - bytes.len();
         file.write_all_at(bytes, offset.try_into()?)
             .context("failed to write to a memfd")?;
-        let mapping = Mapping::new(&file, PAGE.saturating_add(PAGE.get()))?;
+        let flags = MapFlags::MAP_SHARED | MapFlags::MAP_32BIT;
+        let mapping = Mapping::with(&file, PAGE.saturating_add(PAGE.get()), flags)?;
         let address = mapping.start.as_ptr().expose_provenance() + offset;
         Ok((mapping, address))
     }

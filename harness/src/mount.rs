@@ -125,6 +125,9 @@ impl Mount {
             fs::read(&path)
         };
         let found = read().with_context(|| format!("failed to read {}", path.display()))?;
+        if found == content {
+            return Ok(());
+        }
         if let Some(at) = found
             .iter()
             .zip(content)
@@ -137,14 +140,12 @@ impl Mount {
                 content[at]
             );
         }
-        ensure!(
-            found.len() == content.len(),
+        bail!(
             "{} has {} bytes, not {}",
             path.display(),
             found.len(),
             content.len()
-        );
-        Ok(())
+        )
     }
 
     /// Fails if the name exists.

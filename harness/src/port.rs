@@ -12,6 +12,10 @@ use anyhow::{Context as _, Result};
 pub const PLAN: &str = "freeze.plan";
 /// Where the results go.
 pub const KTAP: &str = "freeze.ktap";
+/// Where a case asks for what [`crate::storage`] can do, and is answered.
+pub const STORAGE: &str = "freeze.storage";
+/// The ports that every guest of a run has.
+pub const ALL: [&str; 3] = [PLAN, KTAP, STORAGE];
 
 /// The pause while the host has not connected: the port then reads as ended
 /// and polls as hung up, so there is no event to wait for.
@@ -34,6 +38,11 @@ pub fn open(name: &str) -> Result<File> {
         .write(true)
         .open(&node)
         .with_context(|| format!("failed to open {} ({name})", node.display()))
+}
+
+/// Whether a host that runs a plan is there; where a case is run by hand, none is.
+pub fn has_host() -> bool {
+    matches!(find(PLAN), Ok(Some(_)))
 }
 
 fn find(name: &str) -> Result<Option<PathBuf>> {

@@ -1,34 +1,112 @@
-//! External programs, run to their end.
+//! External programs: which the cases call, and how they are run to their end.
 
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, ensure};
+
+/// Every program that a case calls, or that such a program calls in its turn, and the Debian package that has it.
+///
+/// The host installs these, and a guest that boots from an initramfs has no others.
+pub const TOOLS: &[(&str, &str)] = &[
+    ("mkfs.ext3", "e2fsprogs"),
+    ("e2fsck", "e2fsprogs"),
+    ("mkfs.xfs", "xfsprogs"),
+    ("xfs_repair", "xfsprogs"),
+    ("xfs_logprint", "xfsprogs"),
+    ("dmsetup", "dmsetup"),
+    ("vgcreate", "lvm2"),
+    ("lvcreate", "lvm2"),
+    ("vgremove", "lvm2"),
+    ("fsfreeze", "util-linux"),
+    ("mkswap", "util-linux"),
+    ("swapon", "mount"),
+    ("swapoff", "mount"),
+    ("qemu-ga", "qemu-guest-agent"),
+    // A shell script, and what it calls.
+    ("xfs_freeze", "xfsprogs"),
+    ("xfs_io", "xfsprogs"),
+    ("dirname", "coreutils"),
+    ("expr", "coreutils"),
+];
+
+/// What the tools read if it is there.
+pub const CONFIGURATION: &[&str] = &[
+    "/etc/ld.so.cache",
+    "/etc/lvm/lvm.conf",
+    "/etc/lvm/lvmlocal.conf",
+    "/etc/mke2fs.conf",
+];
 
 /// Runs `command` and returns its standard output.
 ///
 /// # Errors
 /// Anything but exit code 0, with the command line and all that it printed.
 pub fn run(command: &mut Command) -> Result<String> {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = output(command)?;
+    ensure!(status.success(), "{command:?}: {status}\n{stdout}{stderr}");
+    Ok(stdout)
+}
+
+/// What a program left that has run to its end.
+#[derive(Debug)]
+pub struct Output {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// Runs `command`, and leaves it to the caller to judge its exit code.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn output(command: &mut Command) -> Result<Output> {
     let output = command
         .stdin(Stdio::null())
         .output()
         .with_context(|| format!("failed to start {command:?}"))?;
-    let stdout = String::from_utf8_lossy(&output.stdout);
-    if !output.status.success() {
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        bail!("{command:?}: {}\n{}{}", output.status, stdout, stderr);
-    }
-    Ok(stdout.into_owned())
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    Ok(Output {
+        status: output.status,
+        stdout: text(&output.stdout),
+        stderr: text(&output.stderr),
+    })
 }
 
-/// Whether a program of this name is below `PATH`.
+/// A program that Debian keeps off the PATH of all users but root, as on the host.
+pub fn of_administrator(name: &str) -> Command {
+    let mut elsewhere = ["/usr/local/sbin", "/usr/sbin", "/sbin"]
+        .into_iter()
+        .map(|directory| Path::new(directory).join(name));
+    match elsewhere.find(|program| program.is_file()) {
+        Some(program) if !exists(name) => Command::new(program),
+        _ => Command::new(name),
+    }
+}
+
+/// Whether this one of [`TOOLS`] is below `PATH`.
+///
+/// # Panics
+/// When it is none of them: a case that asks would be skipped in every guest.
 pub fn exists(name: &str) -> bool {
+    assert!(is_tool(name), "{name:?} is not in program::TOOLS");
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|directory| directory.join(name).is_file())
 }
 
+fn is_tool(name: &str) -> bool {
+    TOOLS.iter().any(|(tool, _)| *tool == name)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use super::*;
 
     #[test]
@@ -48,7 +126,42 @@ mod tests {
 
     #[test]
     fn programs_are_found_in_the_path() {
-        assert!(exists("sh"));
-        assert!(!exists("no-such-program"));
+        assert!(exists("expr"));
+    }
+
+    #[test]
+    #[should_panic(expected = "not in program::TOOLS")]
+    fn nobody_asks_for_what_no_guest_has() {
+        exists("no-such-program");
+    }
+
+    #[test]
+    fn every_program_that_a_case_calls_is_a_tool() {
+        let called = called_below(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")));
+        assert!(called.contains(&"dmsetup".to_owned()), "{called:?}");
+        for name in called {
+            assert!(is_tool(&name), "{name:?} is not in program::TOOLS");
+        }
+    }
+
+    /// Programs by name, not by path, in all source files but their tests.
+    fn called_below(folder: &Path) -> Vec<String> {
+        let paths = fs::read_dir(folder).unwrap().map(|it| it.unwrap().path());
+        paths
+            .flat_map(|path| match path.is_dir() {
+                true => called_below(&path),
+                false => called_in(&fs::read_to_string(path).unwrap()),
+            })
+            .collect()
+    }
+
+    fn called_in(source: &str) -> Vec<String> {
+        let code = source.split("#[cfg(test)]").next().unwrap_or_default();
+        let words = code.split("Command::new(\"").skip(1);
+        words
+            .filter_map(|rest| rest.split('"').next())
+            .filter(|name| !name.contains('/'))
+            .map(str::to_owned)
+            .collect()
     }
 }

@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -27,12 +27,11 @@ const ENTERS: [u8; 1] = *b">";
 /// Runs `child` in a forked process, which ends with it.
 ///
 /// The caller should be single-threaded, as `harness case` is: a child may wait
-/// for ever for a lock that another thread held over the fork. The tests of this
-/// crate do have threads; what their children use (malloc, by glibc's own care,
-/// pipes, a panic) has not been seen to hang.
+/// for ever for a lock that another thread held over the fork. A panicking child of
+/// a threaded test did, so .cargo/config.toml keeps tests on the main thread.
 pub(crate) fn spawn(child: impl FnOnce()) -> Result<Pid> {
-    // SAFETY: in `harness case` there is no other thread that could hold a lock over
-    // the fork; see above for the tests, where the worst is a child that hangs.
+    // SAFETY: there is no other thread that could hold a lock over the fork; if there
+    // were, the worst is a child that hangs.
     match unsafe { fork() }.context("failed to fork")? {
         ForkResult::Parent { child } => Ok(child),
         ForkResult::Child => {
@@ -95,32 +94,25 @@ impl Actor {
         self.pid
     }
 
+    /// Fails if the process has ended.
+    pub fn is_alive(&self) -> Result<()> {
+        let alive = Stat::of(self.pid)?.state != 'Z';
+        ensure!(alive, "{} has ended", self.what);
+        Ok(())
+    }
+
     /// Returns when the operation is seen to wait for a thaw.
     ///
     /// # Errors
     /// When the operation ends, or waits for something else.
     pub fn blocked(&self) -> Result<()> {
-        let end = Instant::now() + self.patience;
-        let mut pause = FIRST_PAUSE;
-        let mut looks = 0;
-        while looks < LOOKS {
+        let pause = |time| {
             // Woken early by the end of the operation.
-            let ended = self.ends_within(pause)?;
+            let ended = is_readable_within(&self.report, time)?;
             ensure!(!ended, "{} was not blocked by the freeze", self.what);
-            looks = match waits_for_thaw(self.pid)? {
-                true => looks + 1,
-                false => 0,
-            };
-            if looks == 0 && Instant::now() > end {
-                bail!(
-                    "{} does not wait for a thaw: {}",
-                    self.what,
-                    describe(self.pid)
-                );
-            }
-            pause = LONGEST_PAUSE.min(2 * pause);
-        }
-        Ok(())
+            Ok(())
+        };
+        until_blocked(&self.what, self.pid, self.patience, pause)
     }
 
     /// What came of the operation; waits for its end.
@@ -128,7 +120,7 @@ impl Actor {
     /// # Errors
     /// When it hangs, with the place where it does.
     pub fn outcome(mut self) -> Result<Result<(), Errno>> {
-        if !self.ends_within(self.patience)? {
+        if !is_readable_within(&self.report, self.patience)? {
             let seconds = self.patience.as_secs_f32();
             bail!(
                 "{} hangs for {seconds} s: {}",
@@ -142,18 +134,46 @@ impl Actor {
             .with_context(|| format!("{}: the actor died", self.what))?;
         Ok(decode(i32::from_ne_bytes(errno)))
     }
+}
 
-    fn ends_within(&self, patience: Duration) -> Result<bool> {
-        let end = Instant::now() + patience;
-        loop {
-            let left = end.saturating_duration_since(Instant::now());
-            let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-            let mut ready = [PollFd::new(self.report.as_fd(), PollFlags::POLLIN)];
-            match poll(&mut ready, timeout) {
-                Ok(count) => return Ok(count > 0),
-                Err(Errno::EINTR) => {}
-                Err(errno) => return Err(errno).context("failed to poll an actor"),
-            }
+/// Returns when the task is seen to wait for a thaw, a few looks in a row.
+///
+/// # Errors
+/// When it does not within `patience`, or when `pause`, which lets the time between two looks pass, fails.
+pub(crate) fn until_blocked(
+    what: &str,
+    pid: Pid,
+    patience: Duration,
+    mut pause: impl FnMut(Duration) -> Result<()>,
+) -> Result<()> {
+    let end = Instant::now() + patience;
+    let mut time = FIRST_PAUSE;
+    let mut looks = 0;
+    while looks < LOOKS {
+        pause(time)?;
+        looks = match waits_for_thaw(pid)? {
+            true => looks + 1,
+            false => 0,
+        };
+        if looks == 0 && Instant::now() > end {
+            bail!("{what} does not wait for a thaw: {}", describe(pid));
+        }
+        time = LONGEST_PAUSE.min(2 * time);
+    }
+    Ok(())
+}
+
+/// Whether the pipe has something to read, or has ended; waits for it no longer than `patience`.
+pub(crate) fn is_readable_within(pipe: &impl AsFd, patience: Duration) -> Result<bool> {
+    let end = Instant::now() + patience;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        let mut ready = [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut ready, timeout) {
+            Ok(count) => return Ok(count > 0),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno).context("failed to poll a pipe"),
         }
     }
 }

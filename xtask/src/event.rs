@@ -27,23 +27,35 @@ pub enum Event {
     /// A fact worth a line of its own, e.g. which accelerator was chosen and why.
     Note(String),
     Warning(String),
-    /// A guest boots; `count` starts at 1 and grows with each restart.
+    /// A guest boots, for so many cases.
     GuestStarted {
-        count: u32,
+        guest: GuestId,
+        cases: usize,
     },
-    CaseStarted(CaseId),
+    CaseStarted {
+        guest: GuestId,
+        case: CaseId,
+    },
     /// A diagnostic line of the running case.
     Diagnostic {
+        guest: GuestId,
         case: CaseId,
         line: String,
     },
     CaseEnded(CaseResult),
     /// One line of the guest's serial console.
-    Console(String),
+    Console {
+        guest: GuestId,
+        line: String,
+    },
     GuestEnded {
+        guest: GuestId,
         reason: String,
     },
 }
+
+/// Tells the guests of a run apart: the first to boot is 1, and none inherits the number of a dead one.
+pub type GuestId = u32;
 
 /// Names one run of one case. `repeat` starts at 0.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -5,11 +5,13 @@ mod commands;
 mod deps;
 mod event;
 mod failure;
+mod finding;
 mod kernel;
 mod layout;
 mod proc;
 mod report;
 mod series;
+mod shard;
 mod vm;
 
 use std::process::ExitCode;

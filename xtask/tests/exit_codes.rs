@@ -101,3 +101,29 @@ fn the_list_needs_no_kernel() {
         "{listed}"
     );
 }
+
+#[test]
+fn a_check_of_nothing() {
+    let check = |words: &[&'static str]| [&["series", "check"], words].concat();
+    is_usage_error(&check(&["--stock"]), "no patch to check");
+    is_usage_error(&check(&["--base", "5.4"]), "known: 6.12");
+    is_usage_error(&check(&["--series", "nonesuch"]), "(known: ");
+    is_usage_error(&check(&["--filter", "nonesuch"]), "matches no case");
+}
+
+#[test]
+fn a_shard_is_one_of_its_number_and_has_something_to_do() {
+    is_usage_error(&["test-kernel", "--shard", "4/3"], "from 1 to 3");
+    is_usage_error(
+        &["test-kernel", "--filter", "^dm_case_a$", "--shard", "3/3"],
+        "nothing to do: there are 2 cases",
+    );
+}
+
+#[test]
+fn merging_what_is_no_results() {
+    let merge = |file| is_usage_error(&["report", "merge", file], file);
+    merge("/nonexistent/results.json");
+    merge(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
+    is_usage_error(&["report", "merge"], "RESULTS.json");
+}

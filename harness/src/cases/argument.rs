@@ -33,7 +33,9 @@ pub fn ignored_by_default(bench: &Bench) -> Result<()> {
         ioctl::address(&INT_ONE),
     )?;
     freezes(bench, &fs, "a wild pointer", WILD)?;
-    freezes_for_good(bench, &fs, SHORT)
+    freezes_for_good(bench, &fs, SHORT, || {
+        ioctl::freeze_with(fs.fd(), ioctl::address(&SHORT))
+    })
 }
 
 pub fn honoured(bench: &Bench) -> Result<()> {
@@ -57,14 +59,16 @@ pub fn honoured(bench: &Bench) -> Result<()> {
         fails_with("FIFREEZE", ioctl::freeze_with(fs.fd(), argument), want)?;
         is_thawed(&fs)?;
     }
-    freezes_for_good(bench, &fs, 1)
+    freezes_for_good(bench, &fs, 1, || {
+        ioctl::freeze_with(fs.fd(), ioctl::address(&(1 as c_long)))
+    })
 }
 
 /// The sysctl switched on, for as long as this lives.
-struct Honour;
+pub(super) struct Honour;
 
 impl Honour {
-    fn switch_on() -> Result<Honour> {
+    pub(super) fn switch_on() -> Result<Honour> {
         fs::write(SYSCTL, "1").with_context(|| format!("failed to write {SYSCTL}"))?;
         Ok(Honour)
     }
@@ -80,19 +84,36 @@ impl Drop for Honour {
 
 /// With this argument `FIFREEZE` works, and is seen to last until the thaw.
 fn freezes(bench: &Bench, fs: &Mount, what: &str, argument: usize) -> Result<()> {
-    bench.step(&format!("FIFREEZE with {what}"));
+    lasts(bench, fs, &format!("FIFREEZE with {what}"), || {
+        ioctl::freeze_with(fs.fd(), argument)
+    })
+}
+
+/// The freeze works, and is seen to last until the thaw.
+pub(super) fn lasts(
+    bench: &Bench,
+    fs: &Mount,
+    what: &str,
+    freeze: impl FnOnce() -> Result<(), Errno>,
+) -> Result<()> {
+    bench.step(what);
     let file = prepare(fs)?;
-    ioctl::freeze_with(fs.fd(), argument).with_context(|| format!("FIFREEZE with {what}"))?;
+    freeze().with_context(|| what.to_owned())?;
     let writer = Writer::start(bench, &file)?;
     thaw(fs).with_context(|| what.to_owned())?;
     writer.completes(bench, fs)
 }
 
-/// So many seconds are no timeout.
-fn freezes_for_good(bench: &Bench, fs: &Mount, seconds: c_long) -> Result<()> {
+/// So many seconds, which the freeze passes on, are no timeout.
+pub(super) fn freezes_for_good(
+    bench: &Bench,
+    fs: &Mount,
+    seconds: i64,
+    freeze: impl FnOnce() -> Result<(), Errno>,
+) -> Result<()> {
     let file = prepare(fs)?;
     let deadline = after(seconds);
-    ioctl::freeze_with(fs.fd(), ioctl::address(&seconds)).context("FIFREEZE")?;
+    freeze().context("FIFREEZE")?;
     let writer = Writer::start(bench, &file)?;
     stays_frozen_beyond(bench, fs, &writer, deadline)?;
     thaw(fs)?;

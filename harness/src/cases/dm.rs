@@ -3,10 +3,12 @@
 //! While a device is suspended, an ioctl that misbehaves hangs in an unkillable
 //! state: every one is made through [`Bench::returns`].
 
+use std::path::PathBuf;
+
 use anyhow::{Context as _, Result};
 use nix::errno::Errno;
 
-use super::{Writer, fails_with, freeze, is_frozen, prepare, snapshot_is_good, thaw};
+use super::{Writer, fails_with, freeze, holds_old, is_frozen, prepare, snapshot_is_good, thaw};
 use crate::bench::Bench;
 use crate::disk;
 use crate::dm::{self, Dm};
@@ -82,23 +84,55 @@ pub fn hold_outlives_thaw(bench: &Bench) -> Result<()> {
 }
 
 pub fn snapshot_while_frozen(bench: &Bench) -> Result<()> {
-    let [disk, store] = disk::SCRATCH.map(disk::by_serial);
-    let disk = disk?;
-    let sectors = disk::sectors(&disk)?;
-    let base = bench.dm("base", &dm::linear(sectors, &disk))?.node();
-    let origin = bench.dm("origin", &dm::snapshot_origin(sectors, &base))?;
+    let origin = Origin::new(bench)?;
     let fs = bench.fresh(&origin.node())?;
     let file = prepare(&fs)?;
     freeze(&fs)?;
     let writer = Writer::start(bench, &file)?;
-    suspend(bench, &origin)?;
-    bench.step("dmsetup create snapshot");
-    let snapshot = bench.dm("snapshot", &dm::snapshot(sectors, &base, &store?))?;
-    resume(bench, &origin)?;
+    let snapshot = origin.snapshot(bench)?;
     writer.is_blocked()?;
     thaw(&fs)?;
     writer.completes(bench, &fs)?;
-    snapshot_is_good(bench, &snapshot.node())
+    snapshot_is_good(bench, &snapshot, holds_old)
+}
+
+/// A device on one scratch disk of which snapshots can be taken, which use the other.
+#[derive(Debug)]
+pub(super) struct Origin {
+    sectors: u64,
+    base: PathBuf,
+    store: PathBuf,
+    device: Dm,
+}
+
+impl Origin {
+    pub(super) fn new(bench: &Bench) -> Result<Origin> {
+        let [disk, store] = disk::SCRATCH.map(disk::by_serial);
+        let (disk, store) = (disk?, store?);
+        let sectors = disk::sectors(&disk)?;
+        let base = bench.dm("base", &dm::linear(sectors, &disk))?.node();
+        let device = bench.dm("origin", &dm::snapshot_origin(sectors, &base))?;
+        Ok(Origin {
+            sectors,
+            base,
+            store,
+            device,
+        })
+    }
+
+    pub(super) fn node(&self) -> PathBuf {
+        self.device.node()
+    }
+
+    /// Takes the one snapshot that there is room for, and returns its node.
+    pub(super) fn snapshot(&self, bench: &Bench) -> Result<PathBuf> {
+        suspend(bench, &self.device)?;
+        bench.step("dmsetup create snapshot");
+        let table = dm::snapshot(self.sectors, &self.base, &self.store);
+        let snapshot = bench.dm("snapshot", &table)?;
+        resume(bench, &self.device)?;
+        Ok(snapshot.node())
+    }
 }
 
 pub(super) fn suspend(bench: &Bench, dm: &Dm) -> Result<()> {

@@ -1,14 +1,19 @@
 //! The cases. A case asserts every return code, and shows that writers are
 //! blocked by the state of their tasks, never by time.
 
+mod agent;
 mod argument;
+mod compat;
 mod deadline;
 mod dm;
+mod emergency;
 mod errors;
 mod ext3;
 mod nesting;
+mod pressure;
 mod programs;
 mod races;
+mod snapshots;
 mod timeout;
 mod writes;
 
@@ -22,7 +27,7 @@ use nix::mount::MsFlags;
 
 use crate::bench::Bench;
 use crate::case::{Case, Feature, Filesystem};
-use crate::disk;
+use crate::fsck;
 use crate::mount::Mount;
 use crate::task::Actor;
 
@@ -33,6 +38,7 @@ const fn case(name: &'static str, about: &'static str, run: fn(&Bench) -> Result
         about,
         filesystems: Filesystem::ALL,
         needs: None,
+        complaints: &[],
         run,
     }
 }
@@ -43,6 +49,11 @@ const fn needing(feature: Feature, case: Case) -> Case {
         needs: Some(feature),
         ..case
     }
+}
+
+/// A case in which the kernel is right to complain in these words.
+const fn complaining(complaints: &'static [&'static str], case: Case) -> Case {
+    Case { complaints, ..case }
 }
 
 /// A case for the timeout.
@@ -76,7 +87,7 @@ const CASES: &[Case] = &[
     ),
     case(
         "writes_stop_fsync",
-        "a frozen filesystem blocks a write with its fsync, which is durable after the thaw",
+        "a write that an fsync follows is blocked, and durable after the thaw",
         writes::fsync,
     ),
     case(
@@ -155,6 +166,21 @@ const CASES: &[Case] = &[
         dm::snapshot_while_frozen,
     ),
     case(
+        "dm_emergency_thaw",
+        "SysRq j while suspended releases all holds; dmsetup resume works, and freezing again",
+        emergency::while_suspended,
+    ),
+    case(
+        "snapshot_outside",
+        "a copy that the host takes of the frozen disk is clean, with all that writers had completed",
+        snapshots::outside,
+    ),
+    case(
+        "snapshot_inside",
+        "a dm-snapshot of the frozen device is clean, with all that writers had completed",
+        snapshots::inside,
+    ),
+    case(
         "error_not_frozen",
         "FITHAW without a hold is EINVAL",
         errors::not_frozen,
@@ -193,6 +219,21 @@ const CASES: &[Case] = &[
         "program_lvcreate_snapshot",
         "lvcreate -s while frozen takes a snapshot with a clean filesystem",
         programs::lvcreate_snapshot,
+    ),
+    case(
+        "program_qemu_ga",
+        "qemu-ga freezes once for each mount of a filesystem, and thaws it",
+        agent::freezes_and_thaws,
+    ),
+    case(
+        "program_qemu_ga_foreign_hold",
+        "qemu-ga thaws until nothing is left, so that the file holds of others go, too",
+        agent::foreign_hold,
+    ),
+    case(
+        "program_qemu_ga_device_hold",
+        "qemu-ga freezes and thaws while device-mapper holds, which keeps its hold",
+        agent::device_hold,
     ),
     timed(
         "timeout_thaws",
@@ -255,6 +296,11 @@ const CASES: &[Case] = &[
         timeout::rescues_stopped,
     ),
     timed(
+        "timeout_rescues_swapped_out",
+        "the deadline ends the freeze of a program that was swapped out, while memory is short",
+        pressure::rescues_swapped_out,
+    ),
+    timed(
         "timeout_unmount_pending",
         "a filesystem that was unmounted while frozen is gone at the deadline, clean",
         timeout::unmount_pending,
@@ -268,6 +314,14 @@ const CASES: &[Case] = &[
         "timeout_device_gone",
         "the deadline ends the freeze of a filesystem whose device fails, and it can be unmounted",
         timeout::device_gone,
+    ),
+    complaining(
+        &["EXT4-fs error (device dm-"],
+        timed(
+            "timeout_device_gone_writable",
+            "the deadline lets a writer go whose device has failed, and it can be unmounted",
+            timeout::device_gone_writable,
+        ),
     ),
     timed(
         "timeout_values",
@@ -286,8 +340,31 @@ const CASES: &[Case] = &[
     ),
     timed(
         "timeout_races",
-        "deadlines of two filesystems pass while others freeze, thaw, reset, remount and write",
-        races::races,
+        "deadlines of 24 filesystems pass while others freeze, thaw, reset, remount and write",
+        races::requests,
+    ),
+    timed(
+        "timeout_races_unmount",
+        "deadlines of 24 filesystems pass while they are unmounted",
+        races::unmount,
+    ),
+    timed(
+        "timeout_races_suspend",
+        "deadlines of 24 filesystems pass while their devices are suspended and resumed",
+        races::suspends,
+    ),
+    complaining(
+        &["EXT4-fs error (device dm-"],
+        timed(
+            "timeout_races_device_gone",
+            "deadlines of 24 filesystems pass while their devices fail",
+            races::fails,
+        ),
+    ),
+    timed(
+        "timeout_races_emergency_thaw",
+        "deadlines of 24 filesystems pass while SysRq j thaws them",
+        races::emergency_thaw,
     ),
     needing(
         Feature::Argument,
@@ -303,6 +380,24 @@ const CASES: &[Case] = &[
             "argument_honoured",
             "with the sysctl on, FIFREEZE takes a timeout; 0, 1, NULL and an int 1 are none",
             argument::honoured,
+        ),
+    ),
+    case(
+        "freeze_compat",
+        "FIFREEZE and FITHAW of a 32-bit program take and release the same holds",
+        compat::freeze_and_thaw,
+    ),
+    timed(
+        "timeout_compat",
+        "both requests with a timeout work for a 32-bit program, which aligns its number less",
+        compat::timeout,
+    ),
+    needing(
+        Feature::Argument,
+        case(
+            "argument_compat",
+            "with the sysctl on, FIFREEZE of a 32-bit program takes a long of 32 bits",
+            compat::argument,
         ),
     ),
     ext3(
@@ -412,27 +507,32 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// A snapshot taken while a [`Writer`] was blocked holds a clean filesystem
-/// with what was there before, and nothing of what came after.
-fn snapshot_is_good(bench: &Bench, snapshot: &Path) -> Result<()> {
-    // Frozen means consistent on disk: all is there without recovery. XFS
-    // leaves its log dirty on purpose, so it is checked after recovery, when
-    // the case ends. It also refuses two filesystems with one UUID.
+/// A snapshot taken while frozen holds a clean filesystem and what it should,
+/// with and without recovery.
+fn snapshot_is_good(
+    bench: &Bench,
+    snapshot: &Path,
+    holds: impl Fn(&Mount) -> Result<()>,
+) -> Result<()> {
+    // XFS also refuses two filesystems with one UUID.
     let (unrecovered, recovered) = match bench.filesystem() {
         Filesystem::Ext3 => ("noload", ""),
         Filesystem::Xfs => ("norecovery,nouuid", "nouuid"),
     };
-    if bench.filesystem() == Filesystem::Ext3 {
-        bench.step("fsck of the snapshot");
-        disk::check(bench.filesystem(), snapshot)?;
-    }
+    bench.step("fsck of the snapshot");
+    fsck::is_clean_as_it_is(bench.filesystem(), snapshot)?;
     let fs = bench.mount(snapshot, MsFlags::MS_RDONLY, unrecovered)?;
-    fs.holds(WRITTEN, &OLD)
-        .context("in the snapshot, without recovery")?;
+    let held = holds(&fs);
+    // The check at the end of the case is for filesystems that were recovered.
     bench.unmount(fs)?;
+    held.context("in the snapshot, without recovery")?;
     let fs = bench.mount(snapshot, MsFlags::empty(), recovered)?;
+    holds(&fs).context("in the snapshot, after recovery")
+}
+
+/// What was there before a [`Writer`] was blocked, and nothing of what came after.
+fn holds_old(fs: &Mount) -> Result<()> {
     fs.holds(WRITTEN, &OLD)
-        .context("in the snapshot, after recovery")
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use nix::mount::MsFlags;
 use super::{Writer, fails_with, freeze, is_frozen, is_thawed, prepare, thaw};
 use crate::bench::Bench;
 use crate::disk;
+use crate::mount::Mount;
 use crate::pool::{Call, Pool};
 
 const HOLDS: usize = 5;
@@ -17,13 +18,18 @@ const ROUNDS: usize = 100;
 /// which costs no process.
 const WRITER_ROUNDS: usize = 25;
 
+fn take_holds(bench: &Bench, fs: &Mount) -> Result<()> {
+    for hold in 1..=HOLDS {
+        bench.step(&format!("FIFREEZE {hold} of {HOLDS}"));
+        freeze(fs)?;
+    }
+    Ok(())
+}
+
 pub fn n_freezes_need_n_thaws(bench: &Bench) -> Result<()> {
     let fs = bench.scratch()?;
     let file = prepare(&fs)?;
-    for hold in 1..=HOLDS {
-        bench.step(&format!("FIFREEZE {hold} of {HOLDS}"));
-        freeze(&fs)?;
-    }
+    take_holds(bench, &fs)?;
     let writer = Writer::start(bench, &file)?;
     for hold in 1..HOLDS {
         bench.step(&format!("FITHAW {hold} of {HOLDS}"));
@@ -68,10 +74,7 @@ pub fn freeze_read_only(bench: &Bench) -> Result<()> {
     bench.unmount(bench.scratch()?)?;
     let device = disk::by_serial(disk::SCRATCH[0])?;
     let fs = bench.mount(&device, MsFlags::MS_RDONLY, "")?;
-    for hold in 1..=HOLDS {
-        bench.step(&format!("FIFREEZE {hold} of {HOLDS}"));
-        freeze(&fs)?;
-    }
+    take_holds(bench, &fs)?;
     for hold in 1..=HOLDS {
         is_frozen(&fs)?;
         bench.step(&format!("FITHAW {hold} of {HOLDS}"));
@@ -103,12 +106,8 @@ pub fn remount_while_frozen_is_busy(bench: &Bench) -> Result<()> {
 pub fn emergency_thaw(bench: &Bench) -> Result<()> {
     let fs = bench.scratch()?;
     let file = prepare(&fs)?;
-    for hold in 1..=HOLDS {
-        bench.step(&format!("FIFREEZE {hold} of {HOLDS}"));
-        freeze(&fs)?;
-    }
+    take_holds(bench, &fs)?;
     let writer = Writer::start(bench, &file)?;
-    bench.step("SysRq j");
     bench.emergency_thaw()?;
     is_thawed(&fs)?;
     writer.completes(bench, &fs)?;

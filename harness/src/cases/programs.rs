@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use super::{Writer, freeze, prepare, snapshot_is_good, thaw};
+use super::{Writer, freeze, holds_old, prepare, snapshot_is_good, thaw};
 use crate::bench::{Bench, skip};
 use crate::program;
 
@@ -60,5 +60,5 @@ pub fn lvcreate_snapshot(bench: &Bench) -> Result<()> {
     writer.is_blocked()?;
     thaw(&fs)?;
     writer.completes(bench, &fs)?;
-    snapshot_is_good(bench, &snapshot)
+    snapshot_is_good(bench, &snapshot, holds_old)
 }

@@ -27,6 +27,7 @@ use crate::case::Filesystem;
 use crate::kmsg::Kmsg;
 use crate::mapping::Mapping;
 use crate::mount::Mount;
+use crate::task::Actor;
 use crate::{disk, dm, ioctl};
 
 /// How often the program that rescues itself moves its deadline.
@@ -244,15 +245,20 @@ fn rescues_from(bench: &Bench, signal: Signal) -> Result<()> {
             fs.freeze_timeout(seconds)?;
             Ok(raise(signal)?)
         })?;
-        // The bench collects it in the end.
-        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WSTOPPED | WaitPidFlag::WNOWAIT;
-        match waitid(Id::Pid(freezer.pid()), flags).context("failed to wait for the freezer")? {
-            WaitStatus::Signaled(_, by, _) | WaitStatus::Stopped(_, by) if by == signal => {}
-            status => bail!("the freezer: {status:?}"),
-        }
+        has_got(&freezer, signal)?;
         Writer::start(bench, &file)
     })?;
     ends_at(bench, &fs, writer, deadline)
+}
+
+/// Returns when the signal has ended or stopped the process.
+pub(super) fn has_got(actor: &Actor, signal: Signal) -> Result<()> {
+    // The bench collects it in the end.
+    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WSTOPPED | WaitPidFlag::WNOWAIT;
+    match waitid(Id::Pid(actor.pid()), flags).context("failed to wait for an actor")? {
+        WaitStatus::Signaled(_, by, _) | WaitStatus::Stopped(_, by) if by == signal => Ok(()),
+        status => bail!("not {signal}, but {status:?}"),
+    }
 }
 
 pub fn unmount_pending(bench: &Bench) -> Result<()> {
@@ -275,7 +281,7 @@ pub fn unmount_pending(bench: &Bench) -> Result<()> {
 }
 
 /// Whether the device is open exclusively, as by a filesystem.
-fn is_in_use(device: &Path) -> Result<bool> {
+pub(super) fn is_in_use(device: &Path) -> Result<bool> {
     let exclusive = File::options()
         .read(true)
         .custom_flags(libc::O_EXCL)
@@ -305,8 +311,7 @@ pub fn read_only_mount(bench: &Bench) -> Result<()> {
     prepare(&fs).map(drop)
 }
 
-/// A thaw of ext3 writes the superblock, and that this fails is an error that
-/// ext3 is right to report; read-only it writes nothing. XFS is silent.
+/// Read-only: ext3 writes nothing at the thaw, and has nothing to complain of.
 pub fn device_gone(bench: &Bench) -> Result<()> {
     let (fs, dm) = bench.scratch_on_dm()?;
     let sectors = disk::sectors(&disk::by_serial(disk::SCRATCH[0])?)?;
@@ -321,6 +326,28 @@ pub fn device_gone(bench: &Bench) -> Result<()> {
     reset(&fs, SHORT)?;
     logged_at(bench, &mut log, deadline)?;
     has_no_file_hold(&fs)?;
+    bench.unmount(fs)
+}
+
+/// The writer may fail: on what does not matter, as long as it does not hang.
+pub fn device_gone_writable(bench: &Bench) -> Result<()> {
+    let (fs, dm) = bench.scratch_on_dm()?;
+    let sectors = disk::sectors(&disk::by_serial(disk::SCRATCH[0])?)?;
+    let file = prepare(&fs)?;
+    freeze_for(&fs, HOUR)?;
+    let writer = Writer::start(bench, &file)?;
+    bench.step("the device fails");
+    dm.replace(&dm::error(sectors))?;
+    writer.is_blocked()?;
+    let mut log = Kmsg::mark()?;
+    let deadline = after(SHORT);
+    reset(&fs, SHORT)?;
+    logged_at(bench, &mut log, deadline)?;
+    bench.step("the writer ends");
+    let outcome = writer.actor.outcome()?;
+    bench.step(&format!("it ended with {outcome:?}"));
+    has_no_file_hold(&fs)?;
+    drop(file);
     bench.unmount(fs)
 }
 

@@ -16,6 +16,7 @@ use crate::event::{CaseId, CaseResult, Event, Events, Verdict};
 use crate::failure::Result;
 use crate::layout::Layout;
 use crate::proc::Stop;
+use crate::vm::queue::Workload;
 use crate::vm::supervisor::Limits;
 use crate::vm::{self, Machine};
 
@@ -76,12 +77,13 @@ impl Plan<'_> {
             Side::Base => &self.base,
             Side::Other => &self.other,
         };
-        let limits = Limits::new(machine.accel, Some(LIMIT));
-        let wanted = wanted(&self.chosen, machine.provides, round);
+        let limits = Limits::new(machine.kernel.accel, Some(LIMIT));
+        let workload = Workload::of_one_guest(wanted(&self.chosen, machine.provides, round));
         thread::scope(|scope| {
             let (sender, receiver) = Events::channel();
             let collector = scope.spawn(|| collect(receiver, console, events));
-            let outcome = vm::run_cases(machine, wanted, &limits, self.layout, &sender, self.stop);
+            let outcome =
+                vm::run_cases(machine, &workload, &limits, self.layout, &sender, self.stop);
             drop(sender);
             (collector.join().expect("it does not panic"), outcome)
         })
@@ -121,7 +123,7 @@ fn collect(receiver: Receiver<Event>, console: &mut File, events: &Events) -> Ve
     for event in receiver {
         match event {
             // It is for looking into what went wrong; the numbers do not need it.
-            Event::Console(line) => drop(writeln!(console, "{line}")),
+            Event::Console { line, .. } => drop(writeln!(console, "{line}")),
             Event::Diagnostic { line, .. } if line.starts_with(SAMPLES) => {}
             Event::CaseEnded(result) => {
                 if result.verdict.is_failure() {

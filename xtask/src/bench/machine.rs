@@ -28,6 +28,7 @@ impl Machine {
                 qemu: version(&vm::qemu_version(stop)?),
                 host_kernel: host_kernel.trim().into(),
                 host_cpus: vm::host_cpus(),
+                guests: 1,
             },
         })
     }
@@ -39,6 +40,7 @@ impl Machine {
             qemu,
             host_kernel,
             host_cpus,
+            ..
         } = &self.facts;
         format!(
             "{}, {host_cpus} cores, Linux {host_kernel}, QEMU {qemu} with {accelerator}, guests with {} processors",
@@ -74,6 +76,7 @@ pub mod samples {
                 qemu: "10.0.2".into(),
                 host_kernel: "6.18.5".into(),
                 host_cpus: 2,
+                guests: 1,
             },
         }
     }

@@ -3,7 +3,6 @@
 //! `bench kernel` compares two kernels in guests that take turns, `bench tool` compares this program with plain
 //! virtme-ng. All that was measured is kept in `bench.json`; everything else can be made from it again.
 
-mod bare;
 pub mod findings;
 pub mod format;
 pub mod kernel;

@@ -1,7 +1,7 @@
 //! `doctor`: what is missing, what is there.
 
 use super::Context;
-use super::prepare::{install_line, missing};
+use super::prepare::{TO_CHECK, install_line, missing};
 use crate::deps;
 use crate::failure::{Kind, Result};
 use crate::kernel;
@@ -11,7 +11,7 @@ use crate::series;
 use crate::vm::accel;
 
 pub fn run(context: &Context) -> Result<u8> {
-    let missing = missing();
+    let missing = missing(TO_CHECK);
     text(&deps_text(&missing));
     text(&kernels_text(&context.layout)?);
     text(&accel_text(context));

@@ -1,11 +1,13 @@
 //! A file a command. Each has its options and a `run` that returns the exit code.
 
 mod bench;
+mod check;
 mod ci;
 mod doctor;
 mod foreground;
 mod options;
 mod prepare;
+mod report;
 mod select;
 mod series;
 mod shell;
@@ -51,8 +53,10 @@ pub enum Command {
     Shell(shell::Options),
     /// Measure what the patches cost
     Bench(bench::Options),
-    /// Turn an edited work tree back into patch files
+    /// Check patch files, or write them from an edited work tree
     Series(series::Options),
+    /// Merge the reports of several runs
+    Report(report::Options),
     /// Say what this machine lacks, which kernels are known and built, which accelerator is worth using
     Doctor,
     /// All that a merge needs: formatting, clippy, the host's tests, then test-kernel
@@ -66,6 +70,7 @@ impl Command {
             Command::Shell(options) => shell::run(options, context),
             Command::Bench(options) => bench::run(options, context),
             Command::Series(options) => series::run(options, context),
+            Command::Report(options) => report::run(options, context),
             Command::Doctor => doctor::run(context),
             Command::Ci(options) => ci::run(options, context),
         }

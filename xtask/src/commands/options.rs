@@ -7,10 +7,12 @@ use clap::Args;
 use harness::case::Filesystem;
 
 use crate::failure::{Kind, Result};
-use crate::kernel::{self, Request};
+use crate::kernel::{self, Part, Request};
 use crate::layout::Layout;
 use crate::series;
+use crate::shard::Shard;
 use crate::vm::accel::Choice;
+use crate::vm::boot::Way;
 
 /// Which kernel.
 #[derive(Clone, Debug, Args)]
@@ -36,7 +38,8 @@ pub struct KernelOptions {
     #[arg(long = "config", value_name = "NAME")]
     pub configs: Vec<String>,
 
-    /// How many compilers run at once [default: one a processor]. Guests run one after the other in any case
+    /// How many compilers run at once, and how many guests [default: a compiler a processor; as many guests as
+    /// save time]. There are never more guests than the processors and the free memory are enough for
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: Option<u16>,
 
@@ -55,6 +58,17 @@ pub struct DepsOptions {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Guest")]
 pub struct GuestOptions {
+    #[command(flatten)]
+    pub accel: AccelOptions,
+
+    /// Where the guest's root comes from
+    #[arg(long, value_enum, default_value = "initramfs")]
+    pub boot: Way,
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+#[command(next_help_heading = "Guest")]
+pub struct AccelOptions {
     /// Hardware or emulation; auto boots the kernel with both and keeps the faster one
     #[arg(long, value_enum, default_value = "auto")]
     pub accel: Choice,
@@ -79,6 +93,10 @@ pub struct CaseOptions {
     /// Run the whole list N times
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub repeat: u32,
+
+    /// Run only the Kth of N shares of these cases, e.g. 1/3; `report merge` makes one run of the shares
+    #[arg(long, value_name = "K/N")]
+    pub shard: Option<Shard>,
 
     /// How long one case may take [default: 120 under emulation, 60 under KVM]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
@@ -116,6 +134,10 @@ impl KernelOptions {
             .collect()
     }
 
+    pub fn jobs(&self) -> Option<usize> {
+        self.jobs.map(usize::from)
+    }
+
     fn of(&self, base: &str, layout: &Layout) -> Result<Request> {
         let series = if self.stock {
             Vec::new()
@@ -130,7 +152,8 @@ impl KernelOptions {
             tree: self.tree.clone(),
             series,
             configs: self.configs.clone(),
-            jobs: self.jobs.map(usize::from),
+            part: Part::Whole,
+            jobs: self.jobs(),
         })
     }
 }

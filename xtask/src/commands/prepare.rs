@@ -1,20 +1,22 @@
 //! What must be there before a guest can boot.
 
-use camino::Utf8PathBuf;
-
 use super::Context;
-use super::options::{DepsOptions, GuestOptions};
+use super::options::{AccelOptions, DepsOptions};
 use crate::deps::{self, Missing, Need};
 use crate::event::Events;
 use crate::failure::{Kind, Result};
 use crate::kernel::{self, Kernel, Request};
 use crate::vm::accel::{self, Accel, Bootable};
 
+/// What it takes to build a kernel and to run the cases on it.
+pub const TO_TEST: &[Need] = &[Need::Build, Need::Run];
+/// The same for checking patches.
+pub const TO_CHECK: &[Need] = &[Need::Build, Need::Run, Need::Check];
+
 /// A kernel and what it takes to boot it.
 #[derive(Debug)]
 pub struct Prepared {
     pub kernel: Kernel,
-    pub virtme_run: Utf8PathBuf,
     pub accel: Accel,
     pub single_thread: bool,
 }
@@ -23,15 +25,14 @@ pub struct Prepared {
 pub fn prepare(
     request: &Request,
     deps: DepsOptions,
-    guest: &GuestOptions,
+    accel: AccelOptions,
     events: &Events,
     context: &Context,
 ) -> Result<Prepared> {
     let Context { layout, stop } = context;
-    provide_deps(deps, events, context)?;
+    provide_deps(deps, TO_TEST, events, context)?;
     let kernel = kernel::prepare(request, layout, events, stop)?;
     events.note(describe(&kernel));
-    let virtme_run = deps::virtme(layout, events, stop)?.virtme_run;
     let config = fs_err::read_to_string(kernel.build.join(".config"))?;
     let bootable = Bootable {
         image: &kernel.image,
@@ -39,12 +40,11 @@ pub fn prepare(
         single_thread: accel::needs_single_thread(&config),
     };
     let (accel, single_thread) = (
-        accel::choose(guest.accel, bootable, layout, events, stop)?,
+        accel::choose(accel.accel, bootable, layout, events, stop)?,
         bootable.single_thread,
     );
     Ok(Prepared {
         kernel,
-        virtme_run,
         accel,
         single_thread,
     })
@@ -71,8 +71,13 @@ fn describe(kernel: &Kernel) -> String {
 }
 
 /// Installs what is missing if that is wanted; else it is an error that says how.
-pub fn provide_deps(options: DepsOptions, events: &Events, context: &Context) -> Result<()> {
-    let missing = missing();
+pub fn provide_deps(
+    options: DepsOptions,
+    needs: &[Need],
+    events: &Events,
+    context: &Context,
+) -> Result<()> {
+    let missing = missing(needs);
     if options.install_deps {
         return deps::install(&missing, &context.layout, events, &context.stop);
     }
@@ -89,12 +94,9 @@ pub fn provide_deps(options: DepsOptions, events: &Events, context: &Context) ->
     }
 }
 
-/// Everything that building and running take and this machine lacks.
-pub fn missing() -> Vec<Missing> {
-    [Need::Build, Need::Run]
-        .into_iter()
-        .flat_map(deps::missing)
-        .collect()
+/// Everything that is needed and this machine lacks.
+pub fn missing(needs: &[Need]) -> Vec<Missing> {
+    needs.iter().copied().flat_map(deps::missing).collect()
 }
 
 /// The command that installs all of it, or none if there is nothing to install.

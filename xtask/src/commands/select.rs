@@ -74,6 +74,20 @@ pub fn runs(chosen: &[Choice], repeat: u32) -> Vec<CaseId> {
     runs
 }
 
+/// Of these, what is among the runs.
+pub fn only(chosen: Vec<Choice>, runs: &[CaseId]) -> Vec<Choice> {
+    let among = |case: &Case, fs: Filesystem| {
+        runs.iter()
+            .any(|id| id.case == case.name && id.filesystem == fs)
+    };
+    let kept = chosen.into_iter().map(|(case, mut filesystems)| {
+        filesystems.retain(|fs| among(case, *fs));
+        (case, filesystems)
+    });
+    kept.filter(|(_, filesystems)| !filesystems.is_empty())
+        .collect()
+}
+
 fn hint(all: &[Case], filter: &str) -> String {
     let mut near: Vec<_> = all
         .iter()
@@ -106,6 +120,7 @@ mod tests {
             about: "",
             filesystems,
             needs: None,
+            complaints: &[],
             run: |_| Ok(()),
         }
     }
@@ -122,6 +137,7 @@ mod tests {
             filter: Some(filter.into()),
             list: false,
             repeat: 1,
+            shard: None,
             timeout: None,
         }
     }
@@ -151,6 +167,18 @@ mod tests {
                 .collect();
             assert_eq!(&names, wanted, "{filter:?} on {fs:?}");
         }
+    }
+
+    #[test]
+    fn the_list_of_a_shard() {
+        let chosen = select(&ALL, &options("", &[])).unwrap();
+        let runs = runs(&chosen, 1);
+        let listed: Vec<_> = only(chosen, &runs[2..])
+            .into_iter()
+            .map(|(case, filesystems)| (case.name, filesystems))
+            .collect();
+        let names = ["writes_stop", "nesting", "ioctl_numbers"];
+        assert_eq!(listed, names.map(|name| (name, vec![Xfs])));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{Context, PASSED};
+use super::{Context, PASSED, check};
 use crate::failure::{Kind, Result};
 use crate::kernel::{self, tree};
 use crate::layout::Layout;
@@ -17,6 +17,8 @@ pub struct Options {
 
 #[derive(Clone, Debug, Subcommand)]
 enum Command {
+    /// Apply, compile, check and boot the patches, and print a table: a row a patch, a column a check
+    Check(Box<check::Options>),
     /// Write the commits of the series' work tree back as its patch files
     ///
     /// The work tree is the one that test-kernel made and named: edit and commit there. What is not committed
@@ -37,6 +39,7 @@ struct Which {
 
 pub fn run(options: &Options, context: &Context) -> Result<u8> {
     match &options.command {
+        Command::Check(options) => check::run(options, context),
         Command::Refresh(which) => refresh(which, context),
     }
 }

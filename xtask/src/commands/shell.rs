@@ -2,9 +2,10 @@
 
 use clap::Args;
 
-use super::options::{GuestOptions, KernelOptions};
+use super::options::{AccelOptions, KernelOptions};
 use super::prepare::prepare;
 use super::{Context, PASSED, foreground};
+use crate::deps;
 use crate::failure::{Kind, Result};
 use crate::report::{terminal, watched};
 use crate::vm::{self, virtme};
@@ -14,19 +15,21 @@ pub struct Options {
     #[command(flatten)]
     pub kernel: KernelOptions,
     #[command(flatten)]
-    pub guest: GuestOptions,
+    pub accel: AccelOptions,
 }
 
 pub fn run(options: &Options, context: &Context) -> Result<u8> {
     let request = options.kernel.request(&context.layout)?;
-    let prepared = watched(None, |events| {
-        prepare(
+    let (prepared, virtme) = watched(None, |events| -> Result<_> {
+        let prepared = prepare(
             &request,
             options.kernel.deps,
-            &options.guest,
+            options.accel,
             events,
             context,
-        )
+        )?;
+        let virtme = deps::virtme(&context.layout, events, &context.stop)?;
+        Ok((prepared, virtme))
     })?;
     let (_folder, disks) = vm::scratch_disks(&context.layout)?;
     terminal::text(
@@ -34,7 +37,7 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
          Leave with `exit`.",
     );
     let mut guest = virtme::interactive(
-        &prepared.virtme_run,
+        &virtme.virtme_run,
         &prepared.kernel.image,
         prepared.accel,
         prepared.single_thread,

@@ -1,18 +1,25 @@
 //! `test-kernel`: source, patches, build, boot, cases, report.
 
+use std::time::Duration;
+
 use clap::{Args, ValueEnum};
 use harness::plan::Work;
 
-use super::options::{CaseOptions, GuestOptions, KernelOptions};
+use super::options::{CaseOptions, DepsOptions, GuestOptions, KernelOptions};
 use super::prepare::{self, Prepared};
-use super::select::{choose, runs};
+use super::select::{choose, only, runs};
 use super::{Context, FAILED, PASSED};
-use crate::event::CaseId;
 use crate::failure::{Kind, Result};
 use crate::kernel::Request;
+use crate::layout::Layout;
 use crate::report::model::{Counts, KernelFacts, MachineFacts, Run};
 use crate::report::store::{Finished, Recorder};
+use crate::report::times::Times;
 use crate::report::{markdown, terminal, watched};
+use crate::shard::Wanted;
+use crate::vm::accel::Accel;
+use crate::vm::capacity::{self, Host};
+use crate::vm::queue::Workload;
 use crate::vm::supervisor::Limits;
 use crate::vm::{self, Machine, init};
 
@@ -38,11 +45,11 @@ pub enum Compare {
 
 pub fn run(options: &Options, context: &Context) -> Result<u8> {
     let chosen = choose(&options.cases)?;
+    let wanted = Wanted::of(runs(&chosen, options.cases.repeat), options.cases.shard)?;
     if options.cases.list {
-        terminal::cases(&chosen);
+        terminal::cases(&only(chosen, &wanted.cases));
         return Ok(PASSED);
     }
-    let wanted = runs(&chosen, options.cases.repeat);
     let requests = options.kernel.requests(&context.layout)?;
     match requests.as_slice() {
         [request] => one(request, &wanted, options, context),
@@ -51,12 +58,7 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
 }
 
 /// One base after the other: what goes wrong with one does not keep the others from their verdict.
-fn each(
-    requests: &[Request],
-    wanted: &[CaseId],
-    options: &Options,
-    context: &Context,
-) -> Result<u8> {
+fn each(requests: &[Request], wanted: &Wanted, options: &Options, context: &Context) -> Result<u8> {
     let mut ends = Vec::new();
     for request in requests {
         terminal::text(&format!("base {}", request.base));
@@ -83,16 +85,22 @@ fn endings(ends: &[(&str, u8)]) -> String {
     words.collect::<Vec<_>>().join("\n")
 }
 
-fn one(request: &Request, wanted: &[CaseId], options: &Options, context: &Context) -> Result<u8> {
+fn one(request: &Request, wanted: &Wanted, options: &Options, context: &Context) -> Result<u8> {
+    let how = How {
+        deps: options.kernel.deps,
+        guest: &options.guest,
+        deadline: options.cases.deadline(),
+        guests: options.kernel.jobs(),
+    };
     match options.compare {
-        None => verdict(&test(request, wanted, options, context)?),
+        None => verdict(&test(request, wanted, &how, context)?),
         Some(Compare::Stock) => {
             let stock = Request {
                 series: Vec::new(),
                 ..request.clone()
             };
-            let stock = test(&stock, wanted, options, context)?;
-            let patched = test(request, wanted, options, context)?;
+            let stock = test(&stock, wanted, &how, context)?;
+            let patched = test(request, wanted, &how, context)?;
             terminal::text(&markdown::table(&[&stock, &patched]));
             terminal::text(&terminal::counts(&Counts::of(&patched.results)));
             verdict(&patched)
@@ -100,36 +108,44 @@ fn one(request: &Request, wanted: &[CaseId], options: &Options, context: &Contex
     }
 }
 
+/// How cases are run, whatever the kernel.
+#[derive(Debug)]
+pub struct How<'a> {
+    pub deps: DepsOptions,
+    pub guest: &'a GuestOptions,
+    /// For one case; the accelerator's own if `None`.
+    pub deadline: Option<Duration>,
+    /// At once; as many as save time if `None`.
+    pub guests: Option<usize>,
+}
+
 /// Makes one kernel, runs the cases on it, writes and shows the report.
-fn test(request: &Request, wanted: &[CaseId], options: &Options, context: &Context) -> Result<Run> {
+pub fn test(request: &Request, wanted: &Wanted, how: &How<'_>, context: &Context) -> Result<Run> {
     let Context { layout, stop } = context;
     let (prepared, init) = watched(None, |events| -> Result<_> {
-        let prepared = prepare::prepare(
-            request,
-            options.kernel.deps,
-            &options.guest,
-            events,
-            context,
-        )?;
+        let prepared = prepare::prepare(request, how.deps, how.guest.accel, events, context)?;
         Ok((prepared, init::build(layout, events, stop)?))
     })?;
     let machine = Machine {
-        accel: prepared.accel,
-        single_thread: prepared.single_thread,
-        image: &prepared.kernel.image,
+        kernel: vm::Kernel {
+            image: &prepared.kernel.image,
+            accel: prepared.accel,
+            single_thread: prepared.single_thread,
+        },
+        way: how.guest.boot,
         init: &init,
-        virtme_run: &prepared.virtme_run,
         provides: &prepared.kernel.provides,
         work: Work::Cases,
     };
-    let limits = Limits::new(prepared.accel, options.cases.deadline());
+    let limits = Limits::new(prepared.accel, how.deadline);
+    let workload = spread(wanted, prepared.accel, how.guests, layout)?;
     let (kernel, host) = (
         kernel_facts(request, &prepared),
-        machine_facts(&prepared, context)?,
+        machine_facts(&prepared, workload.guests, context)?,
     );
     let mut recorder = Recorder::open(&layout.runs())?;
     let outcome = watched(Some(&mut recorder), |events| {
-        vm::run_cases(&machine, wanted.to_vec(), &limits, layout, events, stop)
+        vm::run_cases(&machine, &workload, &limits, layout, events, stop)
     });
     let failure = outcome.as_ref().err().map(ToString::to_string);
     let Finished {
@@ -143,8 +159,31 @@ fn test(request: &Request, wanted: &[CaseId], options: &Options, context: &Conte
     Ok(run)
 }
 
+/// Over how many guests the cases are spread; fewer than asked for is told.
+fn spread(
+    wanted: &Wanted,
+    accel: Accel,
+    asked: Option<usize>,
+    layout: &Layout,
+) -> Result<Workload> {
+    let times = Times::of_runs(&layout.runs());
+    let expected = wanted.cases.iter().map(|id| times.expected(id)).sum();
+    let room = Host::this()?.room(accel);
+    let guests = capacity::guests(asked, room, expected).min(wanted.cases.len());
+    if asked.is_some_and(|asked| asked > room) {
+        terminal::text(&format!(
+            "this machine has the processors and the memory for {room} guests at once"
+        ));
+    }
+    Ok(Workload {
+        cases: wanted.cases.clone(),
+        times,
+        guests,
+    })
+}
+
 /// A pass is a run in which something passed and nothing failed.
-fn verdict(run: &Run) -> Result<u8> {
+pub fn verdict(run: &Run) -> Result<u8> {
     match Counts::of(&run.results) {
         Counts { failed: 1.., .. } => Ok(FAILED),
         Counts { passed: 0, .. } => {
@@ -173,7 +212,7 @@ fn public_source(request: &Request, source: &str, tree: &str) -> Option<String> 
     request.tree.is_none().then_some(source)
 }
 
-fn machine_facts(prepared: &Prepared, context: &Context) -> Result<MachineFacts> {
+fn machine_facts(prepared: &Prepared, guests: usize, context: &Context) -> Result<MachineFacts> {
     Ok(MachineFacts {
         accelerator: prepared.accel.name().into(),
         qemu: vm::qemu_version(&context.stop)?,
@@ -181,6 +220,7 @@ fn machine_facts(prepared: &Prepared, context: &Context) -> Result<MachineFacts>
             .trim()
             .into(),
         host_cpus: vm::host_cpus(),
+        guests,
     })
 }
 
@@ -199,6 +239,7 @@ mod tests {
             tree: None,
             series: vec![],
             configs: vec![],
+            part: crate::kernel::Part::Whole,
             jobs: None,
         };
         let public = |request: &Request| public_source(request, "p 1 with edits in /h/t", "/h/t");

@@ -5,6 +5,7 @@ mod install;
 mod virtme;
 
 use camino::Utf8Path;
+use harness::program::TOOLS;
 
 pub use install::{by_hand, install};
 pub use virtme::virtme;
@@ -21,10 +22,13 @@ pub struct Missing {
 pub enum Need {
     /// To get, patch, configure and compile a kernel.
     Build,
-    /// To boot it, and for the programs that the cases call: the guest sees the host's own.
+    /// To boot it, and for the programs that the cases call: the guest has the host's own.
     Run,
+    /// To check patches, besides building: perl is there already.
+    Check,
 }
 
+#[derive(Clone, Copy)]
 enum Thing {
     Program(&'static str),
     Header(&'static str),
@@ -52,26 +56,21 @@ const NEEDED: &[(Need, Thing, &str)] = &[
     (Need::Run, Program("qemu-system-x86_64"), "qemu-system-x86"),
     (Need::Run, Program("python3"), "python3"),
     (Need::Run, PythonModule("venv, ensurepip"), "python3-venv"),
-    (Need::Run, Program("dmsetup"), "dmsetup"),
-    (Need::Run, Program("lvm"), "lvm2"),
-    (Need::Run, Program("mkfs.ext3"), "e2fsprogs"),
-    (Need::Run, Program("e2fsck"), "e2fsprogs"),
-    (Need::Run, Program("mkfs.xfs"), "xfsprogs"),
-    (Need::Run, Program("xfs_repair"), "xfsprogs"),
-    (Need::Run, Program("xfs_freeze"), "xfsprogs"),
-    (Need::Run, Program("fsfreeze"), "util-linux"),
     (Need::Run, Program("setpriv"), "util-linux"),
+    (Need::Check, Program("sparse"), "sparse"),
 ];
 
 /// Looks for all that `need` takes; nothing is run but python3.
 pub fn missing(need: Need) -> Vec<Missing> {
-    let wanted = NEEDED
+    let tools = TOOLS
         .iter()
-        .filter(|(of, thing, _)| *of == need && !thing.is_there());
+        .map(|(name, package)| (Need::Run, Program(name), *package));
+    let wanted = NEEDED.iter().copied().chain(tools);
     wanted
+        .filter(|(of, thing, _)| *of == need && !thing.is_there())
         .map(|(_, thing, package)| Missing {
             what: thing.to_string(),
-            package: (*package).to_owned(),
+            package: package.to_owned(),
         })
         .collect()
 }

@@ -15,9 +15,31 @@ use crate::series::{Patch, Series};
 
 /// Makes one commit a patch on top of the source, and returns the last. The ids depend on content only.
 pub fn apply(source: &Source, series: &[Series], stop: &Stop) -> Result<String> {
+    let Applied { tip, refused, .. } = apply_some(source, series, stop)?;
+    refused.map_or(Ok(tip), Err)
+}
+
+/// How far a series got.
+#[derive(Debug)]
+pub struct Applied {
+    /// The last commit.
+    tip: String,
+    /// How many patches apply.
+    pub count: usize,
+    /// Why the next one does not; none if there is no next one.
+    pub refused: Option<Failure>,
+}
+
+/// The same as far as it goes: a patch that does not apply is no error here.
+pub fn apply_some(source: &Source, series: &[Series], stop: &Stop) -> Result<Applied> {
     let patches: Vec<&Patch> = series.iter().flat_map(|series| &series.patches).collect();
+    let mut applied = Applied {
+        tip: source.commit.clone(),
+        count: 0,
+        refused: None,
+    };
     if patches.is_empty() {
-        return Ok(source.commit.clone());
+        return Ok(applied);
     }
     let (_guard, scratch) = files::temporary(&source.repository)?;
     let bench = Bench {
@@ -26,14 +48,18 @@ pub fn apply(source: &Source, series: &[Series], stop: &Stop) -> Result<String> 
         stop,
     };
     proc::read(&mut bench.command(&["read-tree", &source.commit]), stop)?;
-    let mut tip = source.commit.clone();
     for patch in patches {
-        bench
-            .check(patch)
-            .map_err(|error| error.context(complaint(patch, source)))?;
-        tip = bench.commit(patch, &tip)?;
+        match bench.check(patch) {
+            Err(failure) if failure.kind == Kind::Build => {
+                applied.refused = Some(failure.context(complaint(patch, source)));
+                break;
+            }
+            checked => checked?,
+        }
+        applied.tip = bench.commit(patch, &applied.tip)?;
+        applied.count += 1;
     }
-    Ok(tip)
+    Ok(applied)
 }
 
 fn complaint(patch: &Patch, source: &Source) -> String {

@@ -21,6 +21,8 @@ use crate::proc::{self, Stop, Stream};
 const RECIPE: &str = "1";
 /// Steps of a whole build of `base.config`, as [`step`] counts them; better known after the first one.
 const USUAL_STEPS: u64 = 1850;
+/// `C=1` runs sparse after each compilation. By default it falls silent after a hundred warnings.
+const WITH_CHECKS: &[&str] = &["--keep-going", "W=1", "C=1", "CF=-fmax-warnings=unlimited"];
 /// Compiler errors that are repeated in full.
 const SHOWN: usize = 10;
 /// Images that are kept: a run that goes on in a guest may still restart from an older one.
@@ -85,12 +87,7 @@ impl Build<'_> {
     /// Builds unless nothing has changed since the last success. All that make says is in `build.log`.
     pub fn run(&self, layout: &Layout, events: &Events, stop: &Stop) -> Result<Built> {
         let tools = Tools::find(layout, stop)?;
-        let inputs = self.fragments.iter().map(|fragment| fragment.text.as_str());
-        let fingerprint = files::digest(
-            [RECIPE, &self.tree.content, &tools.compiler, &tools.version]
-                .into_iter()
-                .chain(inputs),
-        );
+        let fingerprint = self.fingerprint(&tools);
         let stamp = self.folder.join("finished.json");
         let mut built = Built {
             image: self.image(&fingerprint),
@@ -107,14 +104,7 @@ impl Build<'_> {
         files::remove(&stamp)?;
         files::remove(&self.folder.join("build.log"))?;
         fs_err::create_dir_all(&built.out)?;
-        let make = Make {
-            build: self,
-            tools: &tools,
-            log: self.folder.join("build.log"),
-            out: &built.out,
-            events,
-            stop,
-        };
+        let make = self.make(&tools, "build.log", &built.out, events, stop);
         make.configure()?;
         make.image()?;
         self.keep(&built)?;
@@ -128,30 +118,92 @@ impl Build<'_> {
         Ok(built)
     }
 
+    /// Names all that the result depends on.
+    fn fingerprint(&self, tools: &Tools) -> String {
+        let inputs = self.fragments.iter().map(|fragment| fragment.text.as_str());
+        files::digest(
+            [RECIPE, &self.tree.content, &tools.compiler, &tools.version]
+                .into_iter()
+                .chain(inputs),
+        )
+    }
+
+    /// The same for what [`Build::objects`] returns.
+    pub fn checks_fingerprint(
+        &self,
+        objects: &[String],
+        layout: &Layout,
+        stop: &Stop,
+    ) -> Result<String> {
+        let build = self.fingerprint(&Tools::find(layout, stop)?);
+        let sparse = proc::read(Command::new("sparse").arg("--version"), stop)?;
+        let inputs = [build.as_str(), &sparse].into_iter();
+        let inputs = inputs.chain(WITH_CHECKS.iter().copied());
+        Ok(files::digest(
+            inputs.chain(objects.iter().map(String::as_str)),
+        ))
+    }
+
+    /// Compiles single objects anew with `W=1` and sparse, and returns what all of them said.
+    ///
+    /// An object that does not compile is no error while another does: it is not there afterwards.
+    pub fn objects(
+        &self,
+        objects: &[String],
+        layout: &Layout,
+        events: &Events,
+        stop: &Stop,
+    ) -> Result<String> {
+        let tools = Tools::find(layout, stop)?;
+        let out = self.folder.join("out");
+        files::remove(&self.folder.join("check.log"))?;
+        fs_err::create_dir_all(&out)?;
+        let make = self.make(&tools, "check.log", &out, events, stop);
+        make.configure()?;
+        make.objects(objects)
+    }
+
+    fn make<'a>(
+        &'a self,
+        tools: &'a Tools,
+        log: &str,
+        out: &'a Utf8Path,
+        events: &'a Events,
+        stop: &'a Stop,
+    ) -> Make<'a> {
+        Make {
+            build: self,
+            tools,
+            log: self.folder.join(log),
+            out,
+            events,
+            stop,
+        }
+    }
+
+    /// What to make, and where make puts it.
+    ///
+    /// QEMU starts `vmlinux` itself, with nothing to unpack in the guest. That entry runs C code before KASAN has
+    /// its shadow memory.
+    fn product(&self) -> (&'static str, &'static str) {
+        let mut lines = self.fragments.iter().flat_map(|one| one.text.lines());
+        match lines.any(|line| line == "CONFIG_KASAN=y") {
+            true => ("bzImage", "arch/x86/boot/bzImage"),
+            false => ("vmlinux", "vmlinux"),
+        }
+    }
+
     fn image(&self, fingerprint: &str) -> Utf8PathBuf {
         self.folder
             .join("images")
-            .join(format!("bzImage-{}", &fingerprint[..16]))
+            .join(format!("kernel-{}", &fingerprint[..16]))
     }
 
     /// Keeps a copy of the image out of make's way, and drops the oldest ones.
     fn keep(&self, built: &Built) -> Result<()> {
-        files::write(
-            &built.image,
-            &fs_err::read(built.out.join("arch/x86/boot/bzImage"))?,
-        )?;
-        let folder = self.folder.join("images");
-        let mut images: Vec<Utf8PathBuf> = folder
-            .read_dir_utf8()?
-            .flatten()
-            .map(camino::Utf8DirEntry::into_path)
-            .collect();
-        images.sort_by_key(|image| files::age(image));
-        images
-            .iter()
-            .skip(KEPT)
-            .try_for_each(|image| files::remove(image))?;
-        Ok(())
+        let (_, path) = self.product();
+        files::write(&built.image, &fs_err::read(built.out.join(path))?)?;
+        Ok(files::keep_newest(&self.folder.join("images"), KEPT)?)
     }
 }
 
@@ -188,7 +240,7 @@ struct Make<'a> {
 }
 
 impl Make<'_> {
-    fn command(&self, target: &str) -> Command {
+    fn command(&self, what: &[&str]) -> Command {
         let jobs = self
             .build
             .jobs
@@ -206,8 +258,8 @@ impl Make<'_> {
             "ARCH=x86_64",
             &format!("CC={}", self.tools.compiler),
             "LOCALVERSION=",
-            target,
         ]);
+        make.args(what);
         self.clean(&mut make);
         make
     }
@@ -242,9 +294,9 @@ impl Make<'_> {
             self.events,
             format!("configuring {}", self.build.title),
             || {
-                self.quietly(&mut self.command("tinyconfig"))?;
+                self.quietly(&mut self.command(&["tinyconfig"]))?;
                 self.quietly(&mut self.merge(&config))?;
-                self.quietly(&mut self.command("olddefconfig"))?;
+                self.quietly(&mut self.command(&["olddefconfig"]))?;
                 let text = fs_err::read_to_string(&config)?;
                 complete(self.build.fragments, &text)?;
                 files::remember(&memory, &state(&text))?;
@@ -302,10 +354,11 @@ impl Make<'_> {
         let memory = self.build.folder.join("steps.json");
         let total = whole.then(|| files::recall(&memory).unwrap_or(USUAL_STEPS));
         let what = if whole { "building" } else { "rebuilding" };
+        let (target, _) = self.build.product();
         phase(self.events, format!("{what} {}", self.build.title), || {
             let (mut done, mut stderr) = (0, String::new());
             let result = proc::stream(
-                &mut self.command("bzImage"),
+                &mut self.command(&[target]),
                 &self.log,
                 self.stop,
                 &mut |stream, line| match stream {
@@ -340,6 +393,50 @@ impl Make<'_> {
             };
             Ok(((), format!("{done} steps{warnings}")))
         })
+    }
+
+    fn objects(&self, objects: &[String]) -> Result<String> {
+        let paths: Vec<Utf8PathBuf> = objects.iter().map(|name| self.out.join(name)).collect();
+        // kbuild compiles nothing that is up to date, and with `C=1` checks only what it compiles.
+        paths.iter().try_for_each(|object| files::remove(object))?;
+        let mut command = self.with_checks(objects);
+        let what = format!(
+            "compiling {} touched files of {}",
+            objects.len(),
+            self.build.title
+        );
+        phase(self.events, what, || {
+            let (mut done, mut stderr) = (0, String::new());
+            let result = proc::stream(&mut command, &self.log, self.stop, &mut |stream, line| {
+                if stream == Stream::Err {
+                    stderr += &format!("{line}\n");
+                } else if let Some(item) = step(line) {
+                    done += 1;
+                    self.events.send(Event::Progress {
+                        done,
+                        total: None,
+                        item: item.to_owned(),
+                    });
+                }
+            });
+            let made = paths.iter().filter(|object| object.exists()).count();
+            match result {
+                Err(proc::Error::Failed(_)) if made > 0 && full_disk(&stderr).is_none() => {}
+                result => result
+                    .map_err(|error| self.explain(error, &stderr, &complaints(&stderr).errors))?,
+            }
+            Ok((stderr, format!("{made} compiled")))
+        })
+    }
+
+    fn with_checks(&self, objects: &[String]) -> Command {
+        let mut command = self.command(WITH_CHECKS);
+        // The kernel's Makefile drops LC_ALL, and gcc would say `warning` in the user's own language.
+        command.args(objects).env("LANG", "C");
+        for name in ["LANGUAGE", "LC_MESSAGES", "LC_CTYPE"] {
+            command.env_remove(name);
+        }
+        command
     }
 
     /// The compiler's own words, where there are some.

@@ -121,6 +121,14 @@ pub fn age(path: &Utf8Path) -> Option<Duration> {
     )
 }
 
+/// Removes all but the newest files of a folder.
+pub fn keep_newest(folder: &Utf8Path, count: usize) -> Result<()> {
+    let entries = folder.read_dir_utf8()?.flatten();
+    let mut files: Vec<_> = entries.map(camino::Utf8DirEntry::into_path).collect();
+    files.sort_by_key(|file| age(file));
+    files.iter().skip(count).try_for_each(|file| remove(file))
+}
+
 /// A name for content: the parts are told apart, whatever bytes they hold.
 pub fn digest<P: AsRef<[u8]>>(parts: impl IntoIterator<Item = P>) -> String {
     let mut hash = Sha256::new();

@@ -3,6 +3,7 @@
 mod apply;
 mod bases;
 mod build;
+pub mod check;
 mod compiler;
 mod config;
 pub mod files;
@@ -25,9 +26,18 @@ use crate::failure::{Kind, Result};
 use crate::layout::Layout;
 use crate::proc::Stop;
 use crate::series::{self, Series};
+use apply::apply;
+use bases::Base;
 pub use bases::{find, load as bases};
 use build::Build;
+use config::Fragment;
+use git::Git;
+use lock::Lock;
 use source::{Given, Source};
+use tree::Tree;
+
+/// Ends the names of trees for [`Part::First`].
+const CHECKED: &str = "@check";
 
 /// What to build.
 #[derive(Clone, Debug)]
@@ -40,14 +50,25 @@ pub struct Request {
     pub series: Vec<String>,
     /// Extra fragments: `debug` is `configs/debug.config`.
     pub configs: Vec<String>,
+    pub part: Part,
     /// For make; as many as there are processors if `None`.
     pub jobs: Option<usize>,
+}
+
+/// How much of the series, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All patches, in the work tree that people edit.
+    Whole,
+    /// The first so many patches, in a work tree that is for checking them only. All such requests share it and its
+    /// build folder, so that going from one patch to the next rebuilds no more than the patch touches.
+    First(usize),
 }
 
 /// A kernel, ready to boot.
 #[derive(Clone, Debug)]
 pub struct Kernel {
-    /// A bzImage that later builds leave alone.
+    /// A vmlinux that later builds leave alone. QEMU starts it itself (CONFIG_PVH), so nothing is compressed.
     pub image: Utf8PathBuf,
     pub base: String,
     /// As `make kernelversion` has it, e.g. `6.12.117`.
@@ -70,90 +91,181 @@ pub struct Kernel {
 /// Bad requests are usage errors and found before anything is downloaded. A patch that does not apply, a lost
 /// option and a compiler error are build errors.
 pub fn prepare(request: &Request, layout: &Layout, events: &Events, stop: &Stop) -> Result<Kernel> {
-    let base = bases::find(layout, &request.base)?;
-    let fragments = config::fragments(layout, &request.base, &request.configs)?;
-    let series: Vec<Series> = request
-        .series
-        .iter()
-        .map(|name| series::load(layout, &request.base, name))
-        .collect::<Result<_>>()?;
-    let given = request
-        .tree
-        .as_deref()
-        .map(|path| Given::check(path, stop))
-        .transpose()?;
-    makeable(layout.root())?;
-
-    let _lock = lock::hold(&layout.work("lock"), events, stop)?;
-    source::sweep(layout, events, stop)?;
-    files::sweep(&layout.trees(), events, stop)?;
-    let name = given
-        .as_ref()
-        .map_or_else(|| base.name.clone(), Given::name);
-    let tree_name = tree::name(&name, &request.series);
-    let folder = build::folder(layout, &tree_name, &request.configs);
-    space::require(
-        &layout.work(""),
-        room(&name, &tree_name, &folder, layout, stop)?,
-        "to build a kernel",
-    )?;
-
-    let source = source::obtain(&base, given.as_ref(), source::FRESH, layout, events, stop)?;
-    let tree = tree::provide(&source, &series, layout, events, stop)?;
+    let order = Order::of(request, layout, stop)?;
+    let desk = Desk::open(&order, layout, events, stop)?;
+    let tree = desk.tree()?;
     let version = version(&tree.path)?;
     let build = Build {
         tree: &tree,
-        fragments: &fragments,
+        fragments: &order.fragments,
         jobs: request.jobs,
-        folder,
-        title: title(&source, &version, &series),
+        folder: order.folder(layout),
+        title: title(&desk.source, &version, &order),
     };
     let built = build.run(layout, events, stop)?;
+    let label = desk.source.label;
     Ok(Kernel {
         image: built.image,
-        base: base.name,
+        base: order.base.name,
         version,
         source: if tree.edited {
-            format!("{} with edits in {}", source.label, tree.path)
+            format!("{label} with edits in {}", tree.path)
         } else {
-            source.label
+            label
         },
         tree: tree.path,
         build: built.out,
-        patches: series
+        patches: order
+            .series
             .iter()
             .flat_map(|series| &series.patches)
             .map(|patch| patch.subject.clone())
             .collect(),
-        provides: provides(&series),
+        provides: provides(&order.series),
         fingerprint: built.fingerprint,
         rebuilt: built.rebuilt,
     })
 }
 
+/// A request whose every name was found good.
+struct Order<'a> {
+    request: &'a Request,
+    base: Base,
+    fragments: Vec<Fragment>,
+    /// Only the patches that are wanted.
+    series: Vec<Series>,
+    given: Option<Given>,
+}
+
+impl<'a> Order<'a> {
+    fn of(request: &'a Request, layout: &Layout, stop: &Stop) -> Result<Self> {
+        let series = request
+            .series
+            .iter()
+            .map(|name| series::load(layout, &request.base, name))
+            .collect::<Result<_>>()?;
+        makeable(layout.root())?;
+        Ok(Self {
+            request,
+            base: bases::find(layout, &request.base)?,
+            fragments: config::fragments(layout, &request.base, &request.configs)?,
+            series: match request.part {
+                Part::Whole => series,
+                Part::First(count) => series::first(series, count),
+            },
+            given: request
+                .tree
+                .as_deref()
+                .map(|path| Given::check(path, stop))
+                .transpose()?,
+        })
+    }
+
+    fn source_name(&self) -> String {
+        let given = self.given.as_ref().map(Given::name);
+        given.unwrap_or_else(|| self.base.name.clone())
+    }
+
+    fn tree_name(&self) -> String {
+        let name = tree::name(&self.source_name(), &self.request.series);
+        match self.request.part {
+            Part::Whole => name,
+            Part::First(_) => name + CHECKED,
+        }
+    }
+
+    fn folder(&self, layout: &Layout) -> Utf8PathBuf {
+        build::folder(layout, &self.tree_name(), &self.request.configs)
+    }
+}
+
+/// Where an order is worked on: the run's lock, room on the disk, and the source.
+struct Desk<'a> {
+    order: &'a Order<'a>,
+    source: Source,
+    layout: &'a Layout,
+    events: &'a Events,
+    stop: &'a Stop,
+    _lock: Lock,
+}
+
+impl<'a> Desk<'a> {
+    fn open(
+        order: &'a Order<'a>,
+        layout: &'a Layout,
+        events: &'a Events,
+        stop: &'a Stop,
+    ) -> Result<Self> {
+        let lock = lock::hold(&layout.work("lock"), events, stop)?;
+        source::sweep(layout, events, stop)?;
+        files::sweep(&layout.trees(), events, stop)?;
+        space::require(
+            &layout.work(""),
+            room(
+                &order.source_name(),
+                &order.tree_name(),
+                &order.folder(layout),
+                layout,
+                stop,
+            )?,
+            "to build a kernel",
+        )?;
+        let (base, given) = (&order.base, order.given.as_ref());
+        Ok(Self {
+            order,
+            source: source::obtain(base, given, source::FRESH, layout, events, stop)?,
+            layout,
+            events,
+            stop,
+            _lock: lock,
+        })
+    }
+
+    /// The tree as it will be, edits aside, without a file being touched.
+    fn planned_tree(&self) -> Result<Tree> {
+        let tip = apply(&self.source, &self.order.series, self.stop)?;
+        let git = Git::at(&self.source.repository, self.stop);
+        Ok(Tree {
+            path: self.layout.trees().join(self.order.tree_name()),
+            content: git.read(["rev-parse", &format!("{tip}^{{tree}}")])?,
+            edited: false,
+        })
+    }
+
+    fn tree(&self) -> Result<Tree> {
+        let tree = tree::provide(
+            &self.order.tree_name(),
+            &self.source,
+            &self.order.series,
+            self.layout,
+            self.events,
+            self.stop,
+        )?;
+        if tree.edited && self.order.request.part != Part::Whole {
+            return Err(Kind::Usage.error(format!(
+                "{} has edits, but it is only for checking patch files; move them elsewhere or remove it",
+                tree.path
+            )));
+        }
+        Ok(tree)
+    }
+}
+
 fn provides(series: &[Series]) -> Vec<Feature> {
-    let all: BTreeSet<Feature> = series
-        .iter()
-        .flat_map(|series| series.provides.iter().copied())
-        .collect();
+    let all: BTreeSet<Feature> = series.iter().flat_map(Series::provides).collect();
     all.into_iter().collect()
 }
 
-/// Makes the work tree only; nobody else may be at work in the layout.
+/// Makes the work tree only; returns where it is.
 pub fn provide_tree(
     request: &Request,
     layout: &Layout,
     events: &Events,
     stop: &Stop,
-) -> Result<()> {
-    let base = bases::find(layout, &request.base)?;
-    let series: Vec<Series> = request
-        .series
-        .iter()
-        .map(|name| series::load(layout, &request.base, name))
-        .collect::<Result<_>>()?;
-    let source = source::obtain(&base, None, source::FRESH, layout, events, stop)?;
-    tree::provide(&source, &series, layout, events, stop).map(drop)
+) -> Result<Utf8PathBuf> {
+    let order = Order::of(request, layout, stop)?;
+    let tree = Desk::open(&order, layout, events, stop)?.tree()?;
+    Ok(tree.path)
 }
 
 /// The kernel's makefiles refuse such paths, in words that help nobody.
@@ -180,17 +292,19 @@ fn room(source: &str, tree: &str, build: &Utf8Path, layout: &Layout, stop: &Stop
     Ok(needed)
 }
 
-fn title(source: &Source, version: &str, series: &[Series]) -> String {
-    match series {
-        [] => format!("{version} (stock, {})", source.label),
-        _ => format!(
-            "{version} with {}",
-            series
-                .iter()
-                .map(|series| series.name.as_str())
-                .collect::<Vec<_>>()
-                .join(" and ")
-        ),
+fn title(source: &Source, version: &str, order: &Order<'_>) -> String {
+    let names: Vec<&str> = order
+        .series
+        .iter()
+        .map(|series| series.name.as_str())
+        .collect();
+    let names = names.join(" and ");
+    match order.request.part {
+        _ if names.is_empty() => format!("{version} (stock, {})", source.label),
+        Part::First(0) => format!("{version} without patches"),
+        Part::First(1) => format!("{version} with the first patch of {names}"),
+        Part::Whole => format!("{version} with {names}"),
+        Part::First(count) => format!("{version} with the first {count} patches of {names}"),
     }
 }
 

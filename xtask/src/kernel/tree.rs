@@ -47,19 +47,18 @@ pub fn name(source: &str, series: &[String]) -> String {
     format!("{source}-{series}")
 }
 
-/// Brings the tree to the source with the patches on top, touching only files that differ.
+/// Brings the tree of this name to the source with the patches on top, touching only files that differ.
 ///
 /// A tree with edits is taken as it is while source and patches stay the same, and an error once they do not.
 pub fn provide(
+    name: &str,
     source: &Source,
     series: &[Series],
     layout: &Layout,
     events: &Events,
     stop: &Stop,
 ) -> Result<Tree> {
-    let names: Vec<String> = series.iter().map(|series| series.name.clone()).collect();
-    let name = name(&source.name, &names);
-    let path = layout.trees().join(&name);
+    let path = layout.trees().join(name);
     let place = Place {
         git: Git::at(&path, stop),
         memory: layout.trees().join(format!("{name}.json")),
@@ -131,16 +130,28 @@ impl Place<'_> {
 
     /// Whether there is a work tree of the source's repository, and not just a folder.
     fn exists(&self) -> Result<bool> {
-        if !self.has_git() {
+        Ok(self.has_git() && self.adopt()? && self.git.resolve("HEAD")?.is_some())
+    }
+
+    /// Work tree and repository name each other by absolute paths, which a move or a copy of the checkout makes wrong.
+    ///
+    /// `git worktree repair` would take a copy's word for the original's. False if the repository has no such work tree.
+    fn adopt(&self) -> Result<bool> {
+        let link = self.git.dir().join(".git");
+        let text = fs_err::read_to_string(&link)?;
+        let named = text.trim_end().strip_prefix("gitdir: ").map(Utf8Path::new);
+        let Some(name) = named.and_then(Utf8Path::file_name) else {
+            return Ok(false);
+        };
+        let place = self.source.repository.join("worktrees").join(name);
+        if !place.is_dir() {
             return Ok(false);
         }
-        if self.git.resolve("HEAD")?.is_some() {
-            return Ok(true);
+        if named != Some(&place) {
+            files::write(&link, format!("gitdir: {place}\n").as_bytes())?;
+            files::write(&place.join("gitdir"), format!("{link}\n").as_bytes())?;
         }
-        // Work tree and repository name each other by absolute paths, which a move of the checkout makes wrong.
-        self.repository()
-            .output(["worktree", "repair", self.git.dir().as_str()])?;
-        Ok(self.git.resolve("HEAD")?.is_some())
+        Ok(true)
     }
 
     fn has_git(&self) -> bool {
@@ -355,14 +366,16 @@ mod tests {
         }
     }
 
+    fn provide(source: &Source, layout: &Layout) -> Result<Tree> {
+        let (events, _) = Events::channel();
+        super::provide("x-stock", source, &[], layout, &events, &Stop::default())
+    }
+
     #[test]
     fn edits_survive_a_move_of_the_checkout() {
         let dir = tempfile::tempdir().unwrap();
         let dir = Utf8Path::from_path(dir.path()).unwrap();
         let (old, new) = (Layout::at(dir.join("old")), Layout::at(dir.join("new")));
-        let provide = |source: &Source, layout: &Layout| {
-            super::provide(source, &[], layout, &Events::channel().0, &Stop::default())
-        };
         let mut source = source(&old);
         let tree = provide(&source, &old).unwrap();
         assert!(!tree.edited);
@@ -383,6 +396,33 @@ mod tests {
         // Without a .git it is only what is left of a removed tree.
         fs_err::remove_file(tree.path.join(".git")).unwrap();
         assert!(!provide(&source, &new).unwrap().edited);
+    }
+
+    #[test]
+    fn a_copy_of_the_checkout_leaves_the_original_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        let (old, new) = (Layout::at(dir.join("old")), Layout::at(dir.join("new")));
+        let original = source(&old);
+        let tree = provide(&original, &old).unwrap();
+        let copied = std::process::Command::new("cp")
+            .args(["-a", old.root().as_str(), new.root().as_str()])
+            .status();
+        assert!(copied.unwrap().success());
+
+        let copy = Source {
+            repository: new.sources().join("x.git"),
+            ..original.clone()
+        };
+        let new_tree = provide(&copy, &new).unwrap();
+        fs_err::write(new_tree.path.join("Makefile"), "none:\n").unwrap();
+        for (path, repository) in [(&tree.path, &original), (&new_tree.path, &copy)] {
+            let git = Git::at(path, &Stop::default());
+            let common = git.read(["rev-parse", "--path-format=absolute", "--git-common-dir"]);
+            assert_eq!(common.unwrap(), repository.repository);
+        }
+        assert!(provide(&copy, &new).unwrap().edited);
+        assert!(!provide(&original, &old).unwrap().edited);
     }
 
     #[test]

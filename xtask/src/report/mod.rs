@@ -1,11 +1,14 @@
 //! What the user gets to see and to keep of a run. Nothing here decides anything.
 
+pub mod checks;
 pub mod junit;
 pub mod ktap;
 pub mod markdown;
+pub mod merge;
 pub mod model;
 pub mod store;
 pub mod terminal;
+pub mod times;
 
 use std::thread;
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{CaseId, CaseResult, Verdict};
+use crate::shard::Part;
 
 /// Everything the reports are written from.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -19,6 +20,9 @@ pub struct Run {
     pub not_run: Vec<CaseId>,
     /// Why the run ended before every case had its turn.
     pub failure: Option<String>,
+    /// If these are not all cases that were chosen, but a share of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
 }
 
 impl Run {
@@ -50,6 +54,14 @@ pub struct MachineFacts {
     pub qemu: String,
     pub host_kernel: String,
     pub host_cpus: usize,
+    /// How many guests ran at once.
+    #[serde(default = "one")]
+    pub guests: usize,
+}
+
+/// Runs from before there could be more.
+fn one() -> usize {
+    1
 }
 
 /// How many cases ended how; hung and killed count as failed.
@@ -201,12 +213,14 @@ pub mod samples {
                 qemu: "10.0.2".into(),
                 host_kernel: "6.18".into(),
                 host_cpus: 2,
+                guests: 1,
             },
             started: "2026-11-21T01:00:00+00:00".into(),
             took: Duration::from_secs(9),
             results,
             not_run: Vec::new(),
             failure: None,
+            part: None,
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! It has a hidden name until it is whole; `latest` leads to the newest.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::symlink;
 use std::time::{Duration, Instant};
@@ -12,22 +12,73 @@ use camino::{Utf8Path, Utf8PathBuf};
 use fs_err::File;
 use jiff::Zoned;
 
-use crate::event::{CaseId, CaseResult, Event};
+use crate::event::{CaseId, CaseResult, Event, GuestId};
 use crate::report::model::{KernelFacts, MachineFacts, Run};
 use crate::report::{junit, ktap};
+use crate::shard::Wanted;
 use crate::vm::claim::{self, Claim};
+
+/// A run's folder while it is not whole.
+#[derive(Debug)]
+pub struct Folder {
+    runs: Utf8PathBuf,
+    name: String,
+    claim: Claim,
+}
+
+impl Folder {
+    /// Makes one in `runs`, named after the time.
+    pub fn open(runs: &Utf8Path) -> Result<Self> {
+        Self::of(runs, &Zoned::now())
+    }
+
+    fn of(runs: &Utf8Path, time: &Zoned) -> Result<Self> {
+        fs_err::create_dir_all(runs)?;
+        claim::sweep(runs, ".");
+        let name = make_part(runs, &time.strftime("%Y-%m-%dT%H-%M-%S").to_string())?;
+        Ok(Self {
+            claim: Claim::new(&runs.join(hidden(&name)))?,
+            runs: runs.to_owned(),
+            name,
+        })
+    }
+
+    /// Where it is as long as it is not whole.
+    pub fn path(&self) -> Utf8PathBuf {
+        self.runs.join(hidden(&self.name))
+    }
+
+    /// Makes the folder visible; returns where it is then.
+    pub fn reveal(self) -> Result<Utf8PathBuf> {
+        let (dir, part) = (self.runs.join(&self.name), self.path());
+        self.claim.release()?;
+        fs_err::rename(part, &dir)?;
+        point_latest(&self.runs, &self.name)?;
+        Ok(dir)
+    }
+
+    /// Writes the reports, and makes the folder visible.
+    pub fn publish(self, run: Run) -> Finished {
+        let (dir, part) = (self.runs.join(&self.name), self.path());
+        let written = write_reports(&run, &part).and_then(|()| self.reveal().map(drop));
+        let folder = if dir.exists() { dir } else { part };
+        Finished {
+            run,
+            folder,
+            written,
+        }
+    }
+}
 
 /// Keeps what the reports are made from. The console is on disk at once: it is what a crash leaves.
 #[derive(Debug)]
 pub struct Recorder {
-    runs: Utf8PathBuf,
-    name: String,
+    folder: Folder,
     started: String,
     begun: Instant,
     console: File,
     /// Each case as it ends; the whole document replaces it.
     ktap: File,
-    claim: Claim,
     results: Vec<CaseResult>,
     /// The first error of writing; told at the end, as results are worth more than files.
     broken: Option<anyhow::Error>,
@@ -37,16 +88,12 @@ impl Recorder {
     /// Opens a folder in `runs`, named after the time.
     pub fn open(runs: &Utf8Path) -> Result<Self> {
         let now = Zoned::now();
-        fs_err::create_dir_all(runs)?;
-        claim::sweep(runs, ".");
-        let name = make_part(runs, &stamp(&now))?;
-        let dir = runs.join(hidden(&name));
+        let folder = Folder::of(runs, &now)?;
+        let dir = folder.path();
         Ok(Self {
-            runs: runs.to_owned(),
-            claim: Claim::new(&dir)?,
+            folder,
             console: File::create(dir.join("console.log"))?,
             ktap: File::create(dir.join("ktap"))?,
-            name,
             started: started(&now),
             begun: Instant::now(),
             results: Vec::new(),
@@ -57,18 +104,20 @@ impl Recorder {
     pub fn see(&mut self, event: &Event) {
         match event {
             Event::CaseEnded(result) => self.keep(result),
-            Event::Console(line) => self.log(line),
-            Event::CaseStarted(id) => {
-                self.log(&format!("=== {} {} begins", id.filesystem, id.case))
+            Event::Console { guest, line } => self.log(*guest, line),
+            Event::CaseStarted { guest, case } => {
+                let line = format!("=== {} {} begins", case.filesystem, case.case);
+                self.log(*guest, &line);
             }
-            Event::GuestStarted { count } => self.log(&format!("=== guest {count} boots")),
-            Event::GuestEnded { reason } => self.log(&format!("=== {reason}")),
+            Event::GuestStarted { guest, .. } => self.log(*guest, "=== boots"),
+            Event::GuestEnded { guest, reason } => self.log(*guest, &format!("=== {reason}")),
             _ => {}
         }
     }
 
-    fn log(&mut self, line: &str) {
-        let written = writeln!(self.console, "{line}");
+    /// Guests that run at once say their lines in turn: `grep '^2|'` has those of guest 2.
+    fn log(&mut self, guest: GuestId, line: &str) {
+        let written = writeln!(self.console, "{guest}| {line}");
         self.note(written);
     }
 
@@ -90,34 +139,34 @@ impl Recorder {
         self,
         kernel: KernelFacts,
         machine: MachineFacts,
-        wanted: &[CaseId],
+        wanted: &Wanted,
         failure: Option<String>,
     ) -> Finished {
-        let took = Duration::from_secs(self.begun.elapsed().as_secs());
-        let not_run = not_run(wanted, &self.results);
+        let Wanted { cases, part } = wanted;
         let run = Run {
             kernel,
             machine,
             started: self.started,
-            took,
-            results: self.results,
-            not_run,
+            took: Duration::from_secs(self.begun.elapsed().as_secs()),
+            not_run: not_run(cases, &self.results),
+            results: in_order(cases, self.results),
             failure,
+            part: part.clone(),
         };
-        let dir = self.runs.join(&self.name);
-        let part = self.runs.join(hidden(&self.name));
-        let written = write_reports(&run, &part)
-            .and_then(|()| self.claim.release())
-            .and_then(|()| Ok(fs_err::rename(&part, &dir)?))
-            .and_then(|()| point(&self.runs, "latest", &self.name))
-            .and(self.broken.map_or(Ok(()), Err));
-        let folder = if dir.exists() { dir } else { part };
-        Finished {
-            run,
-            folder,
-            written,
-        }
+        let mut finished = self.folder.publish(run);
+        finished.written = finished.written.and(self.broken.map_or(Ok(()), Err));
+        finished
     }
+}
+
+/// Writes the reports into a folder of the user's, which is made if need be.
+pub fn write_into(dir: &Utf8Path, run: Run) -> Result<Finished> {
+    fs_err::create_dir_all(dir)?;
+    Ok(Finished {
+        written: write_reports(&run, dir),
+        folder: dir.to_owned(),
+        run,
+    })
 }
 
 /// A run, and what became of its folder.
@@ -142,19 +191,31 @@ fn write_reports(run: &Run, part: &Utf8Path) -> Result<()> {
     ktap.and(junit).and(write("results.json", results))
 }
 
+/// As they were wanted, not as they ended: guests run at once.
+pub fn in_order(wanted: &[CaseId], mut results: Vec<CaseResult>) -> Vec<CaseResult> {
+    let places: HashMap<_, _> = wanted.iter().zip(0..).collect();
+    results.sort_by_key(|result| places.get(&result.id).copied().unwrap_or(wanted.len()));
+    results
+}
+
 /// What was wanted and has no result, in order.
-fn not_run(wanted: &[CaseId], results: &[CaseResult]) -> Vec<CaseId> {
+pub fn not_run(wanted: &[CaseId], results: &[CaseResult]) -> Vec<CaseId> {
     let ran: HashSet<_> = results.iter().map(|result| &result.id).collect();
     let missing = wanted.iter().filter(|id| !ran.contains(id));
     missing.cloned().collect()
 }
 
-pub(crate) fn hidden(name: &str) -> String {
+/// Local time with offset.
+pub fn started(time: &Zoned) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+}
+
+fn hidden(name: &str) -> String {
     format!(".{name}.part")
 }
 
 /// Makes the hidden folder of a run named `stamp`, or with a number if two begin in one second.
-pub(crate) fn make_part(runs: &Utf8Path, stamp: &str) -> Result<String> {
+fn make_part(runs: &Utf8Path, stamp: &str) -> Result<String> {
     let mut name = stamp.to_owned();
     let mut number = 1;
     loop {
@@ -170,21 +231,11 @@ pub(crate) fn make_part(runs: &Utf8Path, stamp: &str) -> Result<String> {
     }
 }
 
-/// Replaces the link `latest` at once: a reader finds the old run or the new one.
-pub(crate) fn point(runs: &Utf8Path, latest: &str, name: &str) -> Result<()> {
-    let link = runs.join(format!(".{name}.{latest}"));
+/// Replaces the link at once: a reader finds the old run or the new one.
+fn point_latest(runs: &Utf8Path, name: &str) -> Result<()> {
+    let link = runs.join(format!(".{name}.latest"));
     symlink(name, &link).with_context(|| format!("failed to make the symbolic link {link}"))?;
-    Ok(fs_err::rename(link, runs.join(latest))?)
-}
-
-/// The name of a run's folder.
-pub(crate) fn stamp(time: &Zoned) -> String {
-    time.strftime("%Y-%m-%dT%H-%M-%S").to_string()
-}
-
-/// Local time with offset.
-pub(crate) fn started(time: &Zoned) -> String {
-    time.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+    Ok(fs_err::rename(link, runs.join("latest"))?)
 }
 
 #[cfg(test)]
@@ -195,6 +246,17 @@ mod tests {
     use crate::event::Verdict;
     use crate::report::model::samples;
 
+    fn whole(cases: Vec<CaseId>) -> Wanted {
+        Wanted { cases, part: None }
+    }
+
+    fn console() -> Event {
+        Event::Console {
+            guest: 1,
+            line: "Linux version".into(),
+        }
+    }
+
     #[test]
     fn results_outlive_a_disk_that_is_full() {
         let dir = tempfile::tempdir().unwrap();
@@ -202,18 +264,24 @@ mod tests {
         let sample = samples::aborted();
         let mut recorder = Recorder::open(runs).unwrap();
         recorder.console = File::options().write(true).open("/dev/full").unwrap();
-        recorder.see(&Event::Console("Linux version".into()));
+        recorder.see(&console());
         let result = &sample.results[0];
         let mut wanted = vec![result.id.clone()];
         wanted.extend(sample.not_run.clone());
         recorder.see(&Event::CaseEnded(result.clone()));
-        let live = fs_err::read_to_string(runs.join(hidden(&recorder.name)).join("ktap")).unwrap();
+        let live =
+            fs_err::read_to_string(runs.join(hidden(&recorder.folder.name)).join("ktap")).unwrap();
         assert!(live.contains("    ok 1 a"), "{live}");
         let Finished {
             run,
             folder,
             written,
-        } = recorder.finish(sample.kernel, sample.machine, &wanted, sample.failure);
+        } = recorder.finish(
+            sample.kernel,
+            sample.machine,
+            &whole(wanted),
+            sample.failure,
+        );
         assert!(written.is_err());
         assert_eq!(run.not_run, sample.not_run);
         let ktap = fs_err::read_to_string(folder.join("ktap")).unwrap();
@@ -227,10 +295,14 @@ mod tests {
         let sample = samples::run(&["generic-freeze"], vec![]);
         for verdict in [Verdict::Passed, Verdict::Hung("stuck".into())] {
             let mut recorder = Recorder::open(runs).unwrap();
-            recorder.see(&Event::Console("Linux version".into()));
+            recorder.see(&console());
             recorder.see(&Event::CaseEnded(samples::result(Ext3, "a", 0, verdict)));
-            let finished =
-                recorder.finish(sample.kernel.clone(), sample.machine.clone(), &[], None);
+            let finished = recorder.finish(
+                sample.kernel.clone(),
+                sample.machine.clone(),
+                &whole(vec![]),
+                None,
+            );
             finished.written.unwrap();
         }
         let text = fs_err::read_to_string(runs.join("latest/results.json")).unwrap();
@@ -250,5 +322,17 @@ mod tests {
             .map(|entry| entry.unwrap().file_name().to_owned())
             .collect();
         assert_eq!(left.len(), 3, "{left:?}");
+    }
+
+    #[test]
+    fn results_are_in_the_order_of_the_list() {
+        let result = |case: &str| samples::result(Ext3, case, 0, Verdict::Passed);
+        let wanted = ["c", "a", "b"].map(|case| result(case).id);
+        let ended = ["b", "c", "a"].map(result).to_vec();
+        let cases: Vec<_> = in_order(&wanted, ended)
+            .into_iter()
+            .map(|result| result.id)
+            .collect();
+        assert_eq!(cases, wanted);
     }
 }

@@ -1,5 +1,6 @@
 //! The only place that prints. Live on a terminal; plain lines in a file or a CI log.
 
+use std::collections::HashMap;
 use std::io::{IsTerminal, Write, stdout};
 use std::time::{Duration, Instant};
 
@@ -7,20 +8,20 @@ use camino::Utf8Path;
 use comfy_table::{Table, presets};
 use console::{StyledObject, style};
 use harness::case::{Case, Filesystem};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::event::{CaseId, CaseResult, Event, Verdict};
+use crate::event::{CaseId, CaseResult, Event, GuestId, Verdict};
 use crate::failure::{Failure, Kind};
 use crate::report::model::{Counts, Run, case_names, cell};
 
 /// How often a log without a terminal hears that a long phase goes on.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
 
-/// Shows events as they come.
+/// Shows events as they come: what has ended as lines, what goes on below them, a line each.
 #[derive(Debug)]
 pub struct Display {
     /// Only on a terminal.
-    bar: Option<ProgressBar>,
+    bars: Option<Bars>,
     phase: String,
     last_sign: Instant,
 }
@@ -28,7 +29,7 @@ pub struct Display {
 impl Display {
     pub fn new() -> Self {
         Self {
-            bar: stdout().is_terminal().then(bar),
+            bars: stdout().is_terminal().then(Bars::new),
             phase: String::new(),
             last_sign: Instant::now(),
         }
@@ -40,29 +41,30 @@ impl Display {
             Event::Progress { done, total, item } => self.progress(*done, *total, item),
             Event::PhaseEnded { outcome, took } => {
                 let line = format!("{}: {outcome} ({})", self.phase, seconds(*took));
-                self.idle();
+                self.idle(Who::Phase);
                 self.line(&line);
             }
             Event::Note(line) => self.line(line),
             Event::Warning(line) => self.line(&format!("{} {line}", style("warning:").yellow())),
-            Event::GuestStarted { count: 1 } => self.busy("booting the guest"),
-            Event::GuestStarted { count } => {
-                self.line(&format!("guest {count} boots, for the cases that remain"));
-                self.busy("booting the next guest");
+            Event::GuestStarted { guest, cases } => {
+                self.line(&format!("guest {guest} boots, for {}", count(*cases)));
+                self.busy(Who::Guest(*guest), "booting the guest");
             }
-            Event::CaseStarted(id) => self.busy(&name(id)),
-            Event::Diagnostic { case, line } => self.busy(&format!("{}: {line}", name(case))),
+            Event::CaseStarted { guest, case } => self.busy(Who::Guest(*guest), &name(case)),
+            Event::Diagnostic { guest, case, line } => {
+                self.busy(Who::Guest(*guest), &format!("{}: {line}", name(case)));
+            }
             Event::CaseEnded(result) => self.line(&case_line(result)),
-            Event::Console(_) => {}
-            Event::GuestEnded { .. } => self.idle(),
+            Event::Console { .. } => {}
+            Event::GuestEnded { guest, .. } => self.idle(Who::Guest(*guest)),
         }
     }
 
     fn phase_started(&mut self, what: &str) {
         self.phase = what.into();
         self.last_sign = Instant::now();
-        match &self.bar {
-            Some(_) => self.busy(what),
+        match &self.bars {
+            Some(_) => self.busy(Who::Phase, what),
             None => say(&format!("{what} …")),
         }
     }
@@ -72,8 +74,8 @@ impl Display {
             Some(total) => format!("{}: {done} of about {total}, {item}", self.phase),
             None => format!("{}: {done}, {item}", self.phase),
         };
-        match &self.bar {
-            Some(bar) => bar.set_message(text),
+        match &mut self.bars {
+            Some(bars) => bars.of(Who::Phase).set_message(text),
             None if self.last_sign.elapsed() > SIGN_OF_LIFE => {
                 self.last_sign = Instant::now();
                 say(&text);
@@ -82,24 +84,23 @@ impl Display {
         }
     }
 
-    fn busy(&self, what: &str) {
-        if let Some(bar) = &self.bar {
+    fn busy(&mut self, who: Who, what: &str) {
+        if let Some(bars) = &mut self.bars {
+            let bar = bars.of(who);
             bar.reset_elapsed();
             bar.set_message(what.to_owned());
-            bar.enable_steady_tick(Duration::from_millis(100));
         }
     }
 
-    fn idle(&self) {
-        if let Some(bar) = &self.bar {
-            bar.disable_steady_tick();
-            bar.set_message("");
+    fn idle(&mut self, who: Who) {
+        if let Some(bars) = &mut self.bars {
+            bars.end(who);
         }
     }
 
     fn line(&self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.suspend(|| say(text)),
+        match &self.bars {
+            Some(bars) => bars.all.suspend(|| say(text)),
             None => say(text),
         }
     }
@@ -107,17 +108,63 @@ impl Display {
 
 impl Drop for Display {
     fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
+        if let Some(bars) = &self.bars {
+            // Ours was the last line: if it cannot be removed it stays.
+            let _ = bars.all.clear();
         }
     }
 }
 
-fn bar() -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout());
-    let style = ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}")
-        .expect("the template is constant and good");
-    bar.with_style(style)
+/// Who does something that takes time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Who {
+    Phase,
+    Guest(GuestId),
+}
+
+/// A moving line for each that is at work.
+#[derive(Debug)]
+struct Bars {
+    all: MultiProgress,
+    of: HashMap<Who, ProgressBar>,
+}
+
+impl Bars {
+    fn new() -> Self {
+        Self {
+            all: MultiProgress::with_draw_target(ProgressDrawTarget::stdout()),
+            of: HashMap::new(),
+        }
+    }
+
+    fn of(&mut self, who: Who) -> &ProgressBar {
+        self.of.entry(who).or_insert_with(|| {
+            let bar = self
+                .all
+                .add(ProgressBar::new_spinner().with_style(moving()));
+            bar.enable_steady_tick(Duration::from_millis(100));
+            bar
+        })
+    }
+
+    fn end(&mut self, who: Who) {
+        if let Some(bar) = self.of.remove(&who) {
+            bar.finish_and_clear();
+            self.all.remove(&bar);
+        }
+    }
+}
+
+fn moving() -> ProgressStyle {
+    ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}")
+        .expect("the template is constant and good")
+}
+
+fn count(cases: usize) -> String {
+    match cases {
+        1 => "1 case".into(),
+        cases => format!("{cases} cases"),
+    }
 }
 
 /// `ext3  nesting  ok  0.8 s`
@@ -171,16 +218,26 @@ pub fn summary(run: &Run, folder: &Utf8Path) {
     {
         say(&failure_text(result));
     }
+    let shard = run.part.as_ref().map(|part| part.shard);
+    let shard = shard.map_or(String::new(), |shard| format!("shard {shard}: "));
     say(&format!(
-        "kernel {} on {}, {}; reports in {folder}",
+        "{shard}kernel {} on {}, {}, {}; reports in {folder}",
         run.kernel.title(),
         run.machine.accelerator,
+        guests(run.machine.guests),
         seconds(run.took)
     ));
     if let Some(line) = not_run(run) {
         say(&line);
     }
     say(&counts(&Counts::of(&run.results)));
+}
+
+fn guests(at_once: usize) -> String {
+    match at_once {
+        1 => "1 guest at a time".into(),
+        several => format!("{several} guests at once"),
+    }
 }
 
 /// `17 did not run: interrupted`

@@ -1,5 +1,6 @@
 //! Patch series: a folder of `git format-patch` mails and a quilt-style `series` file that orders them.
 
+pub mod checkpatch;
 mod patch;
 pub mod refresh;
 
@@ -20,8 +21,25 @@ const PROVIDES: &str = "provides:";
 pub struct Series {
     pub name: String,
     pub patches: Vec<Patch>,
+}
+
+impl Series {
     /// What the patches provide, in their order.
-    pub provides: Vec<Feature>,
+    pub fn provides(&self) -> impl Iterator<Item = Feature> {
+        let provides = self.patches.iter().flat_map(|patch| &patch.provides);
+        provides.copied()
+    }
+}
+
+/// The first `count` patches of series that are applied one after the other; a series may end up empty.
+pub fn first(stack: Vec<Series>, count: usize) -> Vec<Series> {
+    let mut left = count;
+    let cut = stack.into_iter().map(|mut series| {
+        series.patches.truncate(left);
+        left -= series.patches.len();
+        series
+    });
+    cut.collect()
 }
 
 /// A line of the `series` file.
@@ -45,18 +63,16 @@ pub fn load(layout: &Layout, base: &str, name: &str) -> Result<Series> {
             "no series {name:?} for base {base}: {dir} is not a folder (known: {known})"
         )));
     }
-    let entries = order(&dir)?;
-    let patches = entries
-        .iter()
-        .map(|entry| read(&dir.join(&entry.file)))
-        .collect::<Result<_>>()?;
+    let patches = order(&dir)?.into_iter().map(|entry| {
+        let patch = read(&dir.join(&entry.file))?;
+        Ok(Patch {
+            provides: entry.provides,
+            ..patch
+        })
+    });
     Ok(Series {
         name: name.to_owned(),
-        patches,
-        provides: entries
-            .into_iter()
-            .flat_map(|entry| entry.provides)
-            .collect(),
+        patches: patches.collect::<Result<_>>()?,
     })
 }
 
@@ -165,8 +181,29 @@ mod tests {
         for base in layout.patches().read_dir_utf8().unwrap().flatten() {
             for name in known(&layout, base.file_name()) {
                 let series = load(&layout, base.file_name(), &name).unwrap();
-                assert!(!series.provides.is_empty(), "{base:?} {name}");
+                assert!(series.provides().next().is_some(), "{base:?} {name}");
             }
         }
+    }
+
+    #[test]
+    fn the_first_patches() {
+        let layout = Layout::of_this_checkout().unwrap();
+        let names = ["generic-freeze", "ext3-ioctl"];
+        let stack = names.map(|name| load(&layout, "6.12", name).unwrap());
+        let all: Vec<_> = stack.iter().flat_map(|series| &series.patches).collect();
+        for count in [0, 1, 3, all.len() - 1, all.len(), all.len() + 1] {
+            let cut = first(stack.to_vec(), count);
+            let patches: Vec<_> = cut.iter().flat_map(|series| &series.patches).collect();
+            assert_eq!(patches, all[..count.min(all.len())]);
+            assert_eq!(cut.len(), stack.len());
+        }
+        let provides = |count| -> Vec<Feature> {
+            let cut = first(stack.to_vec(), count);
+            cut.iter().flat_map(Series::provides).collect()
+        };
+        assert_eq!(provides(2), []);
+        assert_eq!(provides(3), [Feature::Timeout]);
+        assert_eq!(provides(all.len()), Feature::ALL);
     }
 }

@@ -1,9 +1,11 @@
 //! One patch: a mail as `git format-patch` writes it, taken apart.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::LazyLock;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use harness::case::Feature;
 use mailparse::{MailAddr, MailHeaderMap};
 use regex::Regex;
 
@@ -25,6 +27,15 @@ pub struct Patch {
     pub diff: Vec<u8>,
     /// The whole file.
     pub text: Vec<u8>,
+    /// What a kernel has from this patch on; it stands in the `series` file, not in the mail.
+    pub provides: Vec<Feature>,
+}
+
+impl Patch {
+    /// The files that it changes, each once; a file that is only renamed is not among them.
+    pub fn files(&self) -> BTreeSet<&str> {
+        self.hunks.iter().map(|hunk| hunk.file.as_str()).collect()
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,6 +120,7 @@ pub fn parse(path: &Utf8Path, text: &[u8]) -> Result<Patch, Garbled> {
         hunks: hunks(diff, line)?,
         diff: diff.to_owned(),
         text: text.to_owned(),
+        provides: Vec::new(),
     })
 }
 

@@ -10,8 +10,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use super::command;
 use super::guest::{Guest, Line, Next};
-use super::{QEMU, cpus};
 use crate::event::Events;
 use crate::failure::Result;
 use crate::kernel::files;
@@ -184,9 +184,14 @@ fn verdict(kernel: Bootable<'_>, layout: &Layout, events: &Events, stop: &Stop) 
 }
 
 fn measure(kernel: Bootable<'_>, stop: &Stop) -> Result<Verdict> {
-    let tcg = boot(Accel::Tcg, kernel, LIMIT, stop)?;
+    let on = |accel| command::Kernel {
+        image: kernel.image,
+        accel,
+        single_thread: kernel.single_thread,
+    };
+    let tcg = boot(on(Accel::Tcg), LIMIT, stop)?;
     // Past the time that emulation needs, KVM has lost.
-    let kvm = boot(Accel::Kvm, kernel, tcg.unwrap_or(LIMIT), stop)?;
+    let kvm = boot(on(Accel::Kvm), tcg.unwrap_or(LIMIT), stop)?;
     let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f32());
     Ok(Verdict {
         tcg: seconds(tcg),
@@ -194,15 +199,10 @@ fn measure(kernel: Bootable<'_>, stop: &Stop) -> Result<Verdict> {
     })
 }
 
-/// The time a kernel takes to find out that it has no root, or none if it takes longer than `limit`.
-fn boot(
-    accel: Accel,
-    kernel: Bootable<'_>,
-    limit: Duration,
-    stop: &Stop,
-) -> Result<Option<Duration>> {
+/// The time a kernel takes to find out that it has no root, which makes it panic and QEMU end, or none if it takes longer than `limit`.
+pub fn boot(kernel: command::Kernel<'_>, limit: Duration, stop: &Stop) -> Result<Option<Duration>> {
     let begun = Instant::now();
-    let mut guest = Guest::start(&command(accel, kernel))?;
+    let mut guest = Guest::start(&command::bare(kernel, &["console=ttyS0", "panic=-1"]))?;
     let mut panicked = false;
     while begun.elapsed() < limit {
         stop.check()?;
@@ -213,38 +213,6 @@ fn boot(
         }
     }
     Ok(None)
-}
-
-/// No root, no devices: the kernel gets up to its search for a root, panics, and QEMU ends.
-pub fn command(accel: Accel, kernel: Bootable<'_>) -> Vec<String> {
-    let (cpu, cpus) = (
-        if accel == Accel::Kvm { "host" } else { "max" },
-        cpus().to_string(),
-    );
-    let words = [
-        QEMU,
-        "-machine",
-        "q35",
-        "-accel",
-        accel.qemu(kernel.single_thread),
-        "-cpu",
-        cpu,
-        "-smp",
-        &cpus,
-        "-m",
-        "512M",
-        "-nodefaults",
-        "-display",
-        "none",
-        "-serial",
-        "stdio",
-        "-no-reboot",
-        "-kernel",
-        kernel.image.as_str(),
-        "-append",
-        "console=ttyS0 panic=-1",
-    ];
-    words.map(str::to_owned).to_vec()
 }
 
 #[cfg(test)]

@@ -1,26 +1,37 @@
-//! The guest's two virtio-serial ports: the plan goes in, KTAP comes out.
+//! The guest's virtio-serial ports: the plan goes in, KTAP comes out, and
+//! requests to the storage are answered.
 //!
 //! We listen and QEMU connects, so there is nothing to poll for at the start.
 
 use std::io::Write;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::mpsc::Sender;
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use harness::plan::Plan;
+use harness::port;
 
 use super::claim::{self, Scratch};
 use super::guest::{Line, forward};
+use super::storage;
 
 /// Listening sockets in a directory of their own, removed when dropped.
 #[derive(Debug)]
 pub struct Ports {
     /// Short: a socket's path is limited to 108 bytes.
     dir: Scratch,
-    plan: Option<UnixListener>,
-    ktap: Option<UnixListener>,
+    listeners: Option<Listeners>,
+    /// It works on the guest's disks, which must not go before it has ended.
+    storage: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Listeners {
+    plan: UnixListener,
+    ktap: UnixListener,
+    storage: UnixListener,
 }
 
 impl Ports {
@@ -31,11 +42,15 @@ impl Ports {
             UnixListener::bind(&path)
                 .with_context(|| format!("failed to listen on {path}; is TMPDIR a very long path?"))
         };
-        let (plan, ktap) = (bind(harness::port::PLAN)?, bind(harness::port::KTAP)?);
+        let listeners = Listeners {
+            plan: bind(port::PLAN)?,
+            ktap: bind(port::KTAP)?,
+            storage: bind(port::STORAGE)?,
+        };
         Ok(Self {
             dir,
-            plan: Some(plan),
-            ktap: Some(ktap),
+            listeners: Some(listeners),
+            storage: None,
         })
     }
 
@@ -44,19 +59,30 @@ impl Ports {
         self.dir.path()
     }
 
-    /// Hands the plan to the guest that connects, and its KTAP lines to `lines`.
-    pub fn serve(&mut self, plan: &Plan, lines: Sender<Line>) -> Result<()> {
+    /// Hands the plan to the guest that connects, its KTAP lines to `lines`, and
+    /// answers what it asks of the storage below `disks`.
+    pub fn serve(
+        &mut self,
+        plan: &Plan,
+        lines: Sender<Line>,
+        disks: Vec<Utf8PathBuf>,
+    ) -> Result<()> {
         let plan = format!(
             "{}\n",
             serde_json::to_string(plan).context("failed to write the plan as JSON")?
         );
-        if let (Some(in_port), Some(out_port)) = (self.plan.take(), self.ktap.take()) {
-            thread::spawn(move || hand_over(&in_port, &plan));
+        if let Some(listeners) = self.listeners.take() {
+            thread::spawn(move || hand_over(&listeners.plan, &plan));
             thread::spawn(move || {
-                if let Ok((stream, _)) = out_port.accept() {
+                if let Ok((stream, _)) = listeners.ktap.accept() {
                     forward(stream, Line::Ktap, lines);
                 }
             });
+            self.storage = Some(thread::spawn(move || {
+                if let Ok((stream, _)) = listeners.storage.accept() {
+                    storage::serve(&stream, &disks);
+                }
+            }));
         }
         Ok(())
     }
@@ -65,9 +91,13 @@ impl Ports {
 impl Drop for Ports {
     /// Ends the threads that still wait for a QEMU that never came.
     fn drop(&mut self) {
-        for name in [harness::port::PLAN, harness::port::KTAP] {
+        for name in port::ALL {
             // Fails if nobody waits any more, which is as good.
             drop(UnixStream::connect(self.dir.path().join(name)));
+        }
+        if let Some(storage) = self.storage.take() {
+            // A panic has been printed; the case has failed for want of an answer.
+            let _ = storage.join();
         }
     }
 }
@@ -85,7 +115,7 @@ fn hand_over(port: &UnixListener, plan: &str) {
 /// The QEMU options that connect the ports in `dir`.
 pub fn options(dir: &Utf8Path) -> Vec<String> {
     let mut options = Vec::new();
-    for name in [harness::port::PLAN, harness::port::KTAP] {
+    for name in port::ALL {
         let path = super::command::escape(&Utf8PathBuf::from(dir).join(name));
         options.extend([
             "-chardev".into(),
@@ -95,4 +125,22 @@ pub fn options(dir: &Utf8Path) -> Vec<String> {
         ]);
     }
     options
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn ports_end_without_a_guest() {
+        let mut ports = Ports::listen().unwrap();
+        let (sender, lines) = channel();
+        ports.serve(&Plan::default(), sender, Vec::new()).unwrap();
+        let dir = ports.dir().to_owned();
+        drop(ports);
+        assert!(lines.recv().is_err(), "nobody is left who could send");
+        assert!(!dir.exists(), "{dir} is left behind");
+    }
 }

@@ -21,9 +21,12 @@ pub struct Claim {
 impl Claim {
     pub fn new(dir: &Utf8Path) -> Result<Self> {
         let path = dir.join(LOCK);
+        // Locked before it has its name, lest a sweep at this moment take it for left behind.
+        let hidden = dir.join(format!("{LOCK}.new"));
         let file = || -> std::io::Result<File> {
-            let file = File::create(&path)?;
+            let file = File::create(&hidden)?;
             file.try_lock().map_err(std::io::Error::from)?;
+            std::fs::rename(&hidden, &path)?;
             Ok(file)
         };
         let lock = file().with_context(|| format!("failed to lock {path}"))?;
@@ -101,5 +104,21 @@ mod tests {
         let there = |name: &str| parent.join(name).exists();
         assert!(scratch.path().exists() && there("disks-strange") && there("other"));
         assert!(!there("disks-dead"));
+    }
+
+    #[test]
+    fn a_sweep_leaves_what_is_being_claimed() {
+        let parent = tempfile::tempdir().unwrap();
+        let parent = Utf8Path::from_path(parent.path()).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        let scratch = Scratch::new(parent, "disks-").unwrap();
+                        assert!(scratch.path().exists());
+                    }
+                });
+            }
+        });
     }
 }

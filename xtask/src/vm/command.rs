@@ -1,34 +1,95 @@
-//! The QEMU command line of a guest, made from the one that virtme-ng computes.
+//! QEMU command lines: what all guests of a run have in common, and what each has of its own.
 //!
-//! Of virtme-ng's we keep the machine, the processor, the memory and the 9p
-//! root. Its init, its second console and its watchdog go; our ports, our disks
-//! and our init come.
+//! Of the one that virtme-ng computes we keep the machine, the processor, the memory and the 9p root. Its init,
+//! its second console and its watchdog go.
 
 use anyhow::{Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::accel::Accel;
-use super::channel;
+use super::{MEMORY, QEMU, channel, cpus};
 
-/// What is ours in a guest.
+/// A kernel, and how QEMU is to run it.
 #[derive(Clone, Copy, Debug)]
-pub struct Spec<'a> {
+pub struct Kernel<'a> {
+    pub image: &'a Utf8Path,
     pub accel: Accel,
     /// See [`super::accel::needs_single_thread`].
     pub single_thread: bool,
-    /// The program that the kernel starts, by its path on the host.
-    pub init: &'a Utf8Path,
+}
+
+impl Kernel<'_> {
+    /// A reboot, and with it a panic, ends QEMU.
+    fn accelerated(self) -> [String; 3] {
+        let accel = self.accel.qemu(self.single_thread);
+        ["-no-reboot", "-accel", accel].map(str::to_owned)
+    }
+}
+
+/// What a guest shares with no other.
+#[derive(Clone, Copy, Debug)]
+pub struct Own<'a> {
     /// Where the sockets of the ports are.
     pub sockets: &'a Utf8Path,
     /// Image files; the Nth gets the Nth serial number of [`harness::disk::SCRATCH`].
     pub disks: &'a [Utf8PathBuf],
 }
 
+/// A command line for a guest with these ports and disks.
+pub fn guest(base: &[String], own: &Own<'_>) -> Vec<String> {
+    let mut argv = base.to_vec();
+    argv.extend(channel::options(own.sockets));
+    argv.extend(disks(own.disks));
+    argv
+}
+
+/// A kernel on the machine that comes up soonest, with nothing but a console. It has no root yet.
+pub fn bare(kernel: Kernel<'_>, arguments: &[&str]) -> Vec<String> {
+    let cpus = cpus().to_string();
+    let append = [arguments, SOON].concat().join(" ");
+    let words = [
+        QEMU,
+        "-nodefaults",
+        "-no-user-config",
+        "-display",
+        "none",
+        "-chardev",
+        "stdio,id=console,signal=off",
+        "-serial",
+        "chardev:console",
+        "-bios",
+        FIRMWARE,
+        "-machine",
+        MACHINE,
+        "-cpu",
+        processor(kernel.accel),
+        "-smp",
+        &cpus,
+        "-m",
+        MEMORY,
+        "-kernel",
+        kernel.image.as_str(),
+        "-append",
+        &append,
+    ];
+    let mut argv = words.map(str::to_owned).to_vec();
+    argv.extend(kernel.accelerated());
+    argv
+}
+
+/// A kernel with this archive as its root.
+pub fn initramfs(kernel: Kernel<'_>, archive: &Utf8Path) -> Vec<String> {
+    let mut argv = bare(kernel, OUR_ARGUMENTS);
+    let device = "virtio-serial-pci";
+    argv.extend(["-initrd", archive.as_str(), "-device", device].map(str::to_owned));
+    argv
+}
+
 /// Turns virtme-ng's command line (program first) into ours.
 ///
 /// # Errors
 /// When virtme-ng's line has no `-append` or no `-serial`: then it is not of the kind we know.
-pub fn guest(virtme: &[String], spec: &Spec<'_>) -> Result<Vec<String>> {
+pub fn host_root(virtme: &[String], kernel: Kernel<'_>, init: &Utf8Path) -> Result<Vec<String>> {
     for needed in ["-append", "-serial", "-kernel"] {
         if !virtme.iter().any(|word| word == needed) {
             bail!(
@@ -44,7 +105,7 @@ pub fn guest(virtme: &[String], spec: &Spec<'_>) -> Result<Vec<String>> {
         let value = words.next_if(|word| !word.starts_with('-'));
         match (option.as_str(), value.map(String::as_str)) {
             ("-append", Some(append)) => {
-                argv.extend([option.clone(), kernel_arguments(append, spec.init)])
+                argv.extend([option.clone(), kernel_arguments(append, init)])
             }
             ("-machine", Some("accel=kvm:tcg")) => {} // falls back in silence; ours says which
             (option, Some(value)) if is_unwanted(option, value) => {}
@@ -56,13 +117,7 @@ pub fn guest(virtme: &[String], spec: &Spec<'_>) -> Result<Vec<String>> {
             ),
         }
     }
-    argv.extend([
-        "-no-reboot".into(),
-        "-accel".into(),
-        spec.accel.qemu(spec.single_thread).into(),
-    ]);
-    argv.extend(channel::options(spec.sockets));
-    argv.extend(disks(spec.disks));
+    argv.extend(kernel.accelerated());
     Ok(argv)
 }
 
@@ -120,6 +175,33 @@ fn with_root_cached(argument: &str) -> String {
     }
 }
 
+/// Comes with QEMU and does no more than start a kernel.
+const FIRMWARE: &str = "qboot.rom";
+
+/// PC devices that no guest needs are left out: firmware and kernel would look for what is behind them. It is not
+/// microvm, which has no second clock: on a busy host, its kernel cannot calibrate the first and hangs.
+const MACHINE: &str = "q35,sata=off,smbus=off,smm=off,vmport=off,i8042=off,usb=off";
+
+/// Emulated, a string instruction that is fast by its flag goes byte by byte, and the kernel clears memory with it.
+fn processor(accel: Accel) -> &'static str {
+    match accel {
+        Accel::Kvm => "host",
+        Accel::Tcg => "max,erms=off,fsrm=off,fzrm=off,fsrs=off,fsrc=off",
+    }
+}
+
+/// What keeps the kernel from waiting for what an emulated machine cannot have wrong, or has no use for.
+const SOON: &[&str] = &[
+    // Of a processor of 4 GHz: otherwise measured for each processor. Where it is too much, udelay() is too long.
+    "lpj=16000000",
+    // On a busy host it fails, and the kernel panics.
+    "no_timer_check",
+    // 256 devices.
+    "pty.legacy_count=0",
+    // Of a boot, just warnings and worse; the harness sets it back.
+    "loglevel=5",
+];
+
 const OUR_ARGUMENTS: &[&str] = &[
     "console=ttyS0",
     // With -no-reboot, QEMU ends when the kernel panics.
@@ -148,33 +230,40 @@ mod tests {
         -parallel none -net none -echr 1 -chardev file,path=/proc/self/fd/2,id=dmesg \
         -device virtio-serial-pci -device virtconsole,chardev=dmesg \
         -chardev stdio,id=console,signal=off,mux=off -serial chardev:console -vga none -display none \
-        -smp 2 -kernel /k/bzImage -append 'nr_open=1048576 virtme_console=ttyS0 console=hvc0 TERM=xterm \
+        -smp 2 -kernel /k/vmlinux -append 'nr_open=1048576 virtme_console=ttyS0 console=hvc0 TERM=xterm \
 virtme_root_user=1 rootfstype=9p rootflags=version=9p2000.L,trans=virtio ro quiet loglevel=1 init=/v/virtme-ng-init'";
 
     fn virtme(accel: &str) -> Vec<String> {
         shlex::split(&VIRTME.replace("ACCEL", accel)).unwrap()
     }
 
-    fn spec<'a>(accel: Accel, disks: &'a [Utf8PathBuf]) -> Spec<'a> {
-        Spec {
+    fn kernel(accel: Accel) -> Kernel<'static> {
+        Kernel {
+            image: "/k/vmlinux".into(),
             accel,
             single_thread: false,
-            init: "/t/harness".into(),
-            sockets: "/tmp/f".into(),
-            disks,
         }
+    }
+
+    fn on_host_root(virtme: &[String], accel: Accel) -> Result<Vec<String>> {
+        host_root(virtme, kernel(accel), "/t/harness".into())
     }
 
     #[test]
     fn tcg() {
         let disks = ["/w/a,b.img".into(), "/w/c.img".into()];
-        let argv = guest(&virtme("-machine q35 -cpu max"), &spec(Accel::Tcg, &disks)).unwrap();
+        let own = Own {
+            sockets: "/tmp/f".into(),
+            disks: &disks,
+        };
+        let base = on_host_root(&virtme("-machine q35 -cpu max"), Accel::Tcg).unwrap();
+        let argv = guest(&base, &own);
         let wanted = "/usr/bin/qemu-system-x86_64 -m 1G \
             -fsdev local,id=virtfs3,path=/,security_model=none,readonly=on,multidevs=remap \
             -device virtio-9p-pci,fsdev=virtfs3,mount_tag=/dev/root -machine q35 -cpu max \
             -parallel none -net none -echr 1 -device virtio-serial-pci \
             -chardev stdio,id=console,signal=off,mux=off -serial chardev:console -vga none -display none \
-            -smp 2 -kernel /k/bzImage -append 'nr_open=1048576 TERM=xterm rootfstype=9p \
+            -smp 2 -kernel /k/vmlinux -append 'nr_open=1048576 TERM=xterm rootfstype=9p \
 rootflags=version=9p2000.L,trans=virtio,cache=loose ro console=ttyS0 panic=-1 oops=panic printk.devkmsg=on \
 hung_task_panic=0 init=/t/harness' \
             -no-reboot -accel tcg,thread=multi \
@@ -182,6 +271,8 @@ hung_task_panic=0 init=/t/harness' \
             -device virtserialport,chardev=freeze.plan,name=freeze.plan \
             -chardev socket,id=freeze.ktap,path=/tmp/f/freeze.ktap \
             -device virtserialport,chardev=freeze.ktap,name=freeze.ktap \
+            -chardev socket,id=freeze.storage,path=/tmp/f/freeze.storage \
+            -device virtserialport,chardev=freeze.storage,name=freeze.storage \
             -drive file=/w/a,,b.img,id=scratch0,if=none,format=raw,cache=unsafe,discard=unmap \
             -device virtio-blk-pci,drive=scratch0,serial=scratch0 \
             -drive file=/w/c.img,id=scratch1,if=none,format=raw,cache=unsafe,discard=unmap \
@@ -190,12 +281,28 @@ hung_task_panic=0 init=/t/harness' \
     }
 
     #[test]
+    fn an_archive_is_the_root() {
+        let argv = initramfs(kernel(Accel::Tcg), "/w/a.cpio".into());
+        let after = |option: &str| {
+            let at = argv.iter().position(|word| word == option);
+            argv[at.unwrap() + 1].as_str()
+        };
+        assert_eq!(after("-kernel"), "/k/vmlinux");
+        assert_eq!(after("-initrd"), "/w/a.cpio");
+        assert_eq!(after("-accel"), "tcg,thread=multi");
+        assert!(after("-append").starts_with("console=ttyS0 panic=-1 oops=panic"));
+        assert!(!argv.iter().any(|word| word.contains("9p")), "{argv:?}");
+        let kvm = initramfs(kernel(Accel::Kvm), "/w/a.cpio".into()).join(" ");
+        assert!(
+            kvm.contains("-cpu host") && kvm.contains("-accel kvm"),
+            "{kvm}"
+        );
+    }
+
+    #[test]
     fn kvm_has_no_silent_fallback() {
-        let argv = guest(
-            &virtme("-machine accel=kvm:tcg -cpu host"),
-            &spec(Accel::Kvm, &[]),
-        )
-        .unwrap();
+        let virtme = virtme("-machine accel=kvm:tcg -cpu host");
+        let argv = on_host_root(&virtme, Accel::Kvm).unwrap();
         let line = argv.join(" ");
         assert!(line.contains("-accel kvm"), "{line}");
         assert!(!line.contains("tcg"), "{line}");
@@ -212,11 +319,8 @@ hung_task_panic=0 init=/t/harness' \
 
     #[test]
     fn an_unknown_kind_of_line_is_refused() {
-        let error = guest(
-            &["qemu".into(), "-m".into(), "1G".into()],
-            &spec(Accel::Tcg, &[]),
-        )
-        .unwrap_err();
+        let words = ["qemu", "-m", "1G"].map(str::to_owned);
+        let error = on_host_root(&words, Accel::Tcg).unwrap_err();
         assert!(error.to_string().contains("without -append"), "{error}");
     }
 }

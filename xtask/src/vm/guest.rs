@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use camino::Utf8PathBuf;
 use harness::plan::Plan;
 
 use super::channel::Ports;
@@ -46,8 +47,9 @@ pub struct Guest {
 impl Guest {
     /// Starts a program whose standard output and error are the console.
     ///
-    /// It does not outlive this process, not even if that is killed: setpriv
-    /// asks the kernel for a SIGKILL on the parent's death. Being in a process
+    /// It does not outlive the calling thread, not even if this process is
+    /// killed: setpriv asks the kernel for a SIGKILL on the death of the thread
+    /// that is its parent (PR_SET_PDEATHSIG(2const)). Being in a process
     /// group of its own keeps the terminal's Ctrl-C from it.
     pub fn start(argv: &[String]) -> Result<Self> {
         let mut command = Command::new("setpriv");
@@ -85,9 +87,9 @@ impl Guest {
             .context("the guest is being read already")
     }
 
-    /// Hands the plan to the guest, and reads its results.
-    pub fn serve(&mut self, mut ports: Ports, plan: &Plan) -> Result<()> {
-        ports.serve(plan, self.sender()?)?;
+    /// Hands the plan to the guest, reads its results, and does what it asks of the storage below `disks`.
+    pub fn serve(&mut self, mut ports: Ports, plan: &Plan, disks: Vec<Utf8PathBuf>) -> Result<()> {
+        ports.serve(plan, self.sender()?, disks)?;
         self.ports = Some(ports);
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The books of a run: which cases are still to come, which one runs, how each ended.
+//! The books of a guest: which of its cases are still to come, which one runs, how each ended.
 //!
 //! Knows nothing of processes: lines of a guest go in, events come out.
 
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use harness::kmsg::is_complaint;
 use harness::plan::{Plan, Run};
 
-use crate::event::{CaseId, CaseResult, Event, Events, Verdict};
+use crate::event::{CaseId, CaseResult, Event, Events, GuestId, Verdict};
 use crate::report::ktap::{self, Line, Outcome};
 
 /// How many console lines a failure is shown with.
@@ -41,46 +41,49 @@ struct Current {
 
 #[derive(Debug)]
 pub struct Ledger {
+    guest: GuestId,
     events: Events,
     remaining: VecDeque<CaseId>,
     current: Option<Current>,
     /// The case before, while the console has not come to the start of the current one:
     /// results and console take different ways, and a complaint may come late.
     closing: Option<Current>,
-    /// What has begun in this guest, by the results: `FS NAME`.
+    /// What has begun, by the results: `FS NAME`.
     starts: Vec<String>,
     /// How many of them have begun by the console.
     marks: usize,
+    /// The last of these, `FS NAME`.
+    marked: String,
     /// The first complaint of each case, by its number.
     complaints: BTreeMap<usize, String>,
     /// Cases that have their result, in order.
     reported: Vec<CaseId>,
-    /// The (repeat, filesystem) groups of the running guest's plan that have not begun.
+    /// The (repeat, filesystem) groups of the plan that have not begun.
     groups: VecDeque<CaseId>,
     group: Option<CaseId>,
     console: VecDeque<String>,
 }
 
 impl Ledger {
-    pub fn new(wanted: Vec<CaseId>, events: Events) -> Self {
+    pub fn new(guest: GuestId, wanted: Vec<CaseId>, events: Events) -> Self {
         Self {
+            guest,
             events,
+            groups: wanted
+                .chunk_by(same_group)
+                .map(|cases| cases[0].clone())
+                .collect(),
             remaining: wanted.into(),
             current: None,
             closing: None,
             starts: Vec::new(),
             marks: 0,
+            marked: String::new(),
             complaints: BTreeMap::new(),
             reported: Vec::new(),
-            groups: VecDeque::new(),
             group: None,
             console: VecDeque::new(),
         }
-    }
-
-    /// Every case has its result.
-    pub fn is_complete(&self) -> bool {
-        self.remaining.is_empty() && self.current.is_none() && self.closing.is_none()
     }
 
     /// The guest has nothing more to say: all results are in, or a case hangs and it reboots.
@@ -96,8 +99,9 @@ impl Ledger {
         }
     }
 
-    pub fn reported(&self) -> &[CaseId] {
-        &self.reported
+    /// The cases that have their result, and those that never began.
+    pub fn into_parts(self) -> (Vec<CaseId>, Vec<CaseId>) {
+        (self.reported, self.remaining.into())
     }
 
     /// The newest console lines, oldest first.
@@ -105,25 +109,15 @@ impl Ledger {
         self.console.iter().cloned().collect()
     }
 
-    /// What a new guest is asked to run: all that remains.
+    /// What the guest is asked to run.
     pub fn plan(&mut self, deadline: Duration) -> Plan {
-        let remaining = self.remaining.make_contiguous();
-        let groups: Vec<_> = remaining.chunk_by(same_group).collect();
-        let runs = groups
-            .iter()
-            .map(|cases| Run {
-                filesystem: cases[0].filesystem,
-                cases: cases.iter().map(|id| id.case.clone()).collect(),
-            })
-            .collect();
-        self.groups = groups.iter().map(|cases| cases[0].clone()).collect();
-        self.group = None;
-        self.starts.clear();
-        self.marks = 0;
-        self.complaints.clear();
-        self.console.clear();
+        let groups = self.remaining.make_contiguous().chunk_by(same_group);
+        let runs = groups.map(|cases| Run {
+            filesystem: cases[0].filesystem,
+            cases: cases.iter().map(|id| id.case.clone()).collect(),
+        });
         Plan {
-            runs,
+            runs: runs.collect(),
             deadline,
             ..Plan::default()
         }
@@ -149,20 +143,29 @@ impl Ledger {
         self.console.push_back(line.clone());
         if let Some((_, case)) = line.split_once(harness::run::MARK) {
             self.mark(case.trim());
-        } else if is_complaint(&line) {
+        } else if is_complaint(&line) && !self.is_expected(&line) {
             self.complaint(line.clone());
         }
-        self.events.send(Event::Console(line));
+        let guest = self.guest;
+        self.events.send(Event::Console { guest, line });
     }
 
     /// The console has come to the start of a case, `FS NAME`; marks before it may have got lost.
     fn mark(&mut self, case: &str) {
         let ahead = self.starts.get(self.marks..).unwrap_or_default();
+        self.marked = case.to_owned();
         self.marks = match ahead.iter().position(|start| start == case) {
             Some(lost) => self.marks + lost + 1,
             None => self.marks.max(self.starts.len()) + 1,
         };
         self.finish_passed();
+    }
+
+    /// Whether the case that the console is in provokes this complaint.
+    fn is_expected(&self, line: &str) -> bool {
+        let name = self.marked.split_once(' ').map(|(_, name)| name);
+        name.and_then(harness::cases::find)
+            .is_some_and(|case| case.expects(line))
     }
 
     /// Charges the case that the console is in.
@@ -214,7 +217,10 @@ impl Ledger {
             .remove(at)
             .expect("the position is one of its own");
         self.finish_passed();
-        self.events.send(Event::CaseStarted(id.clone()));
+        self.events.send(Event::CaseStarted {
+            guest: self.guest,
+            case: id.clone(),
+        });
         self.current = Some(Current {
             id,
             number: self.starts.len(),
@@ -234,6 +240,7 @@ impl Ledger {
         let line = text.strip_prefix(&prefix).map_or(text.clone(), Into::into);
         current.diagnostics.push(line.clone());
         self.events.send(Event::Diagnostic {
+            guest: self.guest,
             case: current.id.clone(),
             line,
         });
@@ -357,9 +364,7 @@ mod tests {
             .iter()
             .map(|(fs, case, repeat)| id(*fs, case, *repeat))
             .collect();
-        let mut ledger = Ledger::new(wanted, events);
-        ledger.plan(Duration::from_secs(1));
-        (ledger, receiver)
+        (Ledger::new(1, wanted, events), receiver)
     }
 
     fn verdicts(ledger: Ledger, receiver: Receiver<Event>) -> Vec<(CaseId, Verdict)> {
@@ -390,7 +395,6 @@ mod tests {
         feed(&mut ledger, &["    # Subtest: ext3", "    # start a"]);
         feed(&mut ledger, lines);
         assert!(ledger.guest_over(end, Instant::now()));
-        assert!(ledger.is_complete());
         verdicts(ledger, receiver).remove(0).1
     }
 
@@ -489,6 +493,34 @@ mod tests {
     }
 
     #[test]
+    fn a_case_may_provoke_complaints_of_its_own() {
+        let provoked = harness::cases::all()
+            .iter()
+            .find(|case| !case.complaints.is_empty())
+            .expect("there is one");
+        let [mine, other] = [provoked.complaints[0], "EXT4-fs error (device vda)"];
+        for (case, line, fails) in [
+            (provoked.name, mine, false),
+            (provoked.name, other, true),
+            ("dm_case_a", mine, true),
+        ] {
+            let (mut ledger, receiver) = ledger(&[(Ext3, case, 0)]);
+            for line in [
+                "    # Subtest: ext3".to_owned(),
+                format!("    # start {case}"),
+                format!("console harness: start ext3 {case}"),
+                format!("console [ 1.0] {line}"),
+                format!("    ok 1 {case}"),
+            ] {
+                feed(&mut ledger, &[&line]);
+            }
+            ledger.guest_over(&End::Exited(String::new()), Instant::now());
+            let failed = verdicts(ledger, receiver)[0].1.is_failure();
+            assert_eq!(failed, fails, "{case}: {line}");
+        }
+    }
+
+    #[test]
     fn a_result_in_hand_outlives_the_run() {
         let (mut ledger, receiver) = ledger(&[(Ext3, "a", 0), (Ext3, "b", 0)]);
         feed(
@@ -533,30 +565,26 @@ mod tests {
     }
 
     #[test]
-    fn the_next_guest_is_asked_for_what_remains() {
+    fn what_has_not_begun_is_left_for_another_guest() {
         let (mut ledger, _receiver) = ledger(&[
             (Ext3, "a", 0),
             (Ext3, "b", 0),
             (Ext3, "c", 0),
             (Xfs, "a", 0),
         ]);
-        feed(
-            &mut ledger,
-            &[
-                "    # Subtest: ext3",
-                "    # start a",
-                "    ok 1 a",
-                "    # start b",
-            ],
-        );
-        assert!(ledger.guest_over(&End::Exited(String::new()), Instant::now()));
-        let plan = ledger.plan(Duration::from_secs(1));
-        let run = |filesystem, case: &str| Run {
+        let run = |filesystem, cases: &[&str]| Run {
             filesystem,
-            cases: vec![case.into()],
+            cases: cases.iter().map(|case| (*case).into()).collect(),
         };
-        assert_eq!(plan.runs, [run(Ext3, "c"), run(Xfs, "a")]);
-        assert!(!ledger.guest_over(&End::Exited(String::new()), Instant::now()));
+        let plan = ledger.plan(Duration::from_secs(1));
+        assert_eq!(plan.runs, [run(Ext3, &["a", "b", "c"]), run(Xfs, &["a"])]);
+        let lines = ["    # Subtest: ext3", "    # start a", "    ok 1 a"];
+        feed(&mut ledger, &lines);
+        feed(&mut ledger, &["    # start b"]);
+        assert!(ledger.guest_over(&End::Exited(String::new()), Instant::now()));
+        let (reported, left) = ledger.into_parts();
+        assert_eq!(reported, [id(Ext3, "a", 0), id(Ext3, "b", 0)]);
+        assert_eq!(left, [id(Ext3, "c", 0), id(Xfs, "a", 0)]);
     }
 
     #[test]
@@ -568,7 +596,7 @@ mod tests {
             &["    # Subtest: ext3", "    # start b", "    ok 1 b"],
         );
         assert!(!ledger.guest_over(&End::Exited(String::new()), Instant::now()));
-        assert!(!ledger.is_complete());
+        assert_eq!(ledger.remaining, [id(Ext3, "a", 0)]);
         assert_eq!(verdicts(ledger, receiver), []);
     }
 }

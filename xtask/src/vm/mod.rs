@@ -1,12 +1,19 @@
 //! Guests: which accelerator, which command line, and who watches them.
 
 pub mod accel;
+pub mod boot;
+pub mod capacity;
 mod channel;
 pub mod claim;
 mod command;
+mod deal;
 mod guest;
 pub mod init;
+pub mod initramfs;
 mod ledger;
+mod loader;
+pub mod queue;
+mod storage;
 pub mod supervisor;
 pub mod virtme;
 
@@ -18,15 +25,17 @@ use camino::{Utf8Path, Utf8PathBuf};
 use harness::case::Feature;
 use harness::plan::{Plan, Work};
 
-use crate::event::{CaseId, Events};
+use crate::event::Events;
 use crate::failure;
 use crate::layout::Layout;
 use crate::proc::{self, Stop};
-use accel::Accel;
+use boot::Way;
 use channel::Ports;
 use claim::Scratch;
-use command::Spec;
+pub use command::Kernel;
+use command::Own;
 use guest::Guest;
+use queue::Workload;
 use supervisor::{Limits, Rig, supervise};
 
 pub const QEMU: &str = "qemu-system-x86_64";
@@ -37,13 +46,10 @@ const DISK: u64 = 512 << 20;
 /// What every guest of a run has in common.
 #[derive(Clone, Debug)]
 pub struct Machine<'a> {
-    pub accel: Accel,
-    /// See [`accel::needs_single_thread`].
-    pub single_thread: bool,
-    pub image: &'a Utf8Path,
+    pub kernel: Kernel<'a>,
+    pub way: Way,
     /// The harness binary.
     pub init: &'a Utf8Path,
-    pub virtme_run: &'a Utf8Path,
     /// What the kernel's patches promise: a case that needs more is skipped.
     pub provides: &'a [Feature],
     /// Whether guests run cases, or measure.
@@ -53,34 +59,31 @@ pub struct Machine<'a> {
 /// Runs the cases in guests of this machine; how each ends is told by events.
 pub fn run_cases(
     machine: &Machine<'_>,
-    wanted: Vec<CaseId>,
+    workload: &Workload,
     limits: &Limits,
     layout: &Layout,
     events: &Events,
     stop: &Stop,
 ) -> failure::Result<()> {
-    let virtme = virtme::command_line(machine.virtme_run, machine.image, machine.accel, stop)?;
-    let boot = |plan: &Plan| boot(machine, &virtme, plan, layout);
-    supervise(wanted, limits, boot, events, stop)
+    let base = boot::command_line(machine, layout, events, stop)?;
+    let boot = |plan: &Plan| boot(machine, &base, plan, layout);
+    supervise(workload, limits, boot, events, stop)
 }
 
-fn boot(machine: &Machine<'_>, virtme: &[String], plan: &Plan, layout: &Layout) -> Result<Rig> {
+fn boot(machine: &Machine<'_>, base: &[String], plan: &Plan, layout: &Layout) -> Result<Rig> {
     let ports = Ports::listen()?;
     let (dir, disks) = scratch_disks(layout)?;
-    let spec = Spec {
-        accel: machine.accel,
-        single_thread: machine.single_thread,
-        init: machine.init,
+    let own = Own {
         sockets: ports.dir(),
         disks: &disks,
     };
-    let mut guest = Guest::start(&command::guest(virtme, &spec)?)?;
+    let mut guest = Guest::start(&command::guest(base, &own))?;
     let plan = Plan {
         provides: machine.provides.to_vec(),
         work: machine.work,
         ..plan.clone()
     };
-    guest.serve(ports, &plan)?;
+    guest.serve(ports, &plan, disks)?;
     Ok(Rig {
         guest,
         files: Some(dir),
@@ -104,7 +107,11 @@ pub fn scratch_disks(layout: &Layout) -> Result<(Scratch, Vec<Utf8PathBuf>)> {
 
 /// Virtual processors: two show races; more than the host has give stalls.
 pub fn cpus() -> usize {
-    host_cpus().min(2)
+    cpus_of(host_cpus())
+}
+
+fn cpus_of(host_cpus: usize) -> usize {
+    host_cpus.min(2)
 }
 
 pub fn host_cpus() -> usize {

@@ -1,5 +1,6 @@
-//! Runs cases in as many guests as it takes: a guest that dies or hangs costs the case that ran, no other.
+//! Runs cases in as many guests as it takes, some at once: one that dies or hangs costs the case that ran, no other.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -9,13 +10,14 @@ use super::accel::Accel;
 use super::claim::Scratch;
 use super::guest::{Guest, Line, Next};
 use super::ledger::{End, Ledger};
-use crate::event::{CaseId, Event, Events};
+use super::queue::{Queue, Workload};
+use crate::event::{Event, Events, GuestId};
 use crate::failure::{self, Kind};
 use crate::proc::Stop;
 
 /// How soon a stop, a deadline or a silent death is noticed.
 const TICK: Duration = Duration::from_millis(200);
-/// Guests in a row that may end without having run a case.
+/// Guests in a row, one after the other, that may end without having run a case.
 const BOOT_FAILURES: u32 = 2;
 
 /// How long the steps of a guest may take.
@@ -52,55 +54,71 @@ pub struct Rig {
     pub files: Option<Scratch>,
 }
 
-/// Runs all of `wanted`; how each case ends is told by events.
+/// Runs all cases; how each ends is told by events.
 ///
 /// # Errors
 /// [`Kind::Machinery`] if guests do not come up, [`Kind::Interrupted`] if stopped.
 pub fn supervise(
-    wanted: Vec<CaseId>,
+    workload: &Workload,
     limits: &Limits,
-    mut boot: impl FnMut(&Plan) -> Result<Rig>,
+    boot: impl Fn(&Plan) -> Result<Rig> + Sync,
     events: &Events,
     stop: &Stop,
 ) -> failure::Result<()> {
-    let expected = wanted.clone();
-    let mut ledger = Ledger::new(wanted, events.clone());
-    let mut failures = 0;
-    for count in 1.. {
-        if ledger.is_complete() {
-            break;
+    let queue = Queue::new(workload, stop);
+    let lane = Lane {
+        queue: &queue,
+        limits,
+        boot: &boot,
+        events,
+    };
+    thread::scope(|scope| {
+        for _ in 0..workload.guests {
+            scope.spawn(|| lane.run().unwrap_or_else(|failure| queue.fail(failure)));
         }
-        let plan = ledger.plan(limits.case);
-        events.send(Event::GuestStarted { count });
-        let mut rig = boot(&plan)?;
-        let end = watch(&mut rig.guest, &mut ledger, limits, stop);
-        // What a case has said counts, whatever stopped the run.
-        let end = end.inspect_err(|_| ledger.close(Instant::now()))?;
-        drop(rig);
-        let ran = ledger.guest_over(&end, Instant::now());
-        events.send(Event::GuestEnded {
-            reason: describe(&end),
-        });
-        failures = if ran { 0 } else { failures + 1 };
-        if failures == BOOT_FAILURES {
-            return Err(no_boot(&ledger, &end));
-        }
-    }
-    account(expected, ledger.reported().to_vec())
+    });
+    queue.close()
 }
 
-/// Every wanted case must have been reported exactly once.
-fn account(mut wanted: Vec<CaseId>, mut reported: Vec<CaseId>) -> failure::Result<()> {
-    wanted.sort();
-    reported.sort();
-    if wanted == reported {
-        return Ok(());
+/// One guest after the other, beside those of the other lanes.
+struct Lane<'a, B> {
+    queue: &'a Queue<'a>,
+    limits: &'a Limits,
+    boot: &'a B,
+    events: &'a Events,
+}
+
+impl<B: Fn(&Plan) -> Result<Rig>> Lane<'_, B> {
+    fn run(&self) -> failure::Result<()> {
+        let mut failures = 0;
+        while let Some((guest, cases)) = self.queue.take()? {
+            let mut ledger = Ledger::new(guest, cases, self.events.clone());
+            let end = self.guest(guest, &mut ledger)?;
+            let ran = ledger.guest_over(&end, Instant::now());
+            self.events.send(Event::GuestEnded {
+                guest,
+                reason: describe(&end),
+            });
+            failures = if ran { 0 } else { failures + 1 };
+            if failures == BOOT_FAILURES {
+                return Err(no_boot(&ledger, &end));
+            }
+            let (reported, left) = ledger.into_parts();
+            self.queue.settle(reported, left);
+        }
+        Ok(())
     }
-    Err(Kind::Machinery.error(format!(
-        "a bug of xtask: {} cases were wanted, {} reported, and they are not the same",
-        wanted.len(),
-        reported.len()
-    )))
+
+    /// From boot to end. The guest dies with the thread that started it (see [`Guest::start`]), hence here.
+    fn guest(&self, guest: GuestId, ledger: &mut Ledger) -> failure::Result<End> {
+        let plan = ledger.plan(self.limits.case);
+        let cases = plan.runs.iter().map(|run| run.cases.len()).sum();
+        self.events.send(Event::GuestStarted { guest, cases });
+        let mut rig = (self.boot)(&plan)?;
+        let end = watch(&mut rig.guest, ledger, self.limits, self.queue);
+        // What a case has said counts, whatever stopped the run.
+        end.inspect_err(|_| ledger.close(Instant::now()))
+    }
 }
 
 /// Reads a guest to its end, which may be ours to set.
@@ -108,12 +126,12 @@ fn watch(
     guest: &mut Guest,
     ledger: &mut Ledger,
     limits: &Limits,
-    stop: &Stop,
+    queue: &Queue<'_>,
 ) -> failure::Result<End> {
     let mut limit = limits.boot;
     let mut since = Instant::now();
     loop {
-        stop.check()?;
+        queue.check()?;
         if since.elapsed() > limit {
             return Ok(if ledger.is_finishing() {
                 End::Lingered
@@ -173,12 +191,14 @@ mod tests {
 
     use std::fs::File;
     use std::process::Command;
+    use std::sync::Mutex;
 
     use harness::case::Filesystem::Ext3;
 
     use super::super::guest::forward;
     use super::*;
-    use crate::event::{CaseResult, Verdict};
+    use crate::event::{CaseId, CaseResult, Verdict};
+    use crate::report::times::Times;
 
     const HEAD: &str = "echo '    # Subtest: ext3' >&3; ";
 
@@ -214,15 +234,34 @@ mod tests {
         scripts: &[&str],
         stop: &Stop,
     ) -> (failure::Result<()>, Vec<CaseResult>) {
-        let wanted = ["a", "b", "c"].map(|case| CaseId {
+        let scripts = Mutex::new(scripts.iter());
+        let boot = |_: &Plan| {
+            let script = scripts.lock().unwrap().next();
+            rig(script.expect("one guest more than scripts"))
+        };
+        play_at_once(1, "abc", limits, boot, stop)
+    }
+
+    /// Runs cases that are named by a letter.
+    fn play_at_once(
+        guests: usize,
+        cases: &str,
+        limits: &Limits,
+        boot: impl Fn(&Plan) -> Result<Rig> + Sync,
+        stop: &Stop,
+    ) -> (failure::Result<()>, Vec<CaseResult>) {
+        let id = |case: char| CaseId {
             filesystem: Ext3,
             case: case.into(),
             repeat: 0,
-        });
+        };
+        let workload = Workload {
+            cases: cases.chars().map(id).collect(),
+            times: Times::default(),
+            guests,
+        };
         let (events, receiver) = Events::channel();
-        let mut scripts = scripts.iter();
-        let boot = |_: &Plan| rig(scripts.next().expect("one guest more than scripts"));
-        let outcome = supervise(wanted.to_vec(), limits, boot, &events, stop);
+        let outcome = supervise(&workload, limits, boot, &events, stop);
         drop(events);
         let results = receiver.into_iter().filter_map(|event| match event {
             Event::CaseEnded(result) => Some(result),
@@ -231,12 +270,33 @@ mod tests {
         (outcome, results.collect())
     }
 
+    /// A guest that does its plan, each case by a script.
+    fn obey(plan: &Plan, script: impl Fn(&str) -> String) -> Result<Rig> {
+        let cases = plan.runs.iter().flat_map(|run| &run.cases);
+        rig(&cases.map(|case| script(case)).collect::<String>())
+    }
+
+    /// Sorted, as guests that run at once end their cases in any order.
+    fn sorted(results: &[CaseResult]) -> String {
+        let mut words: Vec<_> = words(results)
+            .iter()
+            .map(|(case, word)| format!("{case} {word}"))
+            .collect();
+        words.sort();
+        words.join(", ")
+    }
+
     fn start(case: &str) -> String {
         format!("echo 'harness: start ext3 {case}'; echo '    # start {case}' >&3; ")
     }
 
     fn pass(case: &str) -> String {
-        format!("{}echo '    ok 1 {case} # time=1ms' >&3; ", start(case))
+        start(case) + &pass_on(case)
+    }
+
+    /// What is left of a pass after its start.
+    fn pass_on(case: &str) -> String {
+        format!("echo '    ok 1 {case} # time=1ms' >&3; ")
     }
 
     fn words(results: &[CaseResult]) -> Vec<(&str, &str)> {
@@ -313,5 +373,89 @@ mod tests {
         stop.request();
         let (outcome, _) = play(&["exec sleep 60"], &stop);
         assert_eq!(outcome.unwrap_err().kind, Kind::Interrupted);
+    }
+
+    /// Says in a folder that it is there, and waits until so many are.
+    fn meet(dir: &Scratch, many: usize) -> String {
+        let dir = dir.path();
+        format!("touch {dir}/$$; until [ $(ls {dir} | wc -l) -ge {many} ]; do sleep 0.05; done; ")
+    }
+
+    fn scratch() -> Scratch {
+        Scratch::new(&super::super::claim::temporary().unwrap(), "meet-").unwrap()
+    }
+
+    #[test]
+    fn guests_run_at_once() {
+        let dir = scratch();
+        let boot = |plan: &Plan| obey(plan, |case| start(case) + &meet(&dir, 3) + &pass_on(case));
+        let (outcome, results) = play_at_once(3, "abcde", &limits(), boot, &Stop::default());
+        outcome.unwrap();
+        assert_eq!(sorted(&results), "a ok, b ok, c ok, d ok, e ok");
+    }
+
+    #[test]
+    fn deaths_cost_a_case_each() {
+        let table = [
+            ("", "a ok, b ok, c ok, d ok, e ok"),
+            ("c", "a ok, b ok, c KILLED GUEST, d ok, e ok"),
+            ("ab", "a KILLED GUEST, b KILLED GUEST, c ok, d ok, e ok"),
+            (
+                "abcde",
+                "a KILLED GUEST, b KILLED GUEST, c KILLED GUEST, d KILLED GUEST, e KILLED GUEST",
+            ),
+        ];
+        for (deadly, wanted) in table {
+            let boot = |plan: &Plan| {
+                obey(plan, |case| match deadly.contains(case) {
+                    true => start(case) + "kill -9 $$; ",
+                    false => pass(case),
+                })
+            };
+            let (outcome, results) = play_at_once(2, "abcde", &limits(), boot, &Stop::default());
+            outcome.unwrap();
+            assert_eq!(sorted(&results), wanted, "{deadly:?}");
+        }
+    }
+
+    #[test]
+    fn a_stop_kills_all_guests() {
+        let (dir, stop) = (scratch(), Stop::default());
+        let boot = |plan: &Plan| obey(plan, |case| start(case) + &meet(&dir, 9));
+        let all_there = || dir.path().read_dir_utf8().unwrap().count() >= 3;
+        let (outcome, results) = thread::scope(|scope| {
+            scope.spawn(|| {
+                while !all_there() {
+                    thread::sleep(TICK);
+                }
+                stop.request();
+            });
+            let limits = Limits {
+                case: Duration::from_secs(60),
+                ..limits()
+            };
+            play_at_once(2, "ab", &limits, boot, &stop)
+        });
+        assert_eq!(outcome.unwrap_err().kind, Kind::Interrupted);
+        assert_eq!(results, []);
+        let mut pids = dir.path().read_dir_utf8().unwrap().flatten();
+        assert!(pids.all(|pid| !std::path::Path::new("/proc").join(pid.file_name()).exists()));
+    }
+
+    #[test]
+    fn one_that_does_not_boot_ends_all() {
+        let boot = |plan: &Plan| match plan.runs[0].cases[0].as_str() {
+            "a" => rig(&(pass("a") + &start("c") + "exec sleep 60")),
+            _ => rig("echo no root"),
+        };
+        let limits = Limits {
+            case: Duration::from_secs(60),
+            ..limits()
+        };
+        let (outcome, results) = play_at_once(2, "abcd", &limits, boot, &Stop::default());
+        let failure = outcome.unwrap_err();
+        assert_eq!(failure.kind, Kind::Machinery);
+        assert!(failure.to_string().ends_with("no root"), "{failure}");
+        assert_eq!(sorted(&results), "a ok");
     }
 }

@@ -15,7 +15,6 @@ use fastrand::Rng;
 use harness::case::Filesystem;
 use serde::{Deserialize, Serialize};
 
-use super::bare::Bare;
 use super::machine::Machine as Described;
 use crate::event::{CaseId, Event, Events, Verdict};
 use crate::failure::{Kind, Result};
@@ -23,7 +22,8 @@ use crate::kernel::{Request, lock};
 use crate::layout::Layout;
 use crate::proc::{self, Stop};
 use crate::report::model::KernelFacts;
-use crate::vm::accel::Accel;
+use crate::vm::accel::{self, Accel};
+use crate::vm::queue::Workload;
 use crate::vm::supervisor::Limits;
 use crate::vm::{self, Machine};
 use workshop::Workshop;
@@ -31,7 +31,7 @@ use workshop::Workshop;
 /// A measurement that takes no time, so that a guest is little more than its start.
 const SHORT: &str = "getppid";
 /// Seconds after which a guest counts as hung.
-const HUNG: &str = "300";
+const HUNG: u64 = 300;
 /// How often a guest is started until one start goes well.
 const ATTEMPTS: u32 = 4;
 
@@ -56,7 +56,7 @@ pub enum Side {
     Xtask,
     /// virtme-ng with its defaults.
     Vng,
-    /// QEMU, the kernel, and an init that powers off at once.
+    /// QEMU and the kernel, which finds no root and panics: the least that a guest can take.
     Bare,
 }
 
@@ -108,6 +108,8 @@ pub struct Plan<'a> {
     pub starts: u32,
     pub request: &'a Request,
     pub machine: Machine<'a>,
+    /// virtme-ng's programs are beside it.
+    pub virtme_run: &'a Utf8Path,
     pub layout: &'a Layout,
     pub stop: &'a Stop,
 }
@@ -158,10 +160,9 @@ impl Plan<'_> {
     }
 
     fn starts(&self, run: &mut Run, rng: &mut Rng, events: &Events) -> Result<()> {
-        let bare = Bare::build(&self.layout.work("scratch"), self.stop)?;
         for round in 1..=self.rounds * self.starts {
             for side in shuffled([Side::Xtask, Side::Vng, Side::Bare], rng) {
-                let seconds = self.start(side, &bare, run, events)?;
+                let seconds = self.start(side, run, events)?;
                 let quantity = Quantity::GuestStart;
                 let taken = Taken {
                     round,
@@ -176,9 +177,9 @@ impl Plan<'_> {
     }
 
     /// The time of a start that goes well: on a busy host, QEMU has been seen to die in others.
-    fn start(&self, side: Side, bare: &Bare, run: &mut Run, events: &Events) -> Result<f64> {
+    fn start(&self, side: Side, run: &mut Run, events: &Events) -> Result<f64> {
         for _ in 1..ATTEMPTS {
-            match self.try_start(side, bare) {
+            match self.try_start(side) {
                 Err(failure) if failure.kind != Kind::Interrupted => {
                     let problem = format!("a guest start with {side} failed");
                     events.send(Event::Warning(format!("{problem}: {failure}")));
@@ -187,14 +188,14 @@ impl Plan<'_> {
                 outcome => return outcome,
             }
         }
-        self.try_start(side, bare)
+        self.try_start(side)
     }
 
-    fn try_start(&self, side: Side, bare: &Bare) -> Result<f64> {
+    fn try_start(&self, side: Side) -> Result<f64> {
         seconds(|| match side {
             Side::Xtask => self.start_ours(),
             Side::Vng => self.start_vng(),
-            Side::Bare => bare.boot(&self.machine, HUNG, self.stop),
+            Side::Bare => self.start_bare(),
         })
     }
 
@@ -205,10 +206,10 @@ impl Plan<'_> {
             repeat: 0,
         };
         let (events, receiver) = Events::channel();
-        let limits = Limits::new(self.machine.accel, None);
+        let limits = Limits::new(self.machine.kernel.accel, None);
         vm::run_cases(
             &self.machine,
-            vec![wanted],
+            &Workload::of_one_guest(vec![wanted]),
             &limits,
             self.layout,
             &events,
@@ -222,17 +223,22 @@ impl Plan<'_> {
         }
     }
 
+    fn start_bare(&self) -> Result<()> {
+        let limit = Duration::from_secs(HUNG);
+        match accel::boot(self.machine.kernel, limit, self.stop)? {
+            Some(_) => Ok(()),
+            None => Err(Kind::Machinery.error("the kernel did not boot")),
+        }
+    }
+
     fn start_vng(&self) -> Result<()> {
         let mut vng = Command::new("timeout");
-        vng.args(["--kill-after=5", HUNG])
-            .arg(vng_program(self.machine.virtme_run));
-        vng.args((self.machine.accel == Accel::Tcg).then_some("--disable-kvm"));
-        vng.args(["--run", self.machine.image.as_str(), "--", "true"]);
-        let output = proc::output(
-            with_virtme(&mut vng, self.machine.virtme_run),
-            b"",
-            self.stop,
-        )?;
+        vng.args(["--kill-after=5", &HUNG.to_string()])
+            .arg(vng_program(self.virtme_run));
+        let kernel = self.machine.kernel;
+        vng.args((kernel.accel == Accel::Tcg).then_some("--disable-kvm"));
+        vng.args(["--run", kernel.image.as_str(), "--", "true"]);
+        let output = proc::output(with_virtme(&mut vng, self.virtme_run), b"", self.stop)?;
         match has_run(output.status.code(), &output.stderr()) {
             true => Ok(()),
             false => Err(Kind::Machinery.error(format!("{}: {}", output.status, output.stderr()))),

@@ -42,9 +42,8 @@ impl<'a> Workshop<'a> {
         ] {
             symlink(&there, &here).with_context(|| format!("failed to link {here} to {there}"))?;
         }
-        let tree = kernel::tree::name(&plan.request.base, &plan.request.series);
         Ok(Self {
-            ours: layout.trees().join(tree),
+            ours: kernel::provide_tree(plan.request, &layout, events, plan.stop)?,
             vng: dir.path().join("vng"),
             plan,
             events,
@@ -71,18 +70,12 @@ impl<'a> Workshop<'a> {
     }
 
     fn forget_ours(&self) -> Result<()> {
-        if !self.ours.exists() {
-            kernel::provide_tree(self.plan.request, &self.layout, self.events, self.plan.stop)?;
-        }
         self.git(&self.ours, &["checkout", "--quiet", "--", "."])?;
         files::discard(&self.layout.builds(), self.plan.stop)?;
         files::discard(&self.layout.work("ccache"), self.plan.stop)
     }
 
     fn forget_vng(&self) -> Result<()> {
-        if !self.ours.exists() {
-            kernel::provide_tree(self.plan.request, &self.layout, self.events, self.plan.stop)?;
-        }
         if self.vng.exists() {
             self.git(&self.vng, &["checkout", "--quiet", "--", "."])?;
             return self.git(&self.vng, &["clean", "-ffdxq"]);
@@ -112,7 +105,7 @@ impl<'a> Workshop<'a> {
                 kernel::prepare(self.plan.request, &self.layout, self.events, stop).map(drop)
             }
             Side::Vng | Side::Bare => {
-                let virtme_run = self.plan.machine.virtme_run;
+                let virtme_run = self.plan.virtme_run;
                 let mut vng = Command::new(vng_program(virtme_run));
                 vng.arg("--build").current_dir(&self.vng);
                 let log = self.dir.path().join("vng.log");

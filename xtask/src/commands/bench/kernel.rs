@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use harness::case::Filesystem;
 use harness::measure::{self, Measurement};
 use harness::plan::Work;
+use jiff::Zoned;
 use regex::Regex;
 
 use super::{Pace, machine, names};
@@ -14,14 +15,14 @@ use crate::bench::findings::{Findings, GoalLine};
 use crate::bench::kernel::Plan;
 use crate::bench::machine::Machine as Described;
 use crate::bench::model::{Document, Kernel, Run};
-use crate::bench::store::Folder;
-use crate::bench::{plot, table};
+use crate::bench::{plot, store, table};
 use crate::commands::options::{GuestOptions, KernelOptions};
 use crate::commands::prepare::{Prepared, prepare};
 use crate::commands::test_kernel::kernel_facts;
 use crate::commands::{Context, PASSED};
 use crate::failure::{Kind, OrFail, Result};
 use crate::kernel::Request;
+use crate::report::store::{Folder, started};
 use crate::report::{terminal, watched};
 use crate::vm::init;
 
@@ -74,12 +75,12 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
         return Ok(PASSED);
     }
     let ready = make_ready(options, context)?;
-    let folder = Folder::open(&context.layout.runs())?;
+    let folder = Folder::open(&context.layout.benchmarks())?;
     let work = Work::Measurements(options.pace.effort());
     let [base, other] = ready
         .prepared
         .each_ref()
-        .map(|it| machine(it, &ready.init, work));
+        .map(|it| machine(it, options.guest.boot, &ready.init, work));
     let plan = Plan {
         chosen,
         rounds: options.pace.rounds(),
@@ -88,7 +89,7 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
         layout: &context.layout,
         stop: &context.stop,
     };
-    let mut run = empty(&ready, &folder, &options.pace, context)?;
+    let mut run = empty(&ready, &options.pace, context)?;
     let begun = Instant::now();
     let mut console = fs_err::File::create(folder.path().join("console.log"))?;
     let outcome = watched(None, |events| plan.take(&mut run, &mut console, events));
@@ -109,7 +110,7 @@ fn make_ready(options: &Options, context: &Context) -> Result<Ready> {
     };
     let deps = options.kernel.deps;
     watched(None, |events| {
-        let prepare = |request| prepare(request, deps, &options.guest, events, context);
+        let prepare = |request| prepare(request, deps, options.guest.accel, events, context);
         Ok(Ready {
             prepared: [prepare(&base)?, prepare(&request)?],
             requests: [base, request],
@@ -119,13 +120,13 @@ fn make_ready(options: &Options, context: &Context) -> Result<Ready> {
 }
 
 /// A run that has measured nothing yet.
-fn empty(ready: &Ready, folder: &Folder, pace: &Pace, context: &Context) -> Result<Run> {
+fn empty(ready: &Ready, pace: &Pace, context: &Context) -> Result<Run> {
     let facts = |side: usize| facts(&ready.requests[side], &ready.prepared[side]);
     Ok(Run {
         machine: Described::this(ready.prepared[1].accel, &context.stop)?,
         base: facts(0)?,
         other: facts(1)?,
-        started: folder.started.clone(),
+        started: started(&Zoned::now()),
         took: Duration::ZERO,
         effort: pace.effort(),
         seed: pace.seed(),
@@ -153,7 +154,7 @@ fn report(run: Run, folder: Folder) -> Result<Vec<GoalLine>> {
         run.took
     );
     let markdown = table::markdown(&head, &tables, &goals, &names(&plots));
-    let path = folder.finish(&Document { run, findings }, &markdown, &plots)?;
+    let path = store::write(folder, &Document { run, findings }, &markdown, &plots)?;
     terminal::text(&format!(
         "{head}\nnumbers, Markdown and plots in {path}\n{}",
         table::goals(&goals)

@@ -13,7 +13,8 @@ use super::{Context, FAILED, PASSED};
 use crate::bench::findings::{GoalLine, Outcome};
 use crate::bench::plot::Plot;
 use crate::failure::Result;
-use crate::vm::Machine;
+use crate::vm::boot::Way;
+use crate::vm::{self, Machine};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -87,13 +88,15 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
     }
 }
 
-fn machine<'a>(prepared: &'a Prepared, init: &'a Utf8Path, work: Work) -> Machine<'a> {
+fn machine<'a>(prepared: &'a Prepared, way: Way, init: &'a Utf8Path, work: Work) -> Machine<'a> {
     Machine {
-        accel: prepared.accel,
-        single_thread: prepared.single_thread,
-        image: &prepared.kernel.image,
+        kernel: vm::Kernel {
+            image: &prepared.kernel.image,
+            accel: prepared.accel,
+            single_thread: prepared.single_thread,
+        },
+        way,
         init,
-        virtme_run: &prepared.virtme_run,
         provides: &prepared.kernel.provides,
         work,
     }

@@ -5,17 +5,19 @@ use std::time::Instant;
 use clap::{Args, ValueEnum};
 use harness::measure::Effort;
 use harness::plan::Work;
+use jiff::Zoned;
 
 use super::{Pace, machine, names};
 use crate::bench::machine::Machine as Described;
-use crate::bench::store::Folder;
-use crate::bench::table;
 use crate::bench::tool::{Plan, Quantity, Run, report};
+use crate::bench::{store, table};
 use crate::commands::options::{GuestOptions, KernelOptions};
 use crate::commands::prepare::prepare;
 use crate::commands::test_kernel::kernel_facts;
 use crate::commands::{Context, PASSED};
+use crate::deps;
 use crate::failure::{Kind, Result};
+use crate::report::store::{Folder, started};
 use crate::report::{terminal, watched};
 use crate::vm::init;
 
@@ -40,10 +42,16 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
     if request.tree.is_some() {
         return Err(Kind::Usage.error("bench tool builds what this repository names, not a --tree"));
     }
-    let deps = options.kernel.deps;
-    let (prepared, init) = watched(None, |events| -> Result<_> {
-        let prepared = prepare(&request, deps, &options.guest, events, context)?;
-        Ok((prepared, init::build(layout, events, stop)?))
+    let (prepared, virtme, init) = watched(None, |events| -> Result<_> {
+        let prepared = prepare(
+            &request,
+            options.kernel.deps,
+            options.guest.accel,
+            events,
+            context,
+        )?;
+        let virtme = deps::virtme(layout, events, stop)?;
+        Ok((prepared, virtme, init::build(layout, events, stop)?))
     })?;
     let pace = &options.pace;
     let plan = Plan {
@@ -51,16 +59,22 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
         rounds: pace.rounds.unwrap_or(if pace.quick { 1 } else { 3 }),
         starts: if pace.quick { 1 } else { 5 },
         request: &request,
-        machine: machine(&prepared, &init, Work::Measurements(Effort::Quick)),
+        machine: machine(
+            &prepared,
+            options.guest.boot,
+            &init,
+            Work::Measurements(Effort::Quick),
+        ),
+        virtme_run: &virtme.virtme_run,
         layout,
         stop,
     };
-    let folder = Folder::open(&layout.runs())?;
+    let folder = Folder::open(&layout.benchmarks())?;
     let (machine, kernel) = (
         Described::this(prepared.accel, stop)?,
         kernel_facts(&request, &prepared),
     );
-    let mut run = Run::new(machine, kernel, folder.started.clone(), pace.seed());
+    let mut run = Run::new(machine, kernel, started(&Zoned::now()), pace.seed());
     let begun = Instant::now();
     let outcome = watched(None, |events| plan.take(&mut run, events));
     run.took = begun.elapsed();
@@ -91,7 +105,7 @@ fn show(run: &Run, folder: Folder) -> Result<()> {
     let (kernel, machine) = (run.kernel.title(), run.machine.describe());
     let head = format!("Linux {kernel} on {machine}; in {:.0?}.", run.took);
     let markdown = table::markdown(&head, &tables, &[], &names(&plots));
-    let path = folder.finish(run, &markdown, &plots)?;
+    let path = store::write(folder, run, &markdown, &plots)?;
     terminal::text(&format!("{head}\nnumbers, Markdown and plots in {path}"));
     Ok(())
 }

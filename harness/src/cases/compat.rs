@@ -1,0 +1,156 @@
+//! The requests of a 32-bit program. Its pointers and its `long` have 4 bytes,
+//! and its `s64` is aligned to 4 bytes only.
+
+use std::os::fd::RawFd;
+
+use anyhow::{Context as _, Result};
+use nix::errno::Errno;
+
+use super::argument::{Honour, freezes_for_good, lasts};
+use super::deadline::{HOUR, SHORT, after, ends_at, has_no_file_hold, in_time};
+use super::{Writer, fails_with, freeze, is_thawed, prepare, thaw};
+use crate::bench::{Bench, Skip};
+use crate::compat;
+use crate::ioctl::TIMEOUT_MAX;
+use crate::mapping::Mapping;
+use crate::mount::Mount;
+
+/// No process can have anything here (/proc/sys/vm/mmap_min_addr).
+const WILD: u32 = 8;
+
+/// Numbers that are no timeout; the last is one if half of it is read.
+const REFUSED: [i64; 5] = [-1, i64::MIN, TIMEOUT_MAX + 1, i64::MAX, (1 << 32) + SHORT];
+
+/// A request with a timeout, given by its address.
+type Request = fn(RawFd, u32) -> Result<(), Errno>;
+
+const REQUESTS: [(&str, Request); 2] = [
+    ("FIFREEZE_TIMEOUT", compat::freeze_timeout),
+    ("FIFREEZE_RESET_TIMEOUT", compat::reset_timeout),
+];
+
+fn is_supported() -> Result<()> {
+    match compat::is_supported() {
+        true => Ok(()),
+        false => Err(Skip("the kernel has no CONFIG_IA32_EMULATION".to_owned()).into()),
+    }
+}
+
+/// Either kind of program thaws what either kind froze.
+pub fn freeze_and_thaw(bench: &Bench) -> Result<()> {
+    is_supported()?;
+    let fs = bench.scratch()?;
+    let file = prepare(&fs)?;
+    let thaw_32 = || compat::thaw(fs.fd());
+    fails_with("FITHAW without a hold", thaw_32(), Errno::EINVAL)?;
+    compat::freeze_with(fs.fd(), WILD).context("FIFREEZE")?;
+    let writer = Writer::start(bench, &file)?;
+    freeze(&fs).context("of a 64-bit program")?;
+    thaw_32().context("FITHAW")?;
+    writer.is_blocked()?;
+    compat::freeze_with(fs.fd(), WILD).context("second FIFREEZE")?;
+    thaw(&fs).context("of a 64-bit program")?;
+    writer.is_blocked()?;
+    thaw_32().context("last FITHAW")?;
+    writer.completes(bench, &fs)?;
+    fails_with("FITHAW after the last", thaw_32(), Errno::EINVAL)
+}
+
+pub fn timeout(bench: &Bench) -> Result<()> {
+    is_supported()?;
+    let fs = bench.scratch()?;
+    bench.step("without a freeze");
+    are_refused(&fs)?;
+    is_thawed(&fs)?;
+    has_no_file_hold(&fs)?;
+    a_deadline_is_met(bench, &fs)?;
+    a_deadline_is_moved(bench, &fs)?;
+    for seconds in [0, TIMEOUT_MAX] {
+        lasts(bench, &fs, &format!("a timeout of {seconds}"), || {
+            request(&fs, compat::freeze_timeout, seconds)?;
+            request(&fs, compat::reset_timeout, seconds)
+        })?;
+        has_no_file_hold(&fs)?;
+    }
+    Ok(())
+}
+
+fn a_deadline_is_met(bench: &Bench, fs: &Mount) -> Result<()> {
+    let file = prepare(fs)?;
+    let (writer, deadline) = in_time(bench, fs, |seconds| {
+        request(fs, compat::freeze_timeout, seconds).context("FIFREEZE_TIMEOUT")?;
+        are_refused(fs)?;
+        Writer::start(bench, &file)
+    })?;
+    ends_at(bench, fs, writer, deadline)
+}
+
+fn a_deadline_is_moved(bench: &Bench, fs: &Mount) -> Result<()> {
+    let file = prepare(fs)?;
+    request(fs, compat::freeze_timeout, HOUR).context("FIFREEZE_TIMEOUT")?;
+    let writer = Writer::start(bench, &file)?;
+    let deadline = after(SHORT);
+    request(fs, compat::reset_timeout, SHORT).context("FIFREEZE_RESET_TIMEOUT")?;
+    ends_at(bench, fs, writer, deadline)
+}
+
+/// Makes the request with a number that is aligned as badly as i386 allows.
+fn request(fs: &Mount, request: Request, seconds: i64) -> Result<(), Errno> {
+    let mut bytes = [0xff; size_of::<i64>() + size_of::<i32>()];
+    bytes[..size_of::<i64>()].copy_from_slice(&seconds.to_ne_bytes());
+    let (_memory, address) = low(&bytes);
+    request(fs.fd(), address)
+}
+
+/// Memory of a 32-bit program that ends with `bytes`, and their address.
+fn low(bytes: &[u8]) -> (Mapping, u32) {
+    let (memory, address) = Mapping::ending_with(bytes).expect("two pages can be mapped");
+    (memory, u32::try_from(address).expect("it is below 2 GiB"))
+}
+
+/// Bad numbers are `EINVAL`, and bad addresses `EFAULT`.
+fn are_refused(fs: &Mount) -> Result<()> {
+    for (what, call) in REQUESTS {
+        for seconds in REFUSED {
+            let what = format!("{what} {seconds}");
+            fails_with(&what, request(fs, call, seconds), Errno::EINVAL)?;
+        }
+        let (_memory, half) = low(&[0; size_of::<i32>()]);
+        for address in [0, WILD, half, u32::MAX] {
+            let what = format!("{what} at {address:#x}");
+            fails_with(&what, call(fs.fd(), address), Errno::EFAULT)?;
+        }
+    }
+    Ok(())
+}
+
+/// Every number ends where memory ends: it is read as 4 bytes.
+pub fn argument(bench: &Bench) -> Result<()> {
+    is_supported()?;
+    let fs = bench.scratch()?;
+    let _honour = Honour::switch_on()?;
+    let freeze = |seconds: i32| {
+        let (_memory, address) = low(&seconds.to_ne_bytes());
+        compat::freeze_with(fs.fd(), address)
+    };
+    let file = prepare(&fs)?;
+    let (writer, deadline) = in_time(bench, &fs, |seconds| {
+        freeze(i32::try_from(seconds)?).context("FIFREEZE")?;
+        Writer::start(bench, &file)
+    })?;
+    ends_at(bench, &fs, writer, deadline)?;
+    lasts(bench, &fs, "a null pointer", || {
+        compat::freeze_with(fs.fd(), 0)
+    })?;
+    freezes_for_good(bench, &fs, 1, || freeze(1))?;
+    for seconds in [0, i32::MAX] {
+        lasts(bench, &fs, &format!("a long {seconds}"), || freeze(seconds))?;
+    }
+    for seconds in [-1, i32::MIN] {
+        let what = format!("FIFREEZE with a long {seconds}");
+        fails_with(&what, freeze(seconds), Errno::EINVAL)?;
+    }
+    let wild = compat::freeze_with(fs.fd(), WILD);
+    fails_with("FIFREEZE with a wild pointer", wild, Errno::EFAULT)?;
+    is_thawed(&fs)
+}

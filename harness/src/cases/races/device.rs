@@ -1,0 +1,93 @@
+//! What happens to the device, or to all that is frozen, while the deadline passes.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use nix::errno::Errno;
+use nix::mount::umount;
+
+use super::{Aim, GAP, all_are_well, expired, freeze_all, open, race};
+use crate::bench::Bench;
+use crate::cases::deadline::{EXPIRED, has_no_file_hold, sleep_until};
+use crate::cases::prepare;
+use crate::dm;
+use crate::herd::{self, Member};
+use crate::switch::Switch;
+
+const ROUNDS: usize = 2;
+
+fn switches(herd: &[Member]) -> Result<Vec<Switch>> {
+    herd.iter().map(|member| Switch::of(&member.dm)).collect()
+}
+
+/// A suspension delays the end of the freeze, and does not prevent it.
+pub fn suspends(bench: &Bench) -> Result<()> {
+    let herd = bench.herd()?;
+    let (mounts, switches) = (open(&herd)?, switches(&herd)?);
+    let mut aim = Aim::new();
+    for _ in 0..ROUNDS {
+        bench.step("freeze, suspend and resume");
+        let (deadlines, mut log) = freeze_all(&mounts, GAP)?;
+        let moments: Vec<_> = deadlines.iter().map(|&at| aim.near(at)).collect();
+        let pauses: Vec<_> = switches.iter().map(|it| (it, aim.pause())).collect();
+        let racer = race(bench, &pauses, moments, |(switch, pause)| {
+            suspend_for(switch, *pause)
+        })?;
+        for outcome in racer.outcomes()? {
+            outcome.context("suspend and resume")?;
+        }
+        expired(bench, &mut log, herd.len())?;
+        all_are_well(bench, &mounts)?;
+    }
+    Ok(())
+}
+
+fn suspend_for(switch: &Switch, pause: Duration) -> Result<(), Errno> {
+    switch.suspend()?;
+    sleep(pause);
+    switch.resume()
+}
+
+/// The freeze ends also if there is nothing left to freeze.
+pub fn fails(bench: &Bench) -> Result<()> {
+    let herd = bench.herd()?;
+    let (mounts, switches) = (open(&herd)?, switches(&herd)?);
+    for (fs, member) in mounts.iter().zip(&herd) {
+        prepare(fs)?;
+        member.dm.load(&dm::error(herd::SECTORS))?;
+    }
+    bench.step("freeze, and let the devices fail");
+    let mut aim = Aim::new();
+    let (deadlines, mut log) = freeze_all(&mounts, GAP)?;
+    let moments: Vec<_> = deadlines.iter().map(|&at| aim.near(at)).collect();
+    let racer = race(bench, &switches, moments, Switch::exchange)?;
+    for outcome in racer.outcomes()? {
+        outcome.context("the exchange of a table")?;
+    }
+    expired(bench, &mut log, herd.len())?;
+    mounts.iter().try_for_each(has_no_file_hold)?;
+    drop(mounts);
+    bench.step("unmount");
+    for member in &herd {
+        umount(member.root()).context("umount of what has failed")?;
+    }
+    Ok(())
+}
+
+/// All deadlines come at once, and the emergency thaw among them.
+pub fn emergency_thaw(bench: &Bench) -> Result<()> {
+    let herd = bench.herd()?;
+    let mounts = open(&herd)?;
+    let mut aim = Aim::new();
+    for _ in 0..ROUNDS {
+        bench.step("freeze");
+        let (deadlines, mut log) = freeze_all(&mounts, Duration::ZERO)?;
+        sleep_until(aim.near(deadlines[deadlines.len() / 2]));
+        bench.emergency_thaw()?;
+        all_are_well(bench, &mounts)?;
+        let (count, all) = (log.containing(EXPIRED)?.len(), herd.len());
+        bench.step(&format!("{count} of {all} deadlines have passed"));
+    }
+    Ok(())
+}

@@ -1,0 +1,221 @@
+//! Freeze, thaw, reset, remount and write, while the deadline passes.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use nix::errno::Errno;
+use nix::libc;
+use nix::mount::MsFlags;
+
+use super::{Aim, GAP, all_are_well, expired, freeze_all, open, race};
+use crate::bench::Bench;
+use crate::cases::deadline::{EXPIRED, HOUR, logged_nothing_else};
+use crate::cases::{NEW, WRITTEN, is_thawed, prepare};
+use crate::herd::Member;
+use crate::mount::Mount;
+use crate::racer::{Call, Racer};
+
+/// How long to go on; one round takes some seconds.
+const TIME: Duration = Duration::from_secs(15);
+/// Processes that are at each deadline, and how many requests each makes there.
+const RACERS: usize = 3;
+const REQUESTS: usize = 2;
+/// Processes that write; one that is blocked is late for its next filesystem.
+const WRITERS: usize = 4;
+
+type Act = fn(&Mount) -> Result<(), Errno>;
+
+/// What a racer may do: a name, a call, and the one error that is no failure.
+type Request = (&'static str, Act, Option<Errno>);
+
+const CHOICE: [Request; 7] = [
+    ("FIFREEZE", Mount::freeze, None),
+    ("FIFREEZE_TIMEOUT", |fs| fs.freeze_timeout(1), None),
+    ("FITHAW", Mount::thaw, Some(Errno::EINVAL)),
+    ("reset", |fs| fs.reset_timeout(1), Some(Errno::EINVAL)),
+    ("cancel", |fs| fs.reset_timeout(0), Some(Errno::EINVAL)),
+    (
+        "remount ro",
+        |fs| fs.remount(MsFlags::MS_RDONLY),
+        Some(Errno::EBUSY),
+    ),
+    (
+        "remount rw",
+        |fs| fs.remount(MsFlags::empty()),
+        Some(Errno::EBUSY),
+    ),
+];
+
+/// What may save a freeze.
+const SAVERS: [Act; 3] = [
+    |fs| fs.reset_timeout(HOUR),
+    |fs| fs.reset_timeout(0),
+    |fs| fs.freeze_timeout(HOUR),
+];
+
+/// What comes too late once the deadline has passed.
+const PREVENTERS: [Act; 3] = [
+    Mount::thaw,
+    |fs| fs.reset_timeout(HOUR),
+    |fs| fs.reset_timeout(0),
+];
+
+/// A round: returns how many deadlines have passed.
+type Round = fn(&Bench, &[Mount], &mut Aim) -> Result<usize>;
+
+const ROUNDS: [Round; 3] = [anything_goes, success_saves, one_or_the_other];
+
+pub fn requests(bench: &Bench) -> Result<()> {
+    let herd: Vec<Member> = bench.herd()?;
+    let mounts = open(&herd)?;
+    for fs in &mounts {
+        prepare(fs)?;
+    }
+    let mut aim = Aim::new();
+    let (mut deadlines, mut passed) = (0, 0);
+    let end = Instant::now() + TIME;
+    for (nth, round) in ROUNDS.iter().cycle().enumerate() {
+        let count = round(bench, &mounts, &mut aim)?;
+        aim.correct(count, mounts.len());
+        deadlines += mounts.len();
+        passed += count;
+        bench.step(&format!("{passed} of {deadlines} deadlines have passed"));
+        if nth + 1 >= ROUNDS.len() && Instant::now() >= end {
+            break;
+        }
+    }
+    all_are_well(bench, &mounts)
+}
+
+/// Whatever the racers do, afterwards the filesystem can be thawed and written to.
+fn anything_goes(bench: &Bench, mounts: &[Mount], aim: &mut Aim) -> Result<usize> {
+    bench.step("anything goes");
+    let (deadlines, mut log) = freeze_all(mounts, GAP)?;
+    let mut racers = Vec::new();
+    for _ in 0..RACERS {
+        racers.push(racer(bench, mounts, &deadlines, aim)?);
+    }
+    let mut writers = Vec::new();
+    for nth in 0..WRITERS {
+        let some: Vec<_> = mounts.iter().skip(nth).step_by(WRITERS).collect();
+        let moments = deadlines.iter().skip(nth).step_by(WRITERS);
+        let moments: Vec<_> = moments.map(|&deadline| aim.near(deadline)).collect();
+        writers.push(race(bench, &some, moments, write)?);
+    }
+    for (racer, requests) in racers {
+        for ((what, _, refusal), outcome) in requests.into_iter().zip(racer.outcomes()?) {
+            let error = outcome.err();
+            ensure!(error.is_none() || error == refusal, "{what}: {error:?}");
+        }
+    }
+    // Nobody is left who could freeze, and a writer waits for this if for anything.
+    for fs in mounts {
+        fs.thaw_fully()?;
+        is_thawed(fs)?;
+    }
+    for writer in writers {
+        for outcome in writer.outcomes()? {
+            let fine = matches!(outcome, Ok(()) | Err(Errno::EROFS));
+            ensure!(fine, "a writer: {outcome:?}");
+        }
+    }
+    Ok(log.containing(EXPIRED)?.len())
+}
+
+/// Some requests at each deadline, none of which waits for a thaw.
+fn racer(
+    bench: &Bench,
+    mounts: &[Mount],
+    deadlines: &[Instant],
+    aim: &mut Aim,
+) -> Result<(Racer, Vec<Request>)> {
+    let (mut calls, mut requests): (Vec<Call<'_>>, _) = (Vec::new(), Vec::new());
+    for (fs, &deadline) in mounts.iter().zip(deadlines) {
+        let moment = aim.near(deadline);
+        for _ in 0..REQUESTS {
+            let request = aim.one_of(CHOICE);
+            calls.push((moment, Box::new(move || request.1(fs))));
+            requests.push(request);
+        }
+    }
+    Ok((bench.racer(&calls)?, requests))
+}
+
+fn write(fs: &&Mount) -> Result<(), Errno> {
+    let write = || {
+        let file = File::options().write(true).open(fs.path(WRITTEN))?;
+        file.write_all_at(&NEW, 0)
+    };
+    write().map_err(|error: io::Error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))
+}
+
+/// The freeze lasts if, and only if, anybody was told that it does.
+fn success_saves(bench: &Bench, mounts: &[Mount], aim: &mut Aim) -> Result<usize> {
+    bench.step("success saves");
+    let (deadlines, mut log) = freeze_all(mounts, GAP)?;
+    for (fs, saved) in mounts
+        .iter()
+        .zip(told(bench, mounts, &deadlines, SAVERS, aim)?)
+    {
+        let holds = fs.thaw_fully()?;
+        let name = fs.root().display();
+        ensure!(saved == (holds > 0), "{name}: saved {saved}, {holds} holds");
+        is_thawed(fs)?;
+    }
+    Ok(log.containing(EXPIRED)?.len())
+}
+
+/// The kernel says that the deadline has passed if, and only if, nobody was
+/// told to have prevented it.
+fn one_or_the_other(bench: &Bench, mounts: &[Mount], aim: &mut Aim) -> Result<usize> {
+    bench.step("prevented or passed");
+    let (deadlines, mut log) = freeze_all(mounts, GAP)?;
+    let prevented = told(bench, mounts, &deadlines, PREVENTERS, aim)?;
+    let mut left = BTreeSet::new();
+    for (fs, prevented) in mounts.iter().zip(prevented) {
+        if !prevented {
+            left.insert(device(fs)?);
+        }
+    }
+    let passed = expired(bench, &mut log, left.len())?;
+    ensure!(passed == left, "passed {passed:?}, not prevented {left:?}");
+    for fs in mounts {
+        fs.thaw_fully()?;
+        is_thawed(fs)?;
+    }
+    logged_nothing_else(&mut log)?;
+    Ok(passed.len())
+}
+
+/// For each filesystem, whether anybody's act near the deadline worked.
+fn told(
+    bench: &Bench,
+    mounts: &[Mount],
+    deadlines: &[Instant],
+    acts: [Act; 3],
+    aim: &mut Aim,
+) -> Result<Vec<bool>> {
+    let mut racers = Vec::new();
+    for _ in 0..RACERS {
+        let moments: Vec<_> = deadlines.iter().map(|&at| aim.near(at)).collect();
+        let chosen: Vec<_> = mounts.iter().map(|fs| (fs, aim.one_of(acts))).collect();
+        racers.push(race(bench, &chosen, moments, |(fs, act)| act(fs))?);
+    }
+    let mut told = vec![false; mounts.len()];
+    for racer in racers {
+        for (told, outcome) in told.iter_mut().zip(racer.outcomes()?) {
+            *told |= outcome.is_ok();
+        }
+    }
+    Ok(told)
+}
+
+/// The kernel's name of the device below, such as `dm-7`.
+fn device(fs: &Mount) -> Result<String> {
+    let root = fs.root().metadata().context("failed to look at a root")?;
+    Ok(format!("dm-{}", libc::minor(root.dev())))
+}

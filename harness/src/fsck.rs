@@ -1,0 +1,202 @@
+//! Whether a copy of a filesystem is good as it is, before any journal is replayed.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::case::Filesystem;
+use crate::disk;
+use crate::program;
+
+/// Where ext3 has `s_feature_incompat`, in bytes, and the bit of a journal to be
+/// replayed (Documentation/filesystems/ext4/super.rst).
+const INCOMPATIBLE: u64 = 1024 + 0x60;
+const RECOVER: u32 = 0x4;
+
+/// How the lines begin in which `xfs_logprint -t` lists nothing but superblocks.
+const SUPERBLOCKS: [&str; 10] = [
+    "xfs_logprint:",
+    "    data device: ",
+    "    log device: ",
+    "    log tail: ",
+    "LOG REC AT LSN ",
+    "=====",
+    "TRANS: ",
+    "BUF: cnt:",
+    "\tBUF:  #regs:2   start blkno:0x0 ",
+    "\tSUPER Block Buffer:",
+];
+
+/// How the lines begin that `xfs_repair -n` has for any good filesystem, with a
+/// log that it ignores or in an image file.
+const SMALL_TALK: [&str; 9] = [
+    "Phase ",
+    "        - ",
+    "No modify flag set",
+    "ALERT: The filesystem has valuable metadata changes in a log",
+    "ignored because the -n option was used",
+    "which may be resolved by first mounting the filesystem",
+    "Cannot get host filesystem geometry.",
+    "Repair may fail if there is a sector size mismatch between",
+    "the image and the host filesystem.",
+];
+
+/// On the host, the programs may speak another language.
+const ENGLISH: [(&str, &str); 1] = [("LC_ALL", "C")];
+
+/// How many lines of what should not be there an error repeats.
+const SHOWN: usize = 10;
+
+/// Fails unless the filesystem, an unmounted device or an image, is consistent
+/// with its journal ignored, and the journal would add nothing; changes nothing.
+pub fn is_clean_as_it_is(filesystem: Filesystem, device: &Path) -> Result<()> {
+    match filesystem {
+        Filesystem::Ext3 => {
+            ext3_needs_no_recovery(device)?;
+            disk::check(filesystem, device)
+        }
+        Filesystem::Xfs => {
+            xfs_log_has_superblocks_only(device)?;
+            xfs_is_consistent_without_log(device)
+        }
+    }
+}
+
+/// The check of e2fsck is not enough: nothing may be in its place yet, and all that is new in the journal.
+fn ext3_needs_no_recovery(device: &Path) -> Result<()> {
+    let mut flags = [0; 4];
+    File::open(device)
+        .and_then(|disk| disk.read_exact_at(&mut flags, INCOMPATIBLE))
+        .with_context(|| format!("failed to read {}", device.display()))?;
+    let needed = u32::from_le_bytes(flags) & RECOVER != 0;
+    ensure!(!needed, "{} needs journal recovery", device.display());
+    Ok(())
+}
+
+/// XFS freezes with a superblock in its log, so that the next mount after a crash
+/// looks for unlinked inodes (`xfs_fs_freeze` in fs/xfs/xfs_super.c).
+fn xfs_log_has_superblocks_only(device: &Path) -> Result<()> {
+    let mut print = program::of_administrator("xfs_logprint");
+    let said = program::run(print.arg("-t").arg(device).envs(ENGLISH))?;
+    ensure!(said.contains("log tail: "), "{print:?}: {said}");
+    match &unexpected(&said, &SUPERBLOCKS)[..] {
+        [] => Ok(()),
+        others => bail!(
+            "{}\nin the log of {}, which must have superblocks only",
+            shown(others),
+            device.display()
+        ),
+    }
+}
+
+/// A superblock that is logged while mounted does not count the free blocks that
+/// are reserved for trees. The next mount counts, since the log is dirty
+/// (`xfs_log_sb` in fs/xfs/libxfs/xfs_sb.c). All else must be right.
+fn xfs_is_consistent_without_log(device: &Path) -> Result<()> {
+    let mut repair = disk::checker(Filesystem::Xfs);
+    let said = program::output(repair.arg(device).envs(ENGLISH))?;
+    let text = said.stdout + &said.stderr;
+    let complaints = unexpected(&text, &SMALL_TALK);
+    // 1 is for the dirty log already (xfs_repair(8)).
+    let code = said.status.code();
+    let good = matches!(code, Some(0 | 1)) && complaints.iter().all(|it| lacks_free_blocks(it));
+    ensure!(good, "{}\n{repair:?}: {}", shown(&complaints), said.status);
+    Ok(())
+}
+
+/// The lines that begin in no expected way.
+fn unexpected<'a>(said: &'a str, beginnings: &[&str]) -> Vec<&'a str> {
+    let is_expected = |line: &str| {
+        let mut beginnings = beginnings.iter();
+        line.is_empty() || beginnings.any(|beginning| line.starts_with(beginning))
+    };
+    said.lines().filter(|line| !is_expected(line)).collect()
+}
+
+fn shown(lines: &[&str]) -> String {
+    lines[..lines.len().min(SHOWN)].join("\n")
+}
+
+/// Whether the superblock is said to claim less free blocks than there are.
+fn lacks_free_blocks(complaint: &str) -> bool {
+    let counts = complaint
+        .strip_prefix("sb_fdblocks ")
+        .and_then(|counts| counts.split_once(", counted "));
+    let Some((claimed, counted)) = counts else {
+        return false;
+    };
+    match (claimed.parse::<u64>(), counted.parse::<u64>()) {
+        (Ok(claimed), Ok(counted)) => claimed < counted,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As xfs_repair 6.1 says it of a frozen filesystem in an image.
+    const REPAIR: &str = "\
+Phase 1 - find and verify superblock...
+Cannot get host filesystem geometry.
+Repair may fail if there is a sector size mismatch between
+the image and the host filesystem.
+Phase 2 - using internal log
+        - zero log...
+ALERT: The filesystem has valuable metadata changes in a log which is being
+ignored because the -n option was used.  Expect spurious inconsistencies
+which may be resolved by first mounting the filesystem to replay the log.
+        - scan filesystem freespace and inode maps...
+sb_fdblocks 113459, counted 114261
+        - found root inode chunk
+No modify flag set, skipping filesystem flush and exiting.
+";
+
+    /// As xfs_logprint 6.1 says it of a frozen filesystem.
+    const LOG: &str = "\
+xfs_logprint:
+    data device: 0xffffffffffffffff
+    log device: 0xffffffffffffffff daddr: 524336 length: 131072
+
+    log tail: 108 head: 112 state: <DIRTY>
+
+
+LOG REC AT LSN cycle 1 block 108 (0x1, 0x6c)
+============================================================================
+TRANS: tid:0x9fb6fc07  #items:2  trans:0x9fb6fc07  q:0x55e0a4c85e30
+BUF: cnt:2 total:2 a:0x55e0a4c89fe0 len:24 a:0x55e0a4c85eb0 len:384 
+\tBUF:  #regs:2   start blkno:0x0   len:1   bmap size:1   flags:0x9000
+\tSUPER Block Buffer:
+";
+
+    #[test]
+    fn a_frozen_xfs_lacks_free_blocks_and_nothing_else() {
+        let complaint = "sb_fdblocks 113459, counted 114261";
+        let table = [
+            (complaint, true),
+            ("", true),
+            ("sb_fdblocks 114262, counted 114261", false),
+            ("sb_fdblocks many, counted 114261", false),
+            ("sb_icount 64, counted 128", false),
+            ("sb_fdblocks 1, counted 2\ndisconnected inode 133", false),
+            ("sb_fdblocks 1, counted 2\n\twould clear", false),
+        ];
+        for (instead, wanted) in table {
+            let said = REPAIR.replace(complaint, instead);
+            let complaints = unexpected(&said, &SMALL_TALK);
+            let good = complaints.iter().all(|it| lacks_free_blocks(it));
+            assert_eq!(good, wanted, "{instead}");
+        }
+    }
+
+    #[test]
+    fn the_log_of_a_frozen_xfs_has_superblocks_only() {
+        assert_eq!(unexpected(LOG, &SUPERBLOCKS), [""; 0]);
+        let agf = "\tBUF:  #regs:2   start blkno:0x1   len:1   bmap size:1   flags:0x2800";
+        let inode = "INO: cnt:3 total:3 a:0x55943162dd90 len:56 a:0x559431640490 len:176";
+        let more = format!("{LOG}{agf}\n{inode}\n");
+        assert_eq!(unexpected(&more, &SUPERBLOCKS), [agf, inode]);
+    }
+}

@@ -1,0 +1,114 @@
+//! Many small filesystems on one disk, each on a device-mapper device of its
+//! own: a superblock can meet one deadline a second, so many deadlines take
+//! many superblocks.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use nix::errno::Errno;
+use nix::mount::{MsFlags, mount, umount};
+
+use crate::case::Filesystem;
+use crate::disk;
+use crate::dm::{self, Dm};
+use crate::mount::Mount;
+
+/// As many as let a case end in time on a slow machine; 32 would fit on the disk.
+const SIZE: u64 = 24;
+/// The size of a device, the smallest that XFS can have: 16 MiB.
+pub const SECTORS: u64 = (16 << 20) / 512;
+
+/// To check all would take longer than the case.
+const CHECKED: usize = 3;
+
+/// A filesystem of the herd; nothing of it is open.
+#[derive(Clone, Debug)]
+pub struct Member {
+    pub dm: Dm,
+    filesystem: Filesystem,
+    root: PathBuf,
+}
+
+impl Member {
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub fn open(&self) -> Result<Mount> {
+        Mount::new(self.root.clone(), MsFlags::empty())
+    }
+
+    pub fn mount(&self) -> Result<()> {
+        let options = match self.filesystem {
+            Filesystem::Ext3 => "",
+            // All are copies of one.
+            Filesystem::Xfs => "nouuid",
+        };
+        let (node, kind) = (self.dm.node(), Some(self.filesystem.name()));
+        mount(
+            Some(&node),
+            &self.root,
+            kind,
+            MsFlags::empty(),
+            Some(options),
+        )
+        .with_context(|| format!("failed to mount {}", node.display()))
+    }
+
+    /// Whether it was mounted.
+    fn unmount(&self) -> Result<bool> {
+        match umount(&self.root) {
+            Ok(()) => Ok(true),
+            Err(Errno::EINVAL) => Ok(false),
+            Err(errno) => {
+                Err(errno).with_context(|| format!("failed to unmount {}", self.root.display()))
+            }
+        }
+    }
+}
+
+/// Divides the disk; the filesystems are still to be made.
+pub(crate) fn devices(filesystem: Filesystem, disk: &Path, mounts: &Path) -> Result<Vec<Member>> {
+    let tables: Vec<_> = (0..SIZE)
+        .map(|nth| {
+            (
+                format!("herd{nth}"),
+                dm::slice(SECTORS, disk, nth * SECTORS),
+            )
+        })
+        .collect();
+    let member = |dm: Dm| {
+        let root = mounts.join(dm.name());
+        fs::create_dir_all(&root).with_context(|| format!("failed to make {}", root.display()))?;
+        Ok(Member {
+            dm,
+            filesystem,
+            root,
+        })
+    };
+    Dm::create_all(&tables)?.into_iter().map(member).collect()
+}
+
+/// Makes one filesystem, copies it to all, and mounts them.
+pub(crate) fn populate(herd: &[Member]) -> Result<()> {
+    let (first, others) = herd.split_first().context("a herd has members")?;
+    disk::mkfs(first.filesystem, &first.dm.node())?;
+    let nodes: Vec<_> = others.iter().map(|member| member.dm.node()).collect();
+    disk::copy_to_zeros(&first.dm.node(), &nodes)?;
+    herd.iter().try_for_each(Member::mount)
+}
+
+/// Unmounts what is mounted, and says what some of them looked like.
+pub(crate) fn take_down(herd: &[Member]) -> Result<Result<()>> {
+    let mut mounted = Vec::new();
+    for member in herd {
+        if member.unmount()? {
+            mounted.push(member);
+        }
+    }
+    let mut sample = mounted.iter().step_by(herd.len() / CHECKED);
+    let check = sample.try_for_each(|member| disk::check(member.filesystem, &member.dm.node()));
+    Dm::remove_all(herd.iter().map(|member| &member.dm))?;
+    Ok(check)
+}

@@ -1,0 +1,123 @@
+//! Swap space, and the memory pressure that makes the kernel use it.
+
+use std::fs;
+use std::hint::black_box;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+use nix::unistd::Pid;
+
+use crate::program;
+
+/// What swap space takes: programs and their Debian packages are in xtask/src/deps.
+const PROGRAMS: [&str; 3] = ["mkswap", "swapon", "swapoff"];
+
+const SWAPPINESS: &str = "/proc/sys/vm/swappiness";
+/// Anonymous memory goes first, programs and libraries last: 9p is slow
+/// (Documentation/admin-guide/sysctl/vm.rst).
+const EAGER: &str = "200";
+
+/// A page of x86-64; nowhere is one smaller.
+const PAGE: usize = 4096;
+
+/// The first of the programs that is not installed.
+pub fn missing_program() -> Option<&'static str> {
+    PROGRAMS.into_iter().find(|name| !program::exists(name))
+}
+
+/// A device that the kernel swaps to.
+#[derive(Clone, Debug)]
+pub struct Swap {
+    device: PathBuf,
+    swappiness: String,
+}
+
+impl Swap {
+    pub(crate) fn on(device: &Path) -> Result<Swap> {
+        program::run(Command::new("mkswap").arg(device))?;
+        program::run(Command::new("swapon").arg(device))?;
+        let swappiness = fs::read_to_string(SWAPPINESS);
+        let swap = Swap {
+            device: device.to_owned(),
+            swappiness: swappiness.with_context(|| format!("failed to read {SWAPPINESS}"))?,
+        };
+        set_swappiness(EAGER)?;
+        Ok(swap)
+    }
+
+    pub(crate) fn off(&self) -> Result<()> {
+        set_swappiness(&self.swappiness)?;
+        program::run(Command::new("swapoff").arg(&self.device)).map(drop)
+    }
+}
+
+fn set_swappiness(value: &str) -> Result<()> {
+    fs::write(SWAPPINESS, value).with_context(|| format!("failed to write {SWAPPINESS}"))
+}
+
+/// So many bytes, none of them in a page of zeros, which would need no swap space.
+pub fn dirty_memory(bytes: usize) -> Vec<u8> {
+    let mut memory = vec![0; bytes];
+    touch(&mut memory);
+    memory
+}
+
+/// Writes to every page.
+pub fn touch(memory: &mut [u8]) {
+    for byte in memory.iter_mut().step_by(PAGE) {
+        *byte = black_box(byte.wrapping_add(1).max(1));
+    }
+}
+
+/// Makes this process the one that the OOM killer ends first (proc_pid_oom_score_adj(5)).
+pub fn volunteer_for_oom() -> std::io::Result<()> {
+    fs::write("/proc/self/oom_score_adj", "1000")
+}
+
+/// Bytes of the process that are in swap space (`VmSwap` of proc_pid_status(5)).
+pub fn swapped_out(process: Pid) -> Result<usize> {
+    kibibytes(&format!("/proc/{process}/status"), "VmSwap")
+}
+
+/// Bytes that can be had without swapping (`MemAvailable` of proc_meminfo(5)).
+pub fn available() -> Result<usize> {
+    kibibytes("/proc/meminfo", "MemAvailable")
+}
+
+/// A number in a file of /proc, in bytes.
+fn kibibytes(path: &str, name: &str) -> Result<usize> {
+    let text = fs::read_to_string(path).with_context(|| format!("failed to read {path}"))?;
+    field(&text, name).with_context(|| format!("{path} has no {name}"))
+}
+
+/// From lines such as `VmSwap:      120 kB`.
+fn field(text: &str, name: &str) -> Option<usize> {
+    let value = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    let number = value.trim().strip_suffix("kB")?.trim_end();
+    Some(number.parse::<usize>().ok()? << 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_of_proc() {
+        let text = "Name:\tharness\nVmSwap:\t     120 kB\nVmSwapped:\t1 kB\nThreads:\t1\n";
+        assert_eq!(field(text, "VmSwap"), Some(120 << 10));
+        assert_eq!(field(text, "Threads"), None, "no size");
+        assert_eq!(field(text, "Vm"), None);
+    }
+
+    #[test]
+    fn memory_is_dirty_and_stays_so() {
+        let mut memory = dirty_memory(2 * PAGE);
+        for _ in 0..300 {
+            touch(&mut memory);
+            assert!(memory[0] != 0 && memory[PAGE] != 0);
+        }
+    }
+}

@@ -1,0 +1,437 @@
+//! `series check`: everything that can be said of patches before a person reads them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use clap::Args;
+
+use super::options::{CaseOptions, GuestOptions, KernelOptions};
+use super::prepare::{TO_CHECK, provide_deps};
+use super::select::{choose, only, runs};
+use super::test_kernel::{How, test};
+use super::{Context, FAILED, PASSED};
+use crate::event::Event;
+use crate::failure::{Failure, Kind, Result};
+use crate::finding::Finding;
+use crate::kernel::check::{self, Compiled, Difference, Touched};
+use crate::kernel::phase::phase;
+use crate::kernel::{self, Part, Request};
+use crate::report::checks::{self, Cell, Row};
+use crate::report::model::{Counts, Run};
+use crate::report::{terminal, watched};
+use crate::series::checkpatch::{self, IGNORED};
+use crate::series::{self, Patch, Series};
+use crate::shard::Wanted;
+
+const AFTER_HELP: &str = "\
+What is checked, a column each:
+  applies          with `git apply`, in order
+  checkpatch       the kernel's own checkpatch.pl --strict; types that it is not asked for are
+                   named below the table
+  warnings         of gcc (W=1), sparse and kernel-doc, in every C file that a patch touches,
+                   also in the drivers of configs/check.config; only what is new counts
+  builds           the kernel that test-kernel boots
+  boots and cases  what test-kernel runs; a case that needs a later patch is skipped
+
+The patch files count. The work tree of test-kernel is left alone: a tree and a build folder whose
+names end in @check are used instead. From one patch to the next only what it touches is compiled,
+which is nearly everything if that is a header such as include/linux/fs.h.
+
+Examples:
+  cargo xtask series check               quick checks of each patch, then a kernel with all of them
+  cargo xtask series check --no-run      the same, and no guest is booted
+  cargo xtask series check --each        a kernel after each patch: before sending
+  cargo xtask series check --each --filter nest --fs xfs
+  cargo xtask series check --series generic-freeze --series ext3-ioctl
+
+Exit codes:
+  0 all is well   1 a check failed   2 the command line is wrong
+  3 a patch does not apply or compile
+  4 no verdict: a tool is missing, the guest does not boot, nothing ran   130 interrupted";
+
+#[derive(Clone, Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct Options {
+    /// Build, check for warnings, boot and test after every patch, not only after the last
+    #[arg(long)]
+    each: bool,
+
+    /// Boot no guest
+    #[arg(long)]
+    no_run: bool,
+
+    #[command(flatten)]
+    kernel: KernelOptions,
+    #[command(flatten)]
+    guest: GuestOptions,
+    #[command(flatten)]
+    cases: CaseOptions,
+}
+
+pub fn run(options: &Options, context: &Context) -> Result<u8> {
+    let chosen = choose(&options.cases)?;
+    let wanted = Wanted::of(runs(&chosen, options.cases.repeat), options.cases.shard)?;
+    if options.cases.list {
+        terminal::cases(&only(chosen, &wanted.cases));
+        return Ok(PASSED);
+    }
+    if options.kernel.stock {
+        return Err(Kind::Usage.error("--stock leaves no patch to check"));
+    }
+    let mut check = Check::new(options, wanted, context)?;
+    watched(None, |events| {
+        provide_deps(options.kernel.deps, TO_CHECK, events, context)
+    })?;
+    let outcome = check.all();
+    terminal::text(&checks::text(&check.rows, &check.notes()));
+    outcome?;
+    verdict(&check.rows, check.passed || options.no_run)
+}
+
+/// The work, and what has been found so far.
+struct Check<'a> {
+    options: &'a Options,
+    context: &'a Context,
+    request: Request,
+    wanted: Wanted,
+    patches: Vec<Patch>,
+    touched: Touched,
+    rows: Vec<Row>,
+    /// By the number of patches; an error is what the compiler said when no file compiled.
+    compiled: BTreeMap<usize, std::result::Result<Compiled, Failure>>,
+    unknown: BTreeSet<String>,
+    /// Whether any case has passed.
+    passed: bool,
+}
+
+impl<'a> Check<'a> {
+    fn new(options: &'a Options, wanted: Wanted, context: &'a Context) -> Result<Self> {
+        let request = options.kernel.request(&context.layout)?;
+        let series: Vec<Series> = request
+            .series
+            .iter()
+            .map(|name| series::load(&context.layout, &request.base, name))
+            .collect::<Result<_>>()?;
+        let touched = Touched::by(&series);
+        let patches: Vec<Patch> = series
+            .into_iter()
+            .flat_map(|series| series.patches)
+            .collect();
+        let titles = patches.iter().zip(1..);
+        Ok(Self {
+            options,
+            context,
+            request,
+            wanted,
+            rows: titles
+                .map(|(patch, number)| Row::new(format!("{number} {}", patch.subject)))
+                .collect(),
+            unknown: touched.other.clone(),
+            patches,
+            touched,
+            compiled: BTreeMap::new(),
+            passed: false,
+        })
+    }
+
+    fn all(&mut self) -> Result<()> {
+        let applied = self.one_by_one()?;
+        if self.options.each {
+            for count in 1..=applied {
+                self.kernel(count - 1, count - 1, count)?;
+            }
+        } else if applied == self.patches.len() {
+            self.rows.push(Row::new("all of them"));
+            self.kernel(applied, 0, applied)?;
+        }
+        Ok(())
+    }
+
+    /// What takes no compiler. Returns how many patches apply.
+    fn one_by_one(&mut self) -> Result<usize> {
+        let Context { layout, stop } = self.context;
+        let request = self.first(self.patches.len());
+        let next = if self.options.each {
+            1
+        } else {
+            self.patches.len()
+        };
+        watched(None, |events| {
+            let (applied, tree) = check::apply(&request, next, layout, events, stop)?;
+            let (patches, rows) = (&self.patches, &mut self.rows);
+            for row in &mut rows[..applied.count] {
+                row.applies = Cell::Fine("yes".into());
+            }
+            if let Some(refused) = applied.refused {
+                rows[applied.count].applies = Cell::Broken("NO".into());
+                rows[applied.count].details.push(refused.to_string());
+            }
+            phase(events, "asking checkpatch.pl", || {
+                for ((patch, row), done) in patches.iter().zip(rows).zip(1..) {
+                    let found = checkpatch::check(patch, &tree, stop)?;
+                    row.checkpatch = checkpatch_cell(found.len());
+                    row.details
+                        .extend(found.iter().map(|finding| self.context.short(finding)));
+                    events.send(Event::Progress {
+                        done,
+                        total: Some(patches.len() as u64),
+                        item: patch.subject.clone(),
+                    });
+                }
+                Ok(((), format!("{} patches", patches.len())))
+            })?;
+            Ok(applied.count)
+        })
+    }
+
+    /// What takes a kernel with the first `count` patches; its warnings are compared to those with `before`.
+    fn kernel(&mut self, row: usize, before: usize, count: usize) -> Result<()> {
+        self.warnings(row, before, count)?;
+        let request = self.first(count);
+        match self.boot(&request) {
+            Err(failure) if failure.kind == Kind::Build => {
+                self.rows[row].builds = Cell::Broken("NO".into());
+                self.rows[row].details.push(failure.to_string());
+            }
+            run => {
+                let run = run?;
+                self.rows[row].builds = Cell::Fine("yes".into());
+                if let Some(run) = run {
+                    self.passed |= Counts::of(&run.results).passed > 0;
+                    self.rows[row].cases = cases_cell(Counts::of(&run.results));
+                    self.rows[row].details.extend(failures(&run));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn boot(&self, request: &Request) -> Result<Option<Run>> {
+        let Context { layout, stop } = self.context;
+        if self.options.no_run {
+            let prepare = |events: &_| kernel::prepare(request, layout, events, stop);
+            return watched(None, prepare).map(|_| None);
+        }
+        let how = How {
+            deps: self.options.kernel.deps,
+            guest: &self.options.guest,
+            deadline: self.options.cases.deadline(),
+            guests: self.options.kernel.jobs(),
+        };
+        test(request, &self.wanted, &how, self.context).map(Some)
+    }
+
+    fn warnings(&mut self, row: usize, before: usize, count: usize) -> Result<()> {
+        if self.touched.kernel.is_empty() {
+            return Ok(());
+        }
+        self.compile(before)?;
+        self.compile(count)?;
+        let row = &mut self.rows[row];
+        match (&self.compiled[&before], &self.compiled[&count]) {
+            (_, Err(failure)) => {
+                row.warnings = Cell::Broken("NONE COMPILES".into());
+                row.details.push(failure.to_string());
+            }
+            // The row of that patch says so; there is nothing to compare with.
+            (Err(_), Ok(_)) => {}
+            (Ok(before), Ok(after)) => {
+                let difference = check::compare(before, after);
+                row.warnings = warnings_cell(&difference);
+                row.details.extend(found(&difference));
+                self.unknown.extend(difference.unknown);
+            }
+        }
+        Ok(())
+    }
+
+    fn compile(&mut self, count: usize) -> Result<()> {
+        if self.compiled.contains_key(&count) {
+            return Ok(());
+        }
+        let Context { layout, stop } = self.context;
+        let request = self.first(count);
+        let compiled = watched(None, |events| {
+            check::compile(&request, &self.touched.kernel, layout, events, stop)
+        });
+        match compiled {
+            Err(failure) if failure.kind != Kind::Build || count == 0 => Err(failure),
+            compiled => {
+                self.compiled.insert(count, compiled);
+                Ok(())
+            }
+        }
+    }
+
+    fn first(&self, count: usize) -> Request {
+        Request {
+            part: Part::First(count),
+            ..self.request.clone()
+        }
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if !self.unknown.is_empty() {
+            let files: Vec<&str> = self.unknown.iter().map(String::as_str).collect();
+            notes.push(format!(
+                "touched, but not compiled in this configuration: {}",
+                files.join(", ")
+            ));
+        }
+        let ignored = IGNORED
+            .iter()
+            .map(|ignored| format!("{} ({})", ignored.kind, ignored.why));
+        let ignored: Vec<String> = ignored.collect();
+        notes.push(format!(
+            "checkpatch is not asked for {}",
+            ignored.join("; ")
+        ));
+        notes
+    }
+}
+
+fn checkpatch_cell(complaints: usize) -> Cell {
+    match complaints {
+        0 => Cell::Fine("clean".into()),
+        1 => Cell::Failed("1 COMPLAINT".into()),
+        count => Cell::Failed(format!("{count} COMPLAINTS")),
+    }
+}
+
+fn warnings_cell(difference: &Difference) -> Cell {
+    match (difference.broken.len(), difference.added.len()) {
+        (0, 0) => Cell::Fine("none new".into()),
+        (0, count) => Cell::Failed(format!("{count} NEW")),
+        (1, _) => Cell::Broken("1 FILE DOES NOT COMPILE".into()),
+        (count, _) => Cell::Broken(format!("{count} FILES DO NOT COMPILE")),
+    }
+}
+
+fn cases_cell(counts: Counts) -> Cell {
+    let Counts {
+        passed,
+        failed,
+        skipped,
+    } = counts;
+    let parts = [(passed, "passed"), (failed, "FAILED"), (skipped, "skipped")];
+    let words: Vec<String> = parts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect();
+    let words = words.join(", ");
+    match failed {
+        0 => Cell::Fine(words),
+        _ => Cell::Failed(words),
+    }
+}
+
+/// New warnings, and the files that no longer compile.
+fn found(difference: &Difference) -> impl Iterator<Item = String> {
+    let added = difference.added.iter().map(ToString::to_string);
+    let broken = difference.broken.iter();
+    added.chain(broken.map(|file| format!("{file} does not compile")))
+}
+
+fn failures(run: &Run) -> impl Iterator<Item = String> {
+    let failed = run
+        .results
+        .iter()
+        .filter(|result| result.verdict.is_failure());
+    failed.map(|result| {
+        let (id, verdict) = (&result.id, &result.verdict);
+        let (word, reason) = (verdict.word(), verdict.reason());
+        format!("{} {}: {word} {reason}", id.filesystem, id.case)
+    })
+}
+
+/// A pass is what nothing speaks against, and at least one case that ran speaks for.
+fn verdict(rows: &[Row], shown: bool) -> Result<u8> {
+    let cells: Vec<&Cell> = rows.iter().flat_map(Row::cells).collect();
+    if cells.iter().any(|cell| matches!(cell, Cell::Broken(_))) {
+        return Ok(Kind::Build.exit_code());
+    }
+    if cells.iter().any(|cell| matches!(cell, Cell::Failed(_))) {
+        return Ok(FAILED);
+    }
+    if !shown {
+        return Err(Kind::Machinery.error("every case was skipped: that shows nothing"));
+    }
+    Ok(PASSED)
+}
+
+impl Context {
+    /// Without the path of the checkout.
+    fn short(&self, finding: &Finding) -> String {
+        let root = format!("{}/", self.layout.root());
+        finding.to_string().replacen(&root, "", 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells() {
+        let difference = |broken: usize, added: usize| {
+            let finding = Finding {
+                file: "a.c".into(),
+                line: 1,
+                text: "warning: x".into(),
+            };
+            warnings_cell(&Difference {
+                added: vec![finding; added],
+                broken: vec!["a.c".into(); broken],
+                unknown: vec!["b.c".into()],
+            })
+        };
+        let cases = |passed, failed, skipped| {
+            cases_cell(Counts {
+                passed,
+                failed,
+                skipped,
+            })
+        };
+        for (cell, expected) in [
+            (checkpatch_cell(0), Cell::Fine("clean".into())),
+            (checkpatch_cell(1), Cell::Failed("1 COMPLAINT".into())),
+            (checkpatch_cell(2), Cell::Failed("2 COMPLAINTS".into())),
+            (difference(0, 0), Cell::Fine("none new".into())),
+            (difference(0, 2), Cell::Failed("2 NEW".into())),
+            (
+                difference(1, 2),
+                Cell::Broken("1 FILE DOES NOT COMPILE".into()),
+            ),
+            (
+                difference(2, 0),
+                Cell::Broken("2 FILES DO NOT COMPILE".into()),
+            ),
+            (cases(92, 0, 7), Cell::Fine("92 passed, 7 skipped".into())),
+            (cases(9, 1, 0), Cell::Failed("9 passed, 1 FAILED".into())),
+        ] {
+            assert_eq!(cell, expected);
+        }
+    }
+
+    #[test]
+    fn exit_codes() {
+        let row = |cell: Cell| Row {
+            warnings: cell,
+            ..Row::default()
+        };
+        let fine = || row(Cell::Fine("none new".into()));
+        let failed = || row(Cell::Failed("1 NEW".into()));
+        let broken = || row(Cell::Broken("NO".into()));
+        for (rows, shown, expected) in [
+            (vec![fine(), Row::default()], true, Ok(PASSED)),
+            (vec![fine()], false, Err(Kind::Machinery)),
+            (vec![failed(), fine()], true, Ok(FAILED)),
+            (vec![failed(), fine()], false, Ok(FAILED)),
+            (vec![failed(), broken()], true, Ok(3)),
+        ] {
+            let code = verdict(&rows, shown).map_err(|failure| failure.kind);
+            assert_eq!(code, expected, "{rows:?}");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! `report`: what was written of runs.
+
+use camino::Utf8PathBuf;
+use clap::{Args, Subcommand};
+
+use super::{Context, test_kernel};
+use crate::failure::{Kind, OrFail, Result};
+use crate::report::merge::{Input, merge};
+use crate::report::store::{self, Finished};
+use crate::report::terminal;
+
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum Command {
+    /// Make one run of several: of all shards of `test-kernel --shard`, or of runs of different cases
+    ///
+    /// All must have run on one kernel, and no case may have two results. Cases of shards that are not given did
+    /// not run. Writes ktap, junit.xml and results.json; consoles are not merged. The exit code is that of one run.
+    Merge(Merge),
+}
+
+#[derive(Clone, Debug, Args)]
+struct Merge {
+    /// The results.json of each run
+    #[arg(required = true, value_name = "RESULTS.json")]
+    results: Vec<Utf8PathBuf>,
+
+    /// Write into this folder [default: a new one beside those of runs]
+    #[arg(long, value_name = "DIR")]
+    output: Option<Utf8PathBuf>,
+}
+
+pub fn run(options: &Options, context: &Context) -> Result<u8> {
+    match &options.command {
+        Command::Merge(options) => merged(options, context),
+    }
+}
+
+fn merged(options: &Merge, context: &Context) -> Result<u8> {
+    let inputs = options.results.iter().cloned().map(Input::read);
+    let inputs: Vec<_> = inputs.collect::<anyhow::Result<_>>().or_fail(Kind::Usage)?;
+    let run = merge(&inputs).or_fail(Kind::Usage)?;
+    let Finished {
+        run,
+        folder,
+        written,
+    } = match &options.output {
+        Some(dir) => store::write_into(dir, run).or_fail(Kind::Usage)?,
+        None => store::Folder::open(&context.layout.runs())?.publish(run),
+    };
+    terminal::summary(&run, &folder);
+    written?;
+    match &run.failure {
+        Some(failure) => Err(Kind::Machinery.error(failure)),
+        None => test_kernel::verdict(&run),
+    }
+}
