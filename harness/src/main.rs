@@ -11,10 +11,11 @@ use harness::{cases, init, run, task};
 const USAGE: &str = "\
 usage: harness                          as PID 1: run the plan of the host, end the machine
        harness list                     list the cases
-       harness measure FS NAME SECONDS quick|full   take one measurement, likewise
        harness case FS NAME [SECONDS]   run one case on FS (ext3, xfs) in the guest;
                                         exit code 0: passed, 1: failed, 4: skipped,
-                                        5: failed and not cleaned up";
+                                        5: failed and not cleaned up
+       harness measure FS NAME SECONDS quick|full
+                                        take one measurement, likewise";
 
 /// Seconds for a case that is run by hand.
 const DEADLINE: Duration = Duration::from_secs(120);

@@ -1,9 +1,6 @@
 //! How long FIFREEZE and FITHAW take.
 
-use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::FileExt as _;
-use std::os::unix::net::UnixStream;
+use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -18,10 +15,7 @@ use crate::mount::Mount;
 const INODES: usize = 10_000;
 const DIRECTORIES: usize = 100;
 /// Processes that write.
-const LOADS: usize = 2;
-/// What each of them writes again and again: so many blocks of so many bytes.
-const BLOCKS: u64 = 16;
-const BLOCK: usize = 64 << 10;
+const WRITERS: usize = 2;
 /// File holds of one filesystem beyond the first.
 const HOLDS: usize = 100;
 
@@ -32,12 +26,8 @@ pub fn idle(probe: &Probe<'_>) -> Result<()> {
 
 pub fn loaded(probe: &Probe<'_>) -> Result<()> {
     let fs = probe.bench.scratch()?;
-    let mut loads = (0..LOADS)
-        .map(|number| Load::start(probe, &fs, &format!("load{number}")))
-        .collect::<Result<Vec<_>>>()?;
-    record(probe, &fs, probe.pick(5, 20), || {
-        loads.iter_mut().try_for_each(Load::goes_on)
-    })
+    let mut writers = probe.bench.writers(WRITERS, &fs)?;
+    record(probe, &fs, probe.pick(5, 20), || writers.complete(1))
 }
 
 pub fn dirty(probe: &Probe<'_>) -> Result<()> {
@@ -109,51 +99,4 @@ fn record(
     }
     probe.record_times("freeze", &freezes)?;
     probe.record_times("thaw", &thaws)
-}
-
-/// A process that writes for as long as the measurement lasts.
-#[derive(Debug)]
-struct Load {
-    /// A byte for each time that the whole file has been written.
-    passes: UnixStream,
-}
-
-impl Load {
-    fn start(probe: &Probe<'_>, fs: &Mount, name: &str) -> Result<Load> {
-        let (passes, report) = UnixStream::pair().context("failed to make a socket pair")?;
-        let file = fs.write(name, b"")?;
-        // The fixture ends it.
-        probe
-            .bench
-            .actor(name, move || write_for_ever(&file, report))?;
-        Ok(Load { passes })
-    }
-
-    /// Returns when the whole file has been written once more.
-    fn goes_on(&mut self) -> Result<()> {
-        let mut wait = || {
-            self.passes.set_nonblocking(true)?;
-            while !matches!(self.passes.read(&mut [0; 64]), Err(error) if error.kind() == ErrorKind::WouldBlock)
-            {
-            }
-            self.passes.set_nonblocking(false)?;
-            self.passes.read_exact(&mut [0])
-        };
-        wait().context("the load has stopped")
-    }
-}
-
-fn write_for_ever(file: &File, mut report: UnixStream) -> io::Result<()> {
-    let block = vec![b'l'; BLOCK];
-    report.set_nonblocking(true)?;
-    loop {
-        for number in 0..BLOCKS {
-            file.write_all_at(&block, number * BLOCK as u64)?;
-        }
-        match report.write_all(b".") {
-            // Nobody has asked for a while.
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            outcome => outcome?,
-        }
-    }
 }
