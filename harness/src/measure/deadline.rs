@@ -10,7 +10,7 @@ use nix::time::{ClockId, clock_gettime};
 
 use super::calls::{PAGE, write_page};
 use super::probe::{Probe, batch_size, time_of_one};
-use super::{IDLE, IDLE_AGAIN, PENDING, Unit};
+use super::{IDLE, PENDING, Unit};
 use crate::disk;
 use crate::mount::Mount;
 
@@ -71,8 +71,7 @@ pub fn elsewhere(probe: &Probe<'_>) -> Result<()> {
     frozen.freeze().context("FIFREEZE")?;
     let mut call = || write_page(&file);
     let calls = batch_size(&mut call)?;
-    let mut parts = [(IDLE, 0), (PENDING, HOUR), (IDLE_AGAIN, 0)]
-        .map(|(part, timeout)| (part, timeout, Vec::new()));
+    let mut parts = [(IDLE, 0), (PENDING, HOUR)].map(|(part, timeout)| (part, timeout, Vec::new()));
     for _ in 0..probe.batches() {
         for (_, timeout, values) in &mut parts {
             frozen
@@ -80,8 +79,8 @@ pub fn elsewhere(probe: &Probe<'_>) -> Result<()> {
                 .context("FIFREEZE_RESET_TIMEOUT")?;
             values.push(time_of_one(calls, &mut call)?);
         }
-        // Each part has each place in turn.
-        parts.rotate_left(1);
+        // Each part comes first in turn.
+        parts.reverse();
     }
     frozen.thaw().context("FITHAW")?;
     parts

@@ -6,7 +6,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use fastrand::Rng;
 use fs_err::File;
 use harness::case::{Feature, Filesystem};
 use harness::measure::{Measurement, NOTE, SAMPLES, Samples};
@@ -38,10 +37,9 @@ pub struct Plan<'a> {
 impl Plan<'_> {
     /// Takes all numbers into `run`: what it has when a guest fails, or the user has enough, is worth being kept.
     pub fn take(&self, run: &mut Run, console: &mut File, events: &Events) -> Result<()> {
-        let mut rng = Rng::with_seed(run.seed);
         for round in 1..=self.rounds {
             let mut sides = [Side::Base, Side::Other];
-            rng.shuffle(&mut sides);
+            fastrand::shuffle(&mut sides);
             for side in sides {
                 let name = run.side_name(side);
                 let begun = Instant::now();

@@ -1,13 +1,12 @@
 //! What the numbers were taken on. Nothing in here names a host, a user or a path.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::failure::Result;
-use crate::proc::Stop;
 use crate::report::model::MachineFacts;
-use crate::vm::{self, accel::Accel};
+use crate::vm;
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Machine {
     /// As /proc/cpuinfo has it.
     pub cpu: String,
@@ -17,34 +16,24 @@ pub struct Machine {
 }
 
 impl Machine {
-    pub fn this(accel: Accel, stop: &Stop) -> Result<Self> {
-        let cpuinfo = fs_err::read_to_string("/proc/cpuinfo")?;
-        let host_kernel = fs_err::read_to_string("/proc/sys/kernel/osrelease")?;
+    pub fn this(facts: MachineFacts) -> Result<Self> {
         Ok(Self {
-            cpu: cpu(&cpuinfo),
+            cpu: cpu(&fs_err::read_to_string("/proc/cpuinfo")?),
             guest_cpus: vm::cpus(),
-            facts: MachineFacts {
-                accelerator: accel.name().into(),
-                qemu: version(&vm::qemu_version(stop)?),
-                host_kernel: host_kernel.trim().into(),
-                host_cpus: vm::host_cpus(),
-                guests: 1,
-            },
+            facts,
         })
     }
 
     /// In one sentence.
     pub fn describe(&self) -> String {
-        let MachineFacts {
-            accelerator,
-            qemu,
-            host_kernel,
-            host_cpus,
-            ..
-        } = &self.facts;
+        let Self {
+            cpu,
+            guest_cpus,
+            facts,
+        } = self;
         format!(
-            "{}, {host_cpus} cores, Linux {host_kernel}, QEMU {qemu} with {accelerator}, guests with {} processors",
-            self.cpu, self.guest_cpus
+            "{cpu}, {} cores, Linux {}, {} with {}, guests with {guest_cpus} processors",
+            facts.host_cpus, facts.host_kernel, facts.qemu, facts.accelerator
         )
     }
 }
@@ -57,27 +46,16 @@ fn cpu(cpuinfo: &str) -> String {
     name.map_or("unknown processor".into(), |(_, name)| name.trim().into())
 }
 
-/// `10.0.2` of `QEMU emulator version 10.0.2 (Debian …)`.
-fn version(line: &str) -> String {
-    let rest = line.split_once("version ").map_or(line, |(_, rest)| rest);
-    rest.split(' ').next().unwrap_or(rest).into()
-}
-
 #[cfg(test)]
 pub mod samples {
     use super::*;
+    use crate::report;
 
     pub fn machine() -> Machine {
         Machine {
             cpu: "A & B Processor <3>".into(),
             guest_cpus: 2,
-            facts: MachineFacts {
-                accelerator: "tcg".into(),
-                qemu: "10.0.2".into(),
-                host_kernel: "6.18.5".into(),
-                host_cpus: 2,
-                guests: 1,
-            },
+            facts: report::model::samples::run(&[], vec![]).machine,
         }
     }
 }
@@ -87,13 +65,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_versions() {
+    fn processors() {
         assert_eq!(cpu("vendor_id\t: X\nmodel name\t: X Core 7\n"), "X Core 7");
         assert_eq!(cpu(""), "unknown processor");
-        assert_eq!(
-            version("QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2)"),
-            "10.0.2"
-        );
-        assert_eq!(version("7"), "7");
     }
 }

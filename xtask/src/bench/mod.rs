@@ -1,7 +1,7 @@
 //! Benchmarks: numbers first, then what they show, then tables and plots of it.
 //!
 //! `bench kernel` compares two kernels in guests that take turns, `bench tool` compares this program with plain
-//! virtme-ng. All that was measured is kept in `bench.json`; everything else can be made from it again.
+//! virtme-ng. All that was measured is kept in `bench.json`.
 
 pub mod findings;
 pub mod format;

@@ -7,9 +7,9 @@ use plotters::coord::Shift;
 use plotters::coord::ranged1d::SegmentValue;
 use plotters::prelude::*;
 
-use super::findings::{Comparison, Findings, LIKE_STOCK, TICKS};
+use super::findings::{Comparison, Findings, LIKE_STOCK};
 use super::model::{Run, Series, Side};
-use super::stats::Spread;
+use super::stats::{Spread, median};
 
 /// Of all pictures.
 const WIDTH: u32 = 900;
@@ -28,7 +28,7 @@ const COSTS: Range<f64> = 0.5..2.0;
 const GREY: RGBColor = RGBColor(225, 225, 225);
 
 /// A picture and the name of its file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Plot {
     pub name: String,
     pub svg: String,
@@ -59,19 +59,8 @@ pub struct Axis<'a> {
 
 /// The plots of a benchmark of kernels, as far as there is something to draw.
 pub fn of_kernels(run: &Run, findings: &Findings) -> Result<Vec<Plot>> {
-    let plots = [
-        ("costs.svg", costs(run, findings)?),
-        ("freezing.svg", freezing(run, findings)?),
-        ("lateness.svg", lateness(run)?),
-        ("many.svg", many(run)?),
-    ];
-    let drawn = plots.into_iter().filter_map(|(name, svg)| {
-        Some(Plot {
-            name: name.into(),
-            svg: svg?,
-        })
-    });
-    Ok(drawn.collect())
+    let plots = [costs(run, findings)?, freezing(run, findings)?, many(run)?];
+    Ok(plots.into_iter().flatten().collect())
 }
 
 fn name(series: &Series) -> String {
@@ -79,14 +68,14 @@ fn name(series: &Series) -> String {
 }
 
 /// What one kernel costs where the other is 1.
-fn costs(run: &Run, findings: &Findings) -> Result<Option<String>> {
+fn costs(run: &Run, findings: &Findings) -> Result<Option<Plot>> {
     let all = findings.kernels.iter().chain(&findings.pending);
     let row = |it: &Comparison| {
         let inside = |cost: f64| cost.clamp(COSTS.start, COSTS.end);
         let mark = Mark {
-            low: inside(it.interval.low),
-            middle: inside(it.cost),
-            high: inside(it.interval.high),
+            low: inside(it.cost.low),
+            middle: inside(it.cost.median),
+            high: inside(it.cost.high),
             colour: BLUE,
         };
         (name(&it.series), vec![mark])
@@ -95,38 +84,34 @@ fn costs(run: &Run, findings: &Findings) -> Result<Option<String>> {
     let (base, other) = (run.side_name(Side::Base), run.side_name(Side::Other));
     let axis = Axis {
         title: &format!("Cost of {other} where {base} is 1"),
-        label: "ratio of medians, with its 95 % interval; shaded: within 2 %",
+        label: "median of the rounds, with its 95 % interval; shaded: within 2 %",
         range: around(&rows, 0.95..1.05, 1.0),
-        good: Some(1.0 / (1.0 + LIKE_STOCK)..1.0 + LIKE_STOCK),
+        good: Some(1.0 / LIKE_STOCK..LIKE_STOCK),
         legend: Vec::new(),
     };
-    rows_picture(&rows, &axis)
+    of_rows("costs.svg", &rows, &axis)
 }
 
 /// How long freezing and thawing takes, in both kernels.
-fn freezing(run: &Run, findings: &Findings) -> Result<Option<String>> {
-    let concerned = findings
-        .kernels
-        .iter()
-        .filter(|it| it.series.measurement.starts_with("freeze_"));
+fn freezing(run: &Run, findings: &Findings) -> Result<Option<Plot>> {
+    let all = findings.kernels.iter();
+    let concerned = all.filter(|it| it.series.measurement.starts_with("freeze_"));
     let row = |it: &Comparison| {
-        (
-            name(&it.series),
-            vec![mark(&it.base, 1e6, BLUE), mark(&it.other, 1e6, ORANGE)],
-        )
+        let marks = [mark(&it.base, 1e6, BLUE), mark(&it.other, 1e6, ORANGE)];
+        (name(&it.series), marks.to_vec())
     };
     let rows: Vec<Row> = concerned.map(row).collect();
-    let legend = [(Side::Base, BLUE), (Side::Other, ORANGE)];
+    let sides = [(Side::Base, BLUE), (Side::Other, ORANGE)];
     let axis = Axis {
         title: "FIFREEZE and FITHAW",
         label: "milliseconds: median and quartiles",
         range: around(&rows, 0.1..1.0, 1.2),
         good: None,
-        legend: legend
+        legend: sides
             .map(|(side, colour)| (run.side_name(side), colour))
             .to_vec(),
     };
-    rows_picture(&rows, &axis)
+    of_rows("freezing.svg", &rows, &axis)
 }
 
 /// Median and quartiles, in units of `unit`.
@@ -147,30 +132,19 @@ pub fn around(rows: &[Row], least: Range<f64>, room: f64) -> Range<f64> {
     low / room..high * room
 }
 
-/// Rows along a logarithmic axis.
-pub fn rows_picture(rows: &[Row], axis: &Axis<'_>) -> Result<Option<String>> {
-    picture(
-        rows_height(rows),
-        |root| draw_rows(root, rows, axis),
-        !rows.is_empty(),
-    )
-}
-
-fn rows_height(rows: &[Row]) -> u32 {
-    FRAME + ROW * u32::try_from(rows.len()).unwrap_or(u32::MAX / ROW / 2)
+/// Rows along a logarithmic axis; none if there is no row.
+pub fn of_rows(name: &str, rows: &[Row], axis: &Axis<'_>) -> Result<Option<Plot>> {
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let height = FRAME + ROW * u32::try_from(rows.len())?;
+    picture(name, height, |root| draw_rows(root, rows, axis)).map(Some)
 }
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
-/// A white picture with something drawn on it; none if there is nothing to draw.
-fn picture(
-    height: u32,
-    draw: impl FnOnce(&Area<'_>) -> Result<()>,
-    worth_it: bool,
-) -> Result<Option<String>> {
-    if !worth_it {
-        return Ok(None);
-    }
+/// A white picture with something drawn on it.
+fn picture(name: &str, height: u32, draw: impl FnOnce(&Area<'_>) -> Result<()>) -> Result<Plot> {
     let mut svg = String::new();
     {
         let root = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
@@ -178,7 +152,10 @@ fn picture(
         draw(&root)?;
         root.present().map_err(failed)?;
     }
-    Ok(Some(svg))
+    Ok(Plot {
+        name: name.into(),
+        svg,
+    })
 }
 
 fn failed(error: impl std::fmt::Display) -> anyhow::Error {
@@ -276,91 +253,30 @@ fn draw_legend(root: &Area<'_>, legend: &[(String, RGBColor)]) -> Result<()> {
     Ok(())
 }
 
-/// A line through points.
-struct Line {
-    name: String,
-    points: Vec<(f64, f64)>,
-    colour: RGBColor,
-}
-
-/// What share of the deadlines was met by then.
-fn lateness(run: &Run) -> Result<Option<String>> {
-    let concerned = run
-        .series()
-        .into_iter()
-        .filter(|it| it.measurement == "deadline_late");
-    let lines: Vec<Line> = concerned
-        .zip([BLUE, ORANGE])
-        .map(|(series, colour)| share_by(run, &series, colour))
-        .collect();
-    let limit = TICKS * 1e3 / f64::from(run.other.hz);
-    let most = lines
-        .iter()
-        .flat_map(|line| &line.points)
-        .map(|(x, _)| *x)
-        .fold(limit, f64::max);
-    let legend = legend(&lines);
-    let draw = |root: &Area<'_>| {
-        let mut chart = ChartBuilder::on(root)
-            .caption("How late a deadline is met, nothing else going on", TITLE)
-            .margin(15)
-            .margin_top(above(&legend))
-            .x_label_area_size(50)
-            .y_label_area_size(70)
-            .build_cartesian_2d(0.0..most * 1.1, 0.0..100.0)
-            .map_err(failed)?;
-        let good = Rectangle::new([(0.0, 0.0), (limit, 100.0)], GREY.filled());
-        chart.draw_series([good]).map_err(failed)?;
-        chart
-            .configure_mesh()
-            .light_line_style(WHITE.mix(0.0))
-            .x_desc("milliseconds after the deadline; shaded: less than two clock ticks")
-            .y_desc("% of deadlines")
-            .label_style(FONT)
-            .axis_desc_style(FONT)
-            .draw()
-            .map_err(failed)?;
-        draw_lines(&mut chart, &lines)?;
-        draw_legend(root, &legend)
-    };
-    picture(400, draw, !lines.is_empty())
-}
-
-/// A step for each number, from no share to all.
-#[expect(clippy::cast_precision_loss, reason = "counts are small")]
-fn share_by(run: &Run, series: &Series, colour: RGBColor) -> Line {
-    let mut values = run.groups(series, Side::Other).concat();
-    values.sort_by(f64::total_cmp);
-    let share = |number: usize| 100.0 * number as f64 / values.len() as f64;
-    let steps = values.iter().enumerate().flat_map(|(number, value)| {
-        let x = value / 1e6;
-        [(x, share(number)), (x, share(number + 1))]
-    });
-    Line {
-        name: series.filesystem.to_string(),
-        points: steps.collect(),
-        colour,
-    }
-}
-
-/// What it takes to set and to meet many deadlines.
-fn many(run: &Run) -> Result<Option<String>> {
+/// What it takes to set and to meet many deadlines; none if there were none.
+fn many(run: &Run) -> Result<Option<Plot>> {
     let lines = [
-        by_count(run, "set ", "to set all deadlines", BLUE),
-        by_count(
-            run,
-            "meet ",
+        ("to set all deadlines", by_count(run, "set "), BLUE),
+        (
             "from the last deadline to the last thaw",
+            by_count(run, "meet "),
             ORANGE,
         ),
     ];
-    let points = || lines.iter().flat_map(|line| &line.points);
-    let worth_it = points().count() > 0;
-    let most = points().fold((10.0, 1.0), |most: (f64, f64), point| {
-        (most.0.max(point.0), most.1.max(point.1))
-    });
-    let least = points().map(|(_, y)| *y).fold(1.0, f64::min).max(1e-3);
-    let legend = legend(&lines);
+    let points = || lines.iter().flat_map(|(_, points, _)| points);
+    if points().count() == 0 {
+        return Ok(None);
+    }
+    let (counts, times) = (points().map(|point| point.0), points().map(|point| point.1));
+    let (least, most) = (times.clone().fold(1.0, f64::min), times.fold(1.0, f64::max));
+    let ranges = (
+        (0.8..counts.fold(10.0, f64::max) * 1.3).log_scale(),
+        (least.max(1e-3) * 0.7..most * 1.5).log_scale(),
+    );
+    let legend: Vec<_> = lines
+        .iter()
+        .map(|(name, _, colour)| ((*name).to_owned(), *colour))
+        .collect();
     let draw = |root: &Area<'_>| {
         let mut chart = ChartBuilder::on(root)
             .caption("Many filesystems with a deadline at once", TITLE)
@@ -368,10 +284,7 @@ fn many(run: &Run) -> Result<Option<String>> {
             .margin_top(above(&legend))
             .x_label_area_size(50)
             .y_label_area_size(80)
-            .build_cartesian_2d(
-                (0.8..most.0 * 1.3).log_scale(),
-                (least * 0.7..most.1 * 1.5).log_scale(),
-            )
+            .build_cartesian_2d(ranges.0, ranges.1)
             .map_err(failed)?;
         chart
             .configure_mesh()
@@ -382,53 +295,27 @@ fn many(run: &Run) -> Result<Option<String>> {
             .axis_desc_style(FONT)
             .draw()
             .map_err(failed)?;
-        draw_lines(&mut chart, &lines)?;
+        for (_, points, colour) in &lines {
+            let line = LineSeries::new(points.iter().copied(), colour.stroke_width(2));
+            chart.draw_series(line.point_size(3)).map_err(failed)?;
+        }
         draw_legend(root, &legend)
     };
-    picture(420, draw, worth_it)
+    picture("many.svg", 420, draw).map(Some)
 }
 
-/// The medians of the parts that are named by a count.
-fn by_count(run: &Run, prefix: &str, name: &str, colour: RGBColor) -> Line {
-    let concerned = run
-        .series()
-        .into_iter()
-        .filter(|it| it.measurement == "deadlines_many");
+/// The medians in milliseconds of the parts that are named by a count.
+fn by_count(run: &Run, prefix: &str) -> Vec<(f64, f64)> {
     let point = |series: Series| {
-        let count: f64 = series.part.strip_prefix(prefix)?.parse().ok()?;
-        let values = run.groups(&series, Side::Other).concat();
-        Some((count, super::stats::median(&values) / 1e6))
+        let count = series.part.strip_prefix(prefix)?.parse().ok()?;
+        let values = run.all_numbers(Side::Other, &series);
+        Some((count, median(&values)? / 1e6))
     };
-    let mut points: Vec<_> = concerned.filter_map(point).collect();
+    let all = run.series().into_iter();
+    let concerned = all.filter(|it| it.measurement == "deadlines_many");
+    let mut points: Vec<(f64, f64)> = concerned.filter_map(point).collect();
     points.sort_by(|a, b| a.0.total_cmp(&b.0));
-    Line {
-        name: name.into(),
-        points,
-        colour,
-    }
-}
-
-fn legend(lines: &[Line]) -> Vec<(String, RGBColor)> {
-    lines
-        .iter()
-        .map(|line| (line.name.clone(), line.colour))
-        .collect()
-}
-
-fn draw_lines<X, Y>(
-    chart: &mut ChartContext<'_, SVGBackend<'_>, Cartesian2d<X, Y>>,
-    lines: &[Line],
-) -> Result<()>
-where
-    X: Ranged<ValueType = f64>,
-    Y: Ranged<ValueType = f64>,
-{
-    for line in lines {
-        let series =
-            LineSeries::new(line.points.iter().copied(), line.colour.stroke_width(2)).point_size(3);
-        chart.draw_series(series).map_err(failed)?;
-    }
-    Ok(())
+    points
 }
 
 #[cfg(test)]
@@ -462,10 +349,7 @@ mod tests {
         let run = samples::run(1.05);
         let plots = of_kernels(&run, &Findings::of(&run)).unwrap();
         let names: Vec<_> = plots.iter().map(|plot| plot.name.as_str()).collect();
-        assert_eq!(
-            names,
-            ["costs.svg", "freezing.svg", "lateness.svg", "many.svg"]
-        );
+        assert_eq!(names, ["costs.svg", "freezing.svg", "many.svg"]);
         let costs = texts(&plots[0].svg);
         for wanted in [
             "Cost of generic-freeze where stock is 1",
@@ -487,6 +371,7 @@ mod tests {
     fn there_is_no_plot_of_nothing() {
         let mut run = samples::run(1.0);
         run.guests.clear();
-        assert_eq!(of_kernels(&run, &Findings::of(&run)).unwrap(), []);
+        let plots = of_kernels(&run, &Findings::of(&run)).unwrap();
+        assert!(plots.is_empty(), "{plots:?}");
     }
 }

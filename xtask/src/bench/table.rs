@@ -68,10 +68,10 @@ pub fn of_kernels(run: &Run, findings: &Findings) -> Vec<Table> {
     let version = &run.other.facts.version;
     let kernels = Table::new(
         format!(
-            "Linux {version}, medians of guests in {} rounds (quartiles); cost of {other} where {base} is 1 (95 % interval)",
-            run.rounds()
+            "Linux {version}, {} rounds: medians (quartiles); cost of {other} where {base} is 1, the median of the rounds (its 95 % interval; of fewer than six rounds, the range)",
+            run.last_round()
         ),
-        &["measured", "on", &base, &other, "cost", "noise", "verdict"],
+        &["measured", "on", &base, &other, "cost", "verdict"],
         findings.kernels.iter().map(compared).collect(),
     );
     let pending = Table::new(
@@ -82,7 +82,6 @@ pub fn of_kernels(run: &Run, findings: &Findings) -> Vec<Table> {
             "without a deadline",
             "with one",
             "cost",
-            "noise",
             "verdict",
         ],
         findings.pending.iter().map(compared).collect(),
@@ -112,8 +111,6 @@ fn compared(comparison: &Comparison) -> Vec<String> {
         base,
         other,
         cost,
-        interval,
-        noise,
         verdict,
     } = comparison;
     vec![
@@ -121,8 +118,7 @@ fn compared(comparison: &Comparison) -> Vec<String> {
         series.filesystem.to_string(),
         format::spread(base, *unit),
         format::spread(other, *unit),
-        format::ratio(*cost, *interval),
-        noise.map_or("?".into(), format::noise),
+        format::ratio(cost),
         verdict.word().into(),
     ]
 }

@@ -212,7 +212,11 @@ fn public_source(request: &Request, source: &str, tree: &str) -> Option<String> 
     request.tree.is_none().then_some(source)
 }
 
-fn machine_facts(prepared: &Prepared, guests: usize, context: &Context) -> Result<MachineFacts> {
+pub(super) fn machine_facts(
+    prepared: &Prepared,
+    guests: usize,
+    context: &Context,
+) -> Result<MachineFacts> {
     Ok(MachineFacts {
         accelerator: prepared.accel.name().into(),
         qemu: vm::qemu_version(&context.stop)?,

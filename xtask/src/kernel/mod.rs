@@ -30,6 +30,7 @@ use apply::apply;
 use bases::Base;
 pub use bases::{find, load as bases};
 use build::Build;
+pub use compiler::step;
 use config::Fragment;
 use git::Git;
 use lock::Lock;
@@ -256,16 +257,15 @@ fn provides(series: &[Series]) -> Vec<Feature> {
     all.into_iter().collect()
 }
 
-/// Makes the work tree only; returns where it is.
+/// Makes the work tree only.
 pub fn provide_tree(
     request: &Request,
     layout: &Layout,
     events: &Events,
     stop: &Stop,
-) -> Result<Utf8PathBuf> {
+) -> Result<()> {
     let order = Order::of(request, layout, stop)?;
-    let tree = Desk::open(&order, layout, events, stop)?.tree()?;
-    Ok(tree.path)
+    Desk::open(&order, layout, events, stop)?.tree().map(drop)
 }
 
 /// The kernel's makefiles refuse such paths, in words that help nobody.

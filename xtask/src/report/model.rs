@@ -33,7 +33,7 @@ impl Run {
 }
 
 /// The kernel under test.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct KernelFacts {
     pub base: String,
     pub version: String,
@@ -48,7 +48,7 @@ pub struct KernelFacts {
 }
 
 /// The machine it ran on: nothing in here names a host, a user or a path.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct MachineFacts {
     pub accelerator: String,
     pub qemu: String,

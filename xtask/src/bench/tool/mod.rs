@@ -11,9 +11,8 @@ use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::ValueEnum;
-use fastrand::Rng;
 use harness::case::Filesystem;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::machine::Machine as Described;
 use crate::event::{CaseId, Event, Events, Verdict};
@@ -30,26 +29,36 @@ use workshop::Workshop;
 
 /// A measurement that takes no time, so that a guest is little more than its start.
 const SHORT: &str = "getppid";
+/// Guests of each kind in a round.
+const STARTS: u32 = 5;
 /// Seconds after which a guest counts as hung.
 const HUNG: u64 = 300;
 /// How often a guest is started until one start goes well.
 const ATTEMPTS: u32 = 4;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
+/// What can be left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// Kernels are built: from nothing, after an edit of fs/super.c, after nothing
+    Build,
+    /// Guests are started
+    Start,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-#[value(rename_all = "snake_case")]
 pub enum Quantity {
-    /// From the patched tree to an image, with no object and an empty compiler cache
+    /// From the patched tree to an image, with no object and an empty compiler cache.
     ColdBuild,
-    /// The same after an edit of fs/super.c
+    /// The same after an edit of fs/super.c.
     WarmBuild,
-    /// The same after nothing
+    /// The same after nothing.
     NoChange,
-    /// From the command to the end of a guest that has nothing to do
+    /// From the command to the end of a guest that has nothing to do.
     GuestStart,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Side {
     /// This program.
@@ -60,7 +69,7 @@ pub enum Side {
     Bare,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Taken {
     pub round: u32,
     pub quantity: Quantity,
@@ -69,46 +78,29 @@ pub struct Taken {
 }
 
 /// What `bench.json` of `bench tool` holds.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Run {
     pub machine: Described,
     pub kernel: KernelFacts,
     /// Local time with offset.
     pub started: String,
     pub took: Duration,
-    /// Of the order, and of the bootstrap.
-    pub seed: u64,
     /// In the order in which they were taken.
     pub taken: Vec<Taken>,
     /// What did not work at once, in one line each.
     pub problems: Vec<String>,
 }
 
-impl Run {
-    /// One that has measured nothing yet.
-    pub fn new(machine: Described, kernel: KernelFacts, started: String, seed: u64) -> Self {
-        Self {
-            machine,
-            kernel,
-            started,
-            took: Duration::ZERO,
-            seed,
-            taken: Vec::new(),
-            problems: Vec::new(),
-        }
-    }
-}
-
 /// What is measured, how often, on what.
 #[derive(Debug)]
 pub struct Plan<'a> {
-    pub chosen: Vec<Quantity>,
+    pub parts: Vec<Part>,
     pub rounds: u32,
-    /// Guests of each kind in a round.
-    pub starts: u32,
+    /// Rounds that begin with a cold build. The first does in any case.
+    pub cold: u32,
     pub request: &'a Request,
     pub machine: Machine<'a>,
-    /// virtme-ng's programs are beside it.
+    /// virtme-ng's other programs are beside it.
     pub virtme_run: &'a Utf8Path,
     pub layout: &'a Layout,
     pub stop: &'a Stop,
@@ -117,60 +109,46 @@ pub struct Plan<'a> {
 impl Plan<'_> {
     /// Takes all numbers into `run`: what it has when a step fails, or the user has enough, is worth being kept.
     pub fn take(&self, run: &mut Run, events: &Events) -> Result<()> {
-        let mut rng = Rng::with_seed(run.seed);
-        if self.chosen.iter().any(|it| *it != Quantity::GuestStart) {
+        // Guests first: they are soon done.
+        if self.parts.contains(&Part::Start) {
+            self.starts(run, events)?;
+        }
+        if self.parts.contains(&Part::Build) {
             // Nobody else is to build meanwhile, and the sources are theirs, too.
             let _lock = lock::hold(&self.layout.work("lock"), events, self.stop)?;
-            let workshop = Workshop::set_up(self, events)?;
-            let outcome = self.builds(&workshop, run, &mut rng);
+            let workshop = Workshop::new(self, events)?;
+            let outcome = workshop
+                .set_up()
+                .and_then(|()| self.builds(&workshop, run, events));
             workshop.take_down()?;
             outcome?;
-        }
-        if self.chosen.contains(&Quantity::GuestStart) {
-            self.starts(run, &mut rng, events)?;
         }
         Ok(())
     }
 
-    fn builds(&self, workshop: &Workshop<'_>, run: &mut Run, rng: &mut Rng) -> Result<()> {
-        use Quantity::{ColdBuild, NoChange, WarmBuild};
+    fn builds(&self, workshop: &Workshop<'_>, run: &mut Run, events: &Events) -> Result<()> {
         for round in 1..=self.rounds {
-            for quantity in [ColdBuild, WarmBuild, NoChange] {
-                // Without a first build there is nothing to build again.
-                let needed = self.chosen.contains(&quantity) || (quantity, round) == (ColdBuild, 1);
-                for side in shuffled([Side::Xtask, Side::Vng], rng) {
-                    if needed {
-                        workshop.prepare(quantity, side, round)?;
-                        let seconds = seconds(|| workshop.build(side))?;
-                        record(
-                            run,
-                            workshop.events,
-                            Taken {
-                                round,
-                                quantity,
-                                side,
-                                seconds,
-                            },
-                        );
-                    }
+            let mut quantities = vec![Quantity::WarmBuild, Quantity::NoChange];
+            if round <= self.cold.max(1) {
+                quantities.insert(0, Quantity::ColdBuild);
+            }
+            for quantity in quantities {
+                for side in shuffled([Side::Xtask, Side::Vng]) {
+                    events.note(format!("round {round}: {quantity} with {side} …"));
+                    workshop.prepare(quantity, side, round)?;
+                    let seconds = seconds(|| workshop.build(side))?;
+                    record(run, events, (round, quantity, side, seconds));
                 }
             }
         }
         Ok(())
     }
 
-    fn starts(&self, run: &mut Run, rng: &mut Rng, events: &Events) -> Result<()> {
-        for round in 1..=self.rounds * self.starts {
-            for side in shuffled([Side::Xtask, Side::Vng, Side::Bare], rng) {
+    fn starts(&self, run: &mut Run, events: &Events) -> Result<()> {
+        for round in 1..=self.rounds * STARTS {
+            for side in shuffled([Side::Xtask, Side::Vng, Side::Bare]) {
                 let seconds = self.start(side, run, events)?;
-                let quantity = Quantity::GuestStart;
-                let taken = Taken {
-                    round,
-                    quantity,
-                    side,
-                    seconds,
-                };
-                record(run, events, taken);
+                record(run, events, (round, Quantity::GuestStart, side, seconds));
             }
         }
         Ok(())
@@ -252,17 +230,20 @@ fn has_run(code: Option<i32>, stderr: &str) -> bool {
     code == Some(0) || (code == Some(255) && stderr.trim().is_empty())
 }
 
-fn record(run: &mut Run, events: &Events, taken: Taken) {
-    let Taken {
+fn record(
+    run: &mut Run,
+    events: &Events,
+    (round, quantity, side, seconds): (u32, Quantity, Side, f64),
+) {
+    events.note(format!(
+        "round {round}: {quantity} with {side}: {seconds:.1} s"
+    ));
+    run.taken.push(Taken {
         round,
         quantity,
         side,
         seconds,
-    } = &taken;
-    events.note(format!(
-        "round {round}: {quantity} with {side}: {seconds:.1} s"
-    ));
-    run.taken.push(taken);
+    });
 }
 
 fn seconds(work: impl FnOnce() -> Result<()>) -> Result<f64> {
@@ -271,8 +252,8 @@ fn seconds(work: impl FnOnce() -> Result<()>) -> Result<f64> {
     Ok(begun.elapsed().as_secs_f64())
 }
 
-fn shuffled<const N: usize>(mut sides: [Side; N], rng: &mut Rng) -> [Side; N] {
-    rng.shuffle(&mut sides);
+fn shuffled<const N: usize>(mut sides: [Side; N]) -> [Side; N] {
+    fastrand::shuffle(&mut sides);
     sides
 }
 

@@ -7,28 +7,32 @@ use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{Plan, Quantity, Side, vng_program, with_virtme};
-use crate::event::Events;
+use crate::event::{Event, Events};
 use crate::failure::{Kind, Result};
-use crate::kernel::{self, files};
+use crate::kernel::git::Git;
+use crate::kernel::phase::phase;
+use crate::kernel::{self, files, tree};
 use crate::layout::Layout;
 use crate::proc::{self, Stop};
 use crate::vm::claim::Scratch;
 
-/// What is edited for a warm build: a file that the patches touch, and that few others depend on.
+/// What is edited for a warm build: a file that the patches touch, and that no other includes.
 const EDITED: &str = "fs/super.c";
 
 /// Two trees of one commit, one for each side to build in.
 pub struct Workshop<'a> {
     plan: &'a Plan<'a>,
-    pub events: &'a Events,
-    dir: Scratch,
+    events: &'a Events,
+    /// Of what this program builds.
     layout: Layout,
     ours: Utf8PathBuf,
     vng: Utf8PathBuf,
+    _dir: Scratch,
 }
 
 impl<'a> Workshop<'a> {
-    pub fn set_up(plan: &'a Plan<'a>, events: &'a Events) -> Result<Self> {
+    /// Makes the folders; the trees are still to come.
+    pub fn new(plan: &'a Plan<'a>, events: &'a Events) -> Result<Self> {
         let parent = plan.layout.work("scratch");
         fs_err::create_dir_all(&parent)?;
         let dir = Scratch::new(&parent, "builds-")?;
@@ -42,82 +46,93 @@ impl<'a> Workshop<'a> {
         ] {
             symlink(&there, &here).with_context(|| format!("failed to link {here} to {there}"))?;
         }
+        let ours = tree::name(&plan.request.base, &plan.request.series);
         Ok(Self {
-            ours: kernel::provide_tree(plan.request, &layout, events, plan.stop)?,
+            ours: layout.trees().join(ours),
             vng: dir.path().join("vng"),
             plan,
             events,
-            dir,
             layout,
+            _dir: dir,
+        })
+    }
+
+    pub fn set_up(&self) -> Result<()> {
+        kernel::provide_tree(self.plan.request, &self.layout, self.events, self.plan.stop)?;
+        phase(self.events, "checking out for virtme-ng", || {
+            let add = ["worktree", "add", "--quiet", "--detach"];
+            self.git(
+                &self.ours,
+                &[&add[..], &[self.vng.as_str(), "HEAD"]].concat(),
+            )?;
+            Ok(((), "done".to_owned()))
         })
     }
 
     /// Brings a side to where a build of this kind begins; not part of the time.
     pub fn prepare(&self, quantity: Quantity, side: Side, round: u32) -> Result<()> {
-        match (quantity, side) {
-            (Quantity::ColdBuild, Side::Xtask) => self.forget_ours(),
-            (Quantity::ColdBuild, _) => self.forget_vng(),
-            (Quantity::WarmBuild, side) => edit(&self.tree(side).join(EDITED), round),
-            _ => Ok(()),
-        }
-    }
-
-    fn tree(&self, side: Side) -> &Utf8Path {
-        match side {
+        let tree = match side {
             Side::Xtask => &self.ours,
             Side::Vng | Side::Bare => &self.vng,
+        };
+        match quantity {
+            Quantity::WarmBuild => edit(&tree.join(EDITED), round),
+            Quantity::ColdBuild => self.forget(side, tree),
+            Quantity::NoChange | Quantity::GuestStart => Ok(()),
         }
     }
 
-    fn forget_ours(&self) -> Result<()> {
-        self.git(&self.ours, &["checkout", "--quiet", "--", "."])?;
-        files::discard(&self.layout.builds(), self.plan.stop)?;
-        files::discard(&self.layout.work("ccache"), self.plan.stop)
-    }
-
-    fn forget_vng(&self) -> Result<()> {
-        if self.vng.exists() {
-            self.git(&self.vng, &["checkout", "--quiet", "--", "."])?;
-            return self.git(&self.vng, &["clean", "-ffdxq"]);
+    /// Removes edits and all that was built.
+    fn forget(&self, side: Side, tree: &Utf8Path) -> Result<()> {
+        self.git(tree, &["checkout", "--quiet", "--", "."])?;
+        if side == Side::Xtask {
+            files::discard(&self.layout.builds(), self.plan.stop)?;
+            return files::discard(&self.layout.work("ccache"), self.plan.stop);
         }
-        self.git(
-            &self.ours,
-            &[
-                "worktree",
-                "add",
-                "--quiet",
-                "--detach",
-                self.vng.as_str(),
-                "HEAD",
-            ],
-        )
+        self.git(tree, &["clean", "-ffdxq"])
     }
 
     fn git(&self, tree: &Utf8Path, arguments: &[&str]) -> Result<()> {
-        kernel::git::Git::at(tree, self.plan.stop).read(arguments)?;
+        Git::at(tree, self.plan.stop).read(arguments)?;
         Ok(())
     }
 
     pub fn build(&self, side: Side) -> Result<()> {
-        let stop = self.plan.stop;
         match side {
             Side::Xtask => {
-                kernel::prepare(self.plan.request, &self.layout, self.events, stop).map(drop)
+                let Plan { request, stop, .. } = self.plan;
+                kernel::prepare(request, &self.layout, self.events, stop).map(drop)
             }
-            Side::Vng | Side::Bare => {
-                let virtme_run = self.plan.virtme_run;
-                let mut vng = Command::new(vng_program(virtme_run));
-                vng.arg("--build").current_dir(&self.vng);
-                let log = self.dir.path().join("vng.log");
-                let outcome = proc::stream(
-                    with_virtme(&mut vng, virtme_run),
-                    &log,
-                    stop,
-                    &mut |_, _| {},
-                );
-                outcome.map_err(|error| error.or(Kind::Build))
-            }
+            Side::Vng | Side::Bare => self.build_vng(),
         }
+    }
+
+    fn build_vng(&self) -> Result<()> {
+        let Plan {
+            virtme_run, stop, ..
+        } = self.plan;
+        // Outlives this workshop, as a failure names it.
+        let log = self.plan.layout.work("vng-build.log");
+        files::remove(&log)?;
+        let mut vng = Command::new(vng_program(virtme_run));
+        // Otherwise nothing is heard of it.
+        vng.args(["--build", "--verbose"]).current_dir(&self.vng);
+        phase(self.events, "building with virtme-ng", || {
+            let mut done = 0;
+            let on_line = &mut |_, line: &str| {
+                if let Some(item) = kernel::step(line) {
+                    done += 1;
+                    self.events.send(Event::Progress {
+                        done,
+                        total: None,
+                        item: item.to_owned(),
+                    });
+                }
+            };
+            proc::stream(with_virtme(&mut vng, virtme_run), &log, stop, on_line)
+                .map_err(|error| error.or(Kind::Build))?;
+            Ok(((), format!("{done} steps")))
+        })
     }
 
     /// Takes the trees out of the repository that they share with others, also after Ctrl-C.
@@ -126,7 +141,7 @@ impl<'a> Workshop<'a> {
         for tree in [&self.vng, &self.ours] {
             if tree.exists() {
                 let remove = ["worktree", "remove", "--force", "--force", tree.as_str()];
-                kernel::git::Git::at(tree, &stop).read(remove)?;
+                Git::at(tree, &stop).read(remove)?;
             }
         }
         Ok(())
