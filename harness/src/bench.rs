@@ -134,6 +134,11 @@ impl Bench {
         println!("{}{text}", crate::run::STEP);
     }
 
+    /// What the case did not pass for has been said before the first of these.
+    fn cleanup(&self, text: &str) {
+        println!("{}{text}", crate::run::CLEANUP);
+    }
+
     /// A fresh filesystem on `scratch0`, mounted.
     pub fn scratch(&self) -> Result<Mount> {
         self.fresh(&disk::by_serial(disk::SCRATCH[0])?)
@@ -249,6 +254,7 @@ impl Bench {
     }
 
     /// A program that runs until the case is over; it says on standard error what it does not like.
+    /// One that cannot be started has ended ([`Actor::is_alive`]), and is no error yet.
     pub fn daemon(&self, what: &str, command: &mut Command) -> Result<Actor> {
         self.actor(what, || Err(command.exec()))
     }
@@ -317,16 +323,14 @@ impl Bench {
             // It may have ended already; a blocked one ends when it is thawed.
             let _ = kill(*pid, Signal::SIGKILL);
         }
-        match self.release() {
-            Ok(leftovers) if passed => problems.found.extend(leftovers),
-            Ok(_) => {}
-            Err(error) => problems.dirty(error),
-        }
-        self.step("cleanup: waiting for the actors");
+        self.release(passed, &mut problems);
+        self.cleanup("waiting for the actors");
         for pid in self.children.take() {
             let ended = waitpid(pid, None).context("failed to wait for an actor");
             problems.found.extend(ended.err());
         }
+        // What one of them had begun to freeze before it ended.
+        self.release(passed, &mut problems);
         for layer in self.layers.take().into_iter().rev() {
             match self.dismantle(layer) {
                 Ok(check) => problems.found.extend(check.err()),
@@ -349,53 +353,66 @@ impl Bench {
         }
     }
 
-    /// Ends every suspension and freeze that is left, and says which there were.
-    fn release(&self) -> Result<Vec<anyhow::Error>> {
+    /// Ends every suspension and freeze that is left, which one that `passed` should not leave.
+    fn release(&self, passed: bool, problems: &mut Problems) {
         let mut leftovers = Vec::new();
-        self.step("cleanup: dmsetup resume");
+        self.cleanup("dmsetup resume");
         // Suspensions first, as a thaw may need to write.
-        for name in dm::resume_all()? {
-            leftovers.push(anyhow!("{name} was left suspended"));
+        match dm::resume_all() {
+            Ok(names) => {
+                let left = |name| anyhow!("{name} was left suspended");
+                leftovers.extend(names.into_iter().map(left));
+            }
+            Err(error) => problems.dirty(error),
         }
-        self.step("cleanup: FITHAW");
+        self.cleanup("FITHAW");
         for root in self.layers.borrow().iter().flat_map(Layer::roots) {
-            let holds = Mount::new(root.to_owned(), MsFlags::empty())?.thaw_fully()?;
-            if holds > 0 {
-                let root = root.display();
-                leftovers.push(anyhow!("{root} was left with file holds: {holds}"));
+            let mount = Mount::new(root.to_owned(), MsFlags::empty());
+            match mount.and_then(|mount| mount.thaw_fully()) {
+                Ok(0) => {}
+                Ok(holds) => {
+                    let root = root.display();
+                    leftovers.push(anyhow!("{root} was left with file holds: {holds}"));
+                }
+                Err(error) => problems.dirty(error),
             }
         }
-        Ok(leftovers)
+        if passed {
+            problems.found.extend(leftovers);
+        }
     }
 
     /// Takes it down, and says what it looked like inside.
     fn dismantle(&self, layer: Layer) -> Result<Result<()>> {
         match layer {
             Layer::Mount { device, root } => {
-                self.step("cleanup: umount");
+                self.cleanup("umount");
                 umount(&root).with_context(|| format!("failed to unmount {}", root.display()))?;
-                self.step("cleanup: fsck");
+                disk::until_unused(&device, self.patience)?;
+                self.cleanup("fsck");
                 Ok(disk::check(self.filesystem, &device))
             }
             Layer::Bind { root } => {
-                self.step("cleanup: umount of a bind mount");
+                self.cleanup("umount of a bind mount");
                 umount(&root).with_context(|| format!("failed to unmount {}", root.display()))?;
                 Ok(Ok(()))
             }
             Layer::Dm(dm) => {
-                self.step("cleanup: dmsetup remove");
+                self.cleanup("dmsetup remove");
+                // A deadline says that it has passed before it lets the superblock go.
+                disk::until_unused(&dm.node(), self.patience)?;
                 dm.remove().map(Ok)
             }
             Layer::Herd(herd) => {
-                self.step("cleanup: umount, fsck and dmsetup remove of the herd");
-                herd::take_down(&herd)
+                self.cleanup("umount, fsck and dmsetup remove of the herd");
+                herd::take_down(&herd, self.patience)
             }
             Layer::Swap(swap) => {
-                self.step("cleanup: swapoff");
+                self.cleanup("swapoff");
                 swap.off().map(Ok)
             }
             Layer::VolumeGroup(group) => {
-                self.step("cleanup: vgremove");
+                self.cleanup("vgremove");
                 group.remove().map(Ok)
             }
         }

@@ -3,12 +3,15 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use nix::fcntl::{FallocateFlags, fallocate};
+use nix::libc;
 
 use crate::case::Filesystem;
 use crate::program;
@@ -25,6 +28,9 @@ mod sys {
 const SECTOR: u64 = 512;
 /// Bytes that are copied, or left out, at once: a page.
 const CHUNK: usize = 4096;
+
+/// The pause between two looks at a device that no event tells of.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// The node of the disk with this serial number, such as `/dev/vda`.
 ///
@@ -137,7 +143,36 @@ pub(crate) fn checker(filesystem: Filesystem) -> Command {
     command
 }
 
-/// Drops what the kernel has cached of a device that was changed behind its back (`BLKFLSBUF`).
+/// Returns when no filesystem is on the device any more. A superblock outlives
+/// umount(2) for as long as a freeze keeps it (`freeze_super` in fs/super.c).
+///
+/// # Errors
+/// When there still is one after `patience`.
+pub fn until_unused(device: &Path, patience: Duration) -> Result<()> {
+    let end = Instant::now() + patience;
+    while is_in_use(device)? {
+        let late = Instant::now() > end;
+        ensure!(!late, "{} is still in use", device.display());
+        sleep(PAUSE);
+    }
+    Ok(())
+}
+
+/// Whether the device is open exclusively, as by a filesystem (open(2), `O_EXCL`).
+fn is_in_use(device: &Path) -> Result<bool> {
+    let exclusive = File::options()
+        .read(true)
+        .custom_flags(libc::O_EXCL)
+        .open(device);
+    match exclusive {
+        Ok(_) => Ok(false),
+        Err(error) if error.raw_os_error() == Some(libc::EBUSY) => Ok(true),
+        Err(error) => Err(error).with_context(|| format!("failed to open {}", device.display())),
+    }
+}
+
+/// Writes what is dirty and drops what the kernel has cached of a device (`BLKFLSBUF`), which
+/// was changed behind its back.
 pub fn forget(device: &Path) -> Result<()> {
     let disk =
         File::open(device).with_context(|| format!("failed to open {}", device.display()))?;

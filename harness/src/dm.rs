@@ -25,15 +25,19 @@ impl Dm {
         })
     }
 
-    /// Creates devices of these names and tables.
+    /// Creates devices of these names and tables: all, or none.
     pub(crate) fn create_all(devices: &[(String, String)]) -> Result<Vec<Dm>> {
         let concise: Vec<_> = devices
             .iter()
             .map(|(name, table)| format!("{name},,,rw,{table}"))
             .collect();
-        dmsetup(&["create", "--concise", &concise.join(";")])?;
         let dm = |(name, _): &(String, String)| Dm { name: name.clone() };
-        Ok(devices.iter().map(dm).collect())
+        let all: Vec<_> = devices.iter().map(dm).collect();
+        dmsetup(&["create", "--concise", &concise.join(";")]).inspect_err(|_| {
+            // Those that are not there cannot be removed, and those before the error can.
+            all.iter().for_each(|dm| drop(dm.remove()));
+        })?;
+        Ok(all)
     }
 
     pub(crate) fn remove_all<'a>(devices: impl Iterator<Item = &'a Dm>) -> Result<()> {

@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use nix::errno::Errno;
@@ -15,7 +16,7 @@ use crate::dm::{self, Dm};
 use crate::mount::Mount;
 
 /// As many as let a case end in time on a slow machine; 32 would fit on the disk.
-const SIZE: u64 = 24;
+const SIZE: u64 = 16;
 /// The size of a device, the smallest that XFS can have: 16 MiB.
 pub const SECTORS: u64 = (16 << 20) / 512;
 
@@ -70,24 +71,19 @@ impl Member {
 
 /// Divides the disk; the filesystems are still to be made.
 pub(crate) fn devices(filesystem: Filesystem, disk: &Path, mounts: &Path) -> Result<Vec<Member>> {
-    let tables: Vec<_> = (0..SIZE)
-        .map(|nth| {
-            (
-                format!("herd{nth}"),
-                dm::slice(SECTORS, disk, nth * SECTORS),
-            )
-        })
-        .collect();
-    let member = |dm: Dm| {
-        let root = mounts.join(dm.name());
+    let mut tables = Vec::new();
+    for nth in 0..SIZE {
+        let name = format!("herd{nth}");
+        let root = mounts.join(&name);
         fs::create_dir_all(&root).with_context(|| format!("failed to make {}", root.display()))?;
-        Ok(Member {
-            dm,
-            filesystem,
-            root,
-        })
+        tables.push((name, dm::slice(SECTORS, disk, nth * SECTORS)));
+    }
+    let member = |dm: Dm| Member {
+        root: mounts.join(dm.name()),
+        dm,
+        filesystem,
     };
-    Dm::create_all(&tables)?.into_iter().map(member).collect()
+    Ok(Dm::create_all(&tables)?.into_iter().map(member).collect())
 }
 
 /// Makes one filesystem, copies it to all, and mounts them.
@@ -99,15 +95,17 @@ pub(crate) fn populate(herd: &[Member]) -> Result<()> {
     herd.iter().try_for_each(Member::mount)
 }
 
-/// Unmounts what is mounted, and says what some of them looked like.
-pub(crate) fn take_down(herd: &[Member]) -> Result<Result<()>> {
+/// Unmounts what is mounted, and says what some of them looked like; waits no longer
+/// than `patience` for the end of each.
+pub(crate) fn take_down(herd: &[Member], patience: Duration) -> Result<Result<()>> {
     let mut mounted = Vec::new();
     for member in herd {
         if member.unmount()? {
             mounted.push(member);
         }
+        disk::until_unused(&member.dm.node(), patience)?;
     }
-    let mut sample = mounted.iter().step_by(herd.len() / CHECKED);
+    let mut sample = mounted.iter().step_by(herd.len().div_ceil(CHECKED));
     let check = sample.try_for_each(|member| disk::check(member.filesystem, &member.dm.node()));
     Dm::remove_all(herd.iter().map(|member| &member.dm))?;
     Ok(check)

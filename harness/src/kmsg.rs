@@ -34,6 +34,8 @@ const COMPLAINTS: &[&str] = &[
     "Internal error",
     "EXT4-fs error",
     "Kernel panic",
+    // This project's own (fs/super.c).
+    "freeze timed out, but thawing failed",
 ];
 
 /// Whether a line of the kernel log reports a bug of the kernel.
@@ -164,6 +166,7 @@ mod tests {
             "XFS (vda): Internal error !ino_ok at line 200",
             "EXT4-fs error (device vda): ext4_lookup:1: inode #2: deleted inode referenced: 12",
             "Kernel panic - not syncing: Attempted to kill init!",
+            "VFS: vda (ext3): freeze timed out, but thawing failed (-5), trying again in 1 s",
         ] {
             assert!(is_complaint(line), "{line}");
         }
@@ -177,6 +180,7 @@ mod tests {
             "XFS (dm-0): Ending clean mount",
             "sysrq: Emergency Thaw of all frozen filesystems",
             "Emergency Thaw complete",
+            "VFS: vda (ext3): freeze timed out, released all file holds",
             "INFO: task list follows",
             "DEBUG: nothing",
             "DEBUG_WARNING: nothing",

@@ -77,8 +77,12 @@ pub fn output(command: &mut Command) -> Result<Output> {
     })
 }
 
-/// A program that Debian keeps off the PATH of all users but root, as on the host.
+/// One of [`TOOLS`] that Debian keeps off the PATH of all users but root, as on the host.
+///
+/// # Panics
+/// When it is none of them.
 pub fn of_administrator(name: &str) -> Command {
+    assert!(is_tool(name), "{name:?} is not in program::TOOLS");
     let mut elsewhere = ["/usr/local/sbin", "/usr/sbin", "/sbin"]
         .into_iter()
         .map(|directory| Path::new(directory).join(name));
@@ -157,8 +161,9 @@ mod tests {
 
     fn called_in(source: &str) -> Vec<String> {
         let code = source.split("#[cfg(test)]").next().unwrap_or_default();
-        let words = code.split("Command::new(\"").skip(1);
-        words
+        ["Command::new(\"", "of_administrator(\""]
+            .into_iter()
+            .flat_map(|call| code.split(call).skip(1))
             .filter_map(|rest| rest.split('"').next())
             .filter(|name| !name.contains('/'))
             .map(str::to_owned)

@@ -45,17 +45,19 @@ impl Racer {
         self.pid
     }
 
-    /// What came of the calls, in their order; waits for the last.
+    /// What came of the calls, in their order; waits for the end of the process.
     pub fn outcomes(mut self) -> Result<Vec<Result<(), Errno>>> {
         let mut outcome = || {
             let mut errno = [0; size_of::<i32>()];
             self.report.read_exact(&mut errno)?;
             Ok(decode(i32::from_ne_bytes(errno)))
         };
-        (0..self.calls)
+        let outcomes = (0..self.calls)
             .map(|_| outcome())
             .collect::<io::Result<_>>()
-            .context("a racer died")
+            .context("a racer died")?;
+        task::until_ended(self.pid)?;
+        Ok(outcomes)
     }
 }
 

@@ -21,6 +21,8 @@ use crate::task;
 
 /// Starts a line in which a case says what it does next.
 pub const STEP: &str = "step: ";
+/// Starts it once the case is over, whatever came of it.
+pub const CLEANUP: &str = "step: cleanup: ";
 /// Starts the line of the kernel log that is written before each case, `FS CASE`.
 pub const MARK: &str = "harness: start ";
 /// Starts the line in which a case says why it cannot run.

@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 
 use crate::program;
 
-/// What swap space takes: programs and their Debian packages are in xtask/src/deps.
+/// What swap space takes, from [`program::TOOLS`].
 const PROGRAMS: [&str; 3] = ["mkswap", "swapon", "swapoff"];
 
 const SWAPPINESS: &str = "/proc/sys/vm/swappiness";
@@ -35,20 +35,23 @@ pub struct Swap {
 
 impl Swap {
     pub(crate) fn on(device: &Path) -> Result<Swap> {
+        let swappiness = fs::read_to_string(SWAPPINESS)
+            .with_context(|| format!("failed to read {SWAPPINESS}"))?;
         program::run(Command::new("mkswap").arg(device))?;
-        program::run(Command::new("swapon").arg(device))?;
-        let swappiness = fs::read_to_string(SWAPPINESS);
-        let swap = Swap {
-            device: device.to_owned(),
-            swappiness: swappiness.with_context(|| format!("failed to read {SWAPPINESS}"))?,
-        };
         set_swappiness(EAGER)?;
-        Ok(swap)
+        // Last, so that whoever gets an error has nothing to switch off.
+        program::run(Command::new("swapon").arg(device))
+            .inspect_err(|_| drop(set_swappiness(&swappiness)))?;
+        Ok(Swap {
+            device: device.to_owned(),
+            swappiness,
+        })
     }
 
     pub(crate) fn off(&self) -> Result<()> {
-        set_swappiness(&self.swappiness)?;
-        program::run(Command::new("swapoff").arg(&self.device)).map(drop)
+        let restored = set_swappiness(&self.swappiness);
+        program::run(Command::new("swapoff").arg(&self.device))?;
+        restored
     }
 }
 
@@ -73,6 +76,13 @@ pub fn touch(memory: &mut [u8]) {
 /// Makes this process the one that the OOM killer ends first (proc_pid_oom_score_adj(5)).
 pub fn volunteer_for_oom() -> std::io::Result<()> {
     fs::write("/proc/self/oom_score_adj", "1000")
+}
+
+/// Lets all memory of the process look unused, so that it is the first to be swapped out
+/// (proc_pid_clear_refs(5)); it needs `CONFIG_PROC_PAGE_MONITOR`, which is on unless switched off.
+pub fn seems_unused(process: Pid) -> Result<()> {
+    let path = format!("/proc/{process}/clear_refs");
+    fs::write(&path, "1").with_context(|| format!("failed to write {path}"))
 }
 
 /// Bytes of the process that are in swap space (`VmSwap` of proc_pid_status(5)).

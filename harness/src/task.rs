@@ -13,6 +13,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl::set_name;
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{ForkResult, Pid, fork};
 
 /// A task counts as blocked after so many looks in a row that found it waiting.
@@ -115,7 +116,7 @@ impl Actor {
         until_blocked(&self.what, self.pid, self.patience, pause)
     }
 
-    /// What came of the operation; waits for its end.
+    /// What came of the operation; waits for the end of the process.
     ///
     /// # Errors
     /// When it hangs, with the place where it does.
@@ -132,8 +133,17 @@ impl Actor {
         self.report
             .read_exact(&mut errno)
             .with_context(|| format!("{}: the actor died", self.what))?;
+        until_ended(self.pid)?;
         Ok(decode(i32::from_ne_bytes(errno)))
     }
+}
+
+/// Returns when the child has ended, and has closed all files: what it says before
+/// may come while it still keeps a filesystem from being unmounted. It can be waited for again.
+pub(crate) fn until_ended(child: Pid) -> Result<()> {
+    waitid(Id::Pid(child), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT)
+        .with_context(|| format!("failed to wait for process {child}"))
+        .map(drop)
 }
 
 /// Returns when the task is seen to wait for a thaw, a few looks in a row.

@@ -93,6 +93,7 @@ impl Writers {
             let mut rest = Vec::new();
             let read = writer.reports.read_to_end(&mut rest);
             writer.complete += read.context("failed to read the last reports of a writer")?;
+            task::until_ended(writer.pid)?;
         }
         Ok(self.files())
     }
@@ -108,7 +109,7 @@ impl Writer {
         let name = format!("writer{writer}");
         let pid = task::spawn(|| {
             task::set_own_name(&name);
-            go_on(writer, root, sender).expect("the filesystem takes files");
+            go_on(writer, root, sender).expect("the filesystem takes files, and the parent reads");
         })?;
         Ok(Writer {
             name,
@@ -156,13 +157,11 @@ impl Files {
     }
 }
 
-/// A writer's life; it ends by a signal, or when nobody listens any more.
+/// A writer's life; it ends by a signal, or with the error that nobody listens any more.
 fn go_on(writer: usize, root: &Path, mut reports: PipeWriter) -> io::Result<()> {
     for number in 0.. {
         write(writer, number, root)?;
-        if reports.write_all(&COMPLETE).is_err() {
-            break;
-        }
+        reports.write_all(&COMPLETE)?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 
 use std::os::fd::RawFd;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use nix::errno::Errno;
 
 use super::argument::{Honour, freezes_for_good, lasts};
@@ -14,6 +14,7 @@ use crate::compat;
 use crate::ioctl::TIMEOUT_MAX;
 use crate::mapping::Mapping;
 use crate::mount::Mount;
+use crate::port;
 
 /// No process can have anything here (/proc/sys/vm/mmap_min_addr).
 const WILD: u32 = 8;
@@ -29,10 +30,13 @@ const REQUESTS: [(&str, Request); 2] = [
     ("FIFREEZE_RESET_TIMEOUT", compat::reset_timeout),
 ];
 
+/// The kernels of a run are built with it (configs/base.config); others need not be.
 fn is_supported() -> Result<()> {
+    let without = "the kernel has no CONFIG_IA32_EMULATION";
     match compat::is_supported() {
         true => Ok(()),
-        false => Err(Skip("the kernel has no CONFIG_IA32_EMULATION".to_owned()).into()),
+        false if port::has_host() => bail!("{without}"),
+        false => Err(Skip(without.to_owned()).into()),
     }
 }
 

@@ -340,30 +340,30 @@ const CASES: &[Case] = &[
     ),
     timed(
         "timeout_races",
-        "deadlines of 24 filesystems pass while others freeze, thaw, reset, remount and write",
+        "deadlines of 16 filesystems pass while others freeze, thaw, reset, remount and write",
         races::requests,
     ),
     timed(
         "timeout_races_unmount",
-        "deadlines of 24 filesystems pass while they are unmounted",
+        "deadlines of 16 filesystems pass while they are unmounted",
         races::unmount,
     ),
     timed(
         "timeout_races_suspend",
-        "deadlines of 24 filesystems pass while their devices are suspended and resumed",
+        "deadlines of 16 filesystems pass while their devices are suspended and resumed",
         races::suspends,
     ),
     complaining(
         &["EXT4-fs error (device dm-"],
         timed(
             "timeout_races_device_gone",
-            "deadlines of 24 filesystems pass while their devices fail",
+            "deadlines of 16 filesystems pass while their devices fail",
             races::fails,
         ),
     ),
     timed(
         "timeout_races_emergency_thaw",
-        "deadlines of 24 filesystems pass while SysRq j thaws them",
+        "deadlines of 16 filesystems pass while SysRq j thaws them",
         races::emergency_thaw,
     ),
     needing(

@@ -14,7 +14,7 @@ use crate::bench::{Bench, Skip};
 use crate::disk;
 use crate::mount::Mount;
 use crate::swap::{
-    available, dirty_memory, missing_program, swapped_out, touch, volunteer_for_oom,
+    available, dirty_memory, missing_program, seems_unused, swapped_out, touch, volunteer_for_oom,
 };
 use crate::task::Actor;
 
@@ -75,6 +75,7 @@ fn freezer(bench: &Bench, fs: &Mount) -> Result<Actor> {
         }
     })?;
     has_got(&freezer, Signal::SIGSTOP)?;
+    seems_unused(freezer.pid())?;
     Ok(freezer)
 }
 

@@ -3,14 +3,12 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd as _, RawFd};
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::os::unix::fs::FileExt as _;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::errno::Errno;
-use nix::libc;
 use nix::mount::MsFlags;
 use nix::sys::signal::{Signal, raise};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
@@ -32,9 +30,6 @@ use crate::{disk, dm, ioctl};
 
 /// How often the program that rescues itself moves its deadline.
 const RESETS: u32 = 3;
-
-/// The pause between two looks at a device that no event tells of.
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// Numbers that are no timeout.
 const REFUSED: [i64; 4] = [-1, i64::MIN, ioctl::TIMEOUT_MAX + 1, i64::MAX];
@@ -269,28 +264,13 @@ pub fn unmount_pending(bench: &Bench) -> Result<()> {
     freeze_for(&fs, SHORT)?;
     bench.unmount(fs)?;
     bench.step("wait until nobody uses the device");
-    while is_in_use(&device)? {
-        sleep(PAUSE);
-    }
+    disk::until_unused(&device, bench.patience())?;
     not_before(deadline)?;
     bench.step("fsck");
     disk::check(bench.filesystem(), &device)?;
     let fs = bench.mount(&device, MsFlags::empty(), "")?;
     fs.holds(WRITTEN, &OLD)?;
     fs.write(WRITTEN, &NEW).map(drop)
-}
-
-/// Whether the device is open exclusively, as by a filesystem.
-pub(super) fn is_in_use(device: &Path) -> Result<bool> {
-    let exclusive = File::options()
-        .read(true)
-        .custom_flags(libc::O_EXCL)
-        .open(device);
-    match exclusive {
-        Ok(_) => Ok(false),
-        Err(error) if error.raw_os_error() == Some(libc::EBUSY) => Ok(true),
-        Err(error) => Err(error).with_context(|| format!("failed to open {}", device.display())),
-    }
 }
 
 pub fn read_only_mount(bench: &Bench) -> Result<()> {

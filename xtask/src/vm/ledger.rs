@@ -333,12 +333,16 @@ fn verdict(current: &Current, end: Option<&End>) -> Verdict {
     }
 }
 
-/// Why a case failed, by its own words: the last line that neither names a step nor belongs to a stack.
+/// Why a case failed, by its own words: the last line that neither names a step nor belongs to a stack,
+/// before the cleanup if there is one, as what fails there may only follow from it.
 fn last_words(diagnostics: &[String]) -> String {
+    let is_cleanup = |line: &String| line.starts_with(harness::run::CLEANUP);
     let says_nothing = |line: &str| line.starts_with(harness::run::STEP) || line.starts_with(' ');
-    diagnostics
-        .iter()
-        .rfind(|line| !says_nothing(line))
+    let cleanup = diagnostics.iter().position(is_cleanup);
+    let (own, later) = diagnostics.split_at(cleanup.unwrap_or(diagnostics.len()));
+    [own, later]
+        .into_iter()
+        .find_map(|lines| lines.iter().rfind(|line| !says_nothing(line)))
         .map_or("the case did not say why".into(), Clone::clone)
 }
 
@@ -429,6 +433,25 @@ mod tests {
                 ],
                 &exited,
                 failed("it went on"),
+            ),
+            (
+                &[
+                    "    # a: step: cleanup: fsck",
+                    "    # a: damaged",
+                    "    not ok 1 a",
+                ],
+                &exited,
+                failed("damaged"),
+            ),
+            (
+                &[
+                    "    # a: too early",
+                    "    # a: step: cleanup: fsck",
+                    "    # a: damaged",
+                    "    not ok 1 a",
+                ],
+                &exited,
+                failed("too early"),
             ),
             (
                 &["    not ok 1 a # TIMEOUT stuck"],

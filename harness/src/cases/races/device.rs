@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use nix::mount::umount;
 
 use super::{Aim, GAP, all_are_well, expired, freeze_all, open, race};
-use crate::bench::Bench;
+use crate::bench::{Bench, skip};
 use crate::cases::deadline::{EXPIRED, has_no_file_hold, sleep_until};
 use crate::cases::prepare;
 use crate::dm;
@@ -16,6 +16,8 @@ use crate::herd::{self, Member};
 use crate::switch::Switch;
 
 const ROUNDS: usize = 2;
+/// Attempts to thaw while deadlines pass, until it was so in [`ROUNDS`] of them.
+const THAWS: usize = 16;
 
 fn switches(herd: &[Member]) -> Result<Vec<Switch>> {
     herd.iter().map(|member| Switch::of(&member.dm)).collect()
@@ -75,19 +77,25 @@ pub fn fails(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-/// All deadlines come at once, and the emergency thaw among them.
+/// The emergency thaw comes when some deadlines have passed, and others have not.
 pub fn emergency_thaw(bench: &Bench) -> Result<()> {
     let herd = bench.herd()?;
     let mounts = open(&herd)?;
     let mut aim = Aim::new();
-    for _ in 0..ROUNDS {
+    let mut met = 0;
+    for _ in 0..THAWS {
         bench.step("freeze");
-        let (deadlines, mut log) = freeze_all(&mounts, Duration::ZERO)?;
+        let (deadlines, mut log) = freeze_all(&mounts, GAP / 4)?;
         sleep_until(aim.near(deadlines[deadlines.len() / 2]));
         bench.emergency_thaw()?;
         all_are_well(bench, &mounts)?;
         let (count, all) = (log.containing(EXPIRED)?.len(), herd.len());
         bench.step(&format!("{count} of {all} deadlines have passed"));
+        aim.correct(count, all);
+        met += usize::from((1..all).contains(&count));
+        if met == ROUNDS {
+            return Ok(());
+        }
     }
-    Ok(())
+    skip("no emergency thaw came while deadlines passed: this machine is too slow, or too busy")
 }

@@ -184,7 +184,9 @@ fn one_or_the_other(bench: &Bench, mounts: &[Mount], aim: &mut Aim) -> Result<us
     let passed = expired(bench, &mut log, left.len())?;
     ensure!(passed == left, "passed {passed:?}, not prevented {left:?}");
     for fs in mounts {
-        fs.thaw_fully()?;
+        let (holds, name) = (fs.thaw_fully()?, device(fs)?);
+        let ended = holds == 0 || !passed.contains(&name);
+        ensure!(ended, "{name}: {holds} holds after the deadline");
         is_thawed(fs)?;
     }
     logged_nothing_else(&mut log)?;

@@ -1,21 +1,15 @@
 //! An unmount while the deadline passes.
 
-use std::thread::sleep;
-use std::time::Duration;
-
 use anyhow::{Context as _, Result};
 use nix::mount::umount;
 
 use super::{Aim, GAP, all_are_well, expired, freeze_all, open, race};
 use crate::bench::Bench;
-use crate::cases::timeout::is_in_use;
 use crate::cases::{OLD, WRITTEN, prepare};
+use crate::disk;
 use crate::herd::Member;
 
 const ROUNDS: usize = 2;
-
-/// The pause between two looks at a device that no event tells of.
-const PAUSE: Duration = Duration::from_millis(10);
 
 /// Either the freeze ends first, or it ends while nothing but the freeze keeps
 /// the filesystem: it ends in any case, and what was written is there.
@@ -44,9 +38,7 @@ fn round(bench: &Bench, herd: &[Member], aim: &mut Aim) -> Result<()> {
     expired(bench, &mut log, herd.len())?;
     bench.step("mount again");
     for member in herd {
-        while is_in_use(&member.dm.node())? {
-            sleep(PAUSE);
-        }
+        disk::until_unused(&member.dm.node(), bench.patience())?;
         member.mount()?;
         member.open()?.holds(WRITTEN, &OLD)?;
     }
