@@ -124,10 +124,8 @@ fn collect(receiver: Receiver<Event>, console: &mut File, events: &Events) -> Ve
             Event::Console { line, .. } => drop(writeln!(console, "{line}")),
             Event::Diagnostic { line, .. } if line.starts_with(SAMPLES) => {}
             Event::CaseEnded(result) => {
-                if result.verdict.is_failure() {
-                    events.send(Event::CaseEnded(result.clone()));
-                }
-                results.push(result);
+                results.push(result.clone());
+                events.send(Event::CaseEnded(result));
             }
             event => events.send(event),
         }
