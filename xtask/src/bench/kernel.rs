@@ -22,11 +22,13 @@ use crate::vm::{self, Machine};
 /// When a measurement counts as hung: the longest take minutes under emulation.
 const LIMIT: Duration = Duration::from_secs(1800);
 
+/// Something to measure, and the filesystem to take it on.
+pub type Chosen = (Filesystem, &'static Measurement);
+
 /// What is measured, how often, on what.
 #[derive(Debug)]
 pub struct Plan<'a> {
-    /// Measurements and the filesystems that they are taken on.
-    pub chosen: Vec<(&'static Measurement, Vec<Filesystem>)>,
+    pub chosen: Vec<Chosen>,
     pub rounds: u32,
     pub base: Machine<'a>,
     pub other: Machine<'a>,
@@ -89,30 +91,17 @@ impl Plan<'_> {
 }
 
 /// What one guest is asked for: nothing that its kernel lacks.
-fn wanted(
-    chosen: &[(&'static Measurement, Vec<Filesystem>)],
-    provides: &[Feature],
-    round: u32,
-) -> Vec<CaseId> {
-    let has = |measurement: &Measurement| {
-        measurement
-            .needs
-            .is_none_or(|need| provides.contains(&need))
-    };
-    let mut wanted = Vec::new();
-    for filesystem in Filesystem::ALL {
-        for (measurement, filesystems) in chosen {
-            let due = round == 1 || !measurement.once;
-            if due && has(measurement) && filesystems.contains(filesystem) {
-                wanted.push(CaseId {
-                    filesystem: *filesystem,
-                    case: measurement.name.into(),
-                    repeat: 0,
-                });
-            }
-        }
-    }
-    wanted
+fn wanted(chosen: &[Chosen], provides: &[Feature], round: u32) -> Vec<CaseId> {
+    let has = |need: Option<Feature>| need.is_none_or(|need| provides.contains(&need));
+    let due = chosen
+        .iter()
+        .filter(|(_, it)| has(it.needs) && (round == 1 || !it.once));
+    due.map(|(filesystem, it)| CaseId {
+        filesystem: *filesystem,
+        case: it.name.into(),
+        repeat: 0,
+    })
+    .collect()
 }
 
 /// Shows what goes on, keeps the console and the results.
@@ -219,17 +208,10 @@ mod tests {
 
     #[test]
     fn a_guest_is_asked_for_what_its_kernel_has() {
-        let chosen: Vec<_> = measure::all()
-            .iter()
-            .map(|it| (it, it.filesystems.to_vec()))
-            .collect();
+        let chosen: Vec<_> = measure::all().iter().map(|it| (Ext3, it)).collect();
         let names = |provides: &[Feature], round| -> Vec<String> {
-            let wanted = wanted(&chosen, provides, round);
-            wanted
-                .into_iter()
-                .filter(|id| id.filesystem == Ext3)
-                .map(|id| id.case)
-                .collect()
+            let wanted = wanted(&chosen, provides, round).into_iter();
+            wanted.map(|id| id.case).collect()
         };
         assert!(!names(&[], 1).contains(&"deadline_late".into()));
         assert!(names(&[Feature::Timeout], 1).contains(&"deadlines_many".into()));

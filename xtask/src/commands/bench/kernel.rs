@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 use camino::Utf8PathBuf;
 use clap::{Args, ValueEnum};
 use harness::case::Filesystem;
-use harness::measure::{self, Effort, Measurement};
+use harness::measure::{self, Effort};
 use harness::plan::Work;
 use jiff::Zoned;
 use regex::Regex;
 
 use super::{machine, names};
 use crate::bench::findings::{Findings, GoalLine, Outcome};
-use crate::bench::kernel::Plan;
+use crate::bench::kernel::{Chosen, Plan};
 use crate::bench::machine::Machine as Described;
 use crate::bench::model::{Document, Kernel, Run};
 use crate::bench::{plot, store, table};
@@ -194,26 +194,17 @@ fn facts(request: &Request, prepared: &Prepared) -> Result<Kernel> {
     })
 }
 
-/// Measurements and the filesystems that they are wanted on.
-type Chosen = Vec<(&'static Measurement, Vec<Filesystem>)>;
-
-fn choose(filter: &str, fs: &[Filesystem]) -> Result<Chosen> {
+/// In the order in which they run.
+fn choose(filter: &str, fs: &[Filesystem]) -> Result<Vec<Chosen>> {
     let regex = Regex::new(filter).or_fail(Kind::Usage)?;
-    let wanted = |it: &Filesystem| fs.is_empty() || fs.contains(it);
-    let named = measure::all().iter().filter(|it| regex.is_match(it.name));
-    let chosen: Chosen = named
-        .map(|it| {
-            (
-                it,
-                it.filesystems
-                    .iter()
-                    .copied()
-                    .filter(wanted)
-                    .collect::<Vec<_>>(),
-            )
-        })
-        .filter(|(_, filesystems)| !filesystems.is_empty())
-        .collect();
+    let mut chosen = Vec::new();
+    for filesystem in Filesystem::ALL {
+        let all = measure::all().iter();
+        let named = all.filter(|it| regex.is_match(it.name) && it.filesystems.contains(filesystem));
+        if fs.is_empty() || fs.contains(filesystem) {
+            chosen.extend(named.map(|it| (*filesystem, it)));
+        }
+    }
     match chosen.is_empty() {
         true => Err(Kind::Usage.error(format!(
             "no measurement on these filesystems matches {filter:?}; --list names all"
@@ -222,10 +213,10 @@ fn choose(filter: &str, fs: &[Filesystem]) -> Result<Chosen> {
     }
 }
 
-fn list(chosen: &Chosen) -> String {
-    let line = |(it, filesystems): &(&Measurement, Vec<Filesystem>)| {
-        let names: Vec<_> = filesystems.iter().map(|fs| fs.name()).collect();
-        format!("{:20} {:10} {}", it.name, names.join(","), it.about)
+fn list(chosen: &[Chosen]) -> String {
+    let line = |(filesystem, it): &Chosen| {
+        let filesystem = filesystem.name();
+        format!("{filesystem:5} {:20} {}", it.name, it.about)
     };
     chosen.iter().map(line).collect::<Vec<_>>().join("\n")
 }
@@ -252,18 +243,13 @@ mod tests {
     #[test]
     fn choices() {
         let names = |filter, fs: &[Filesystem]| -> Vec<_> {
-            let chosen = choose(filter, fs).unwrap();
-            chosen
-                .iter()
-                .map(|(it, on)| format!("{} {}", it.name, on.len()))
-                .collect()
+            let chosen = choose(filter, fs).unwrap().into_iter();
+            chosen.map(|(fs, it)| format!("{fs} {}", it.name)).collect()
         };
-        assert_eq!(names("^freeze_i", &[]), ["freeze_idle 2"]);
-        assert_eq!(
-            names("deadline", &[Xfs]),
-            ["deadline_late 1", "deadline_elsewhere 1"]
-        );
-        assert_eq!(names("", &[]).len(), measure::all().len());
+        let both = ["ext3 freeze_idle", "xfs freeze_idle"];
+        assert_eq!(names("^freeze_i", &[]), both);
+        let timed = ["xfs deadline_late", "xfs deadline_elsewhere"];
+        assert_eq!(names("deadline", &[Xfs]), timed);
         for (filter, fs) in [("zzz", [].as_slice()), ("(", &[]), ("many", &[Xfs])] {
             assert_eq!(
                 choose(filter, fs).unwrap_err().kind,
