@@ -3,12 +3,13 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::case::Filesystem;
 use crate::disk;
-use crate::program;
+use crate::program::{self, Output};
 
 /// Where ext3 has `s_feature_incompat`, in bytes, and the bit of a journal to be
 /// replayed (Documentation/filesystems/ext4/super.rst).
@@ -49,17 +50,27 @@ const ENGLISH: [(&str, &str); 1] = [("LC_ALL", "C")];
 /// How many lines of what should not be there an error repeats.
 const SHOWN: usize = 10;
 
+/// Runs a program as [`program::output`] does.
+pub type Runner<'a> = &'a dyn Fn(&mut Command) -> Result<Output>;
+
 /// Fails unless the filesystem, an unmounted device or an image, is consistent
 /// with its journal ignored, and the journal would add nothing; changes nothing.
 pub fn is_clean_as_it_is(filesystem: Filesystem, device: &Path) -> Result<()> {
+    is_clean_by(&program::output, filesystem, device)
+}
+
+/// The same with the caller's way to run programs, which may be limited in time.
+pub fn is_clean_by(run: Runner<'_>, filesystem: Filesystem, device: &Path) -> Result<()> {
     match filesystem {
         Filesystem::Ext3 => {
             ext3_needs_no_recovery(device)?;
-            disk::check(filesystem, device)
+            let mut check = disk::checker(filesystem);
+            check.arg(device);
+            run(&mut check)?.of_success(&check).map(drop)
         }
         Filesystem::Xfs => {
-            xfs_log_has_superblocks_only(device)?;
-            xfs_is_consistent_without_log(device)
+            xfs_log_has_superblocks_only(run, device)?;
+            xfs_is_consistent_without_log(run, device)
         }
     }
 }
@@ -77,9 +88,10 @@ fn ext3_needs_no_recovery(device: &Path) -> Result<()> {
 
 /// XFS freezes with a superblock in its log, so that the next mount after a crash
 /// looks for unlinked inodes (`xfs_fs_freeze` in fs/xfs/xfs_super.c).
-fn xfs_log_has_superblocks_only(device: &Path) -> Result<()> {
+fn xfs_log_has_superblocks_only(run: Runner<'_>, device: &Path) -> Result<()> {
     let mut print = program::of_administrator("xfs_logprint");
-    let said = program::run(print.arg("-t").arg(device).envs(ENGLISH))?;
+    print.arg("-t").arg(device).envs(ENGLISH);
+    let said = run(&mut print)?.of_success(&print)?;
     ensure!(said.contains("log tail: "), "{print:?}: {said}");
     match &unexpected(&said, &SUPERBLOCKS)[..] {
         [] => Ok(()),
@@ -94,9 +106,9 @@ fn xfs_log_has_superblocks_only(device: &Path) -> Result<()> {
 /// A superblock that is logged while mounted does not count the free blocks that
 /// are reserved for trees. The next mount counts, since the log is dirty
 /// (`xfs_log_sb` in fs/xfs/libxfs/xfs_sb.c). All else must be right.
-fn xfs_is_consistent_without_log(device: &Path) -> Result<()> {
+fn xfs_is_consistent_without_log(run: Runner<'_>, device: &Path) -> Result<()> {
     let mut repair = disk::checker(Filesystem::Xfs);
-    let said = program::output(repair.arg(device).envs(ENGLISH))?;
+    let said = run(repair.arg(device).envs(ENGLISH))?;
     let text = said.stdout + &said.stderr;
     let complaints = unexpected(&text, &SMALL_TALK);
     // 1 is for the dirty log already (xfs_repair(8)).

@@ -30,6 +30,9 @@ pub const TOOLS: &[(&str, &str)] = &[
     ("expr", "coreutils"),
 ];
 
+/// Where the guest finds programs, and the host those for the guest, whoever calls it.
+pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// What the tools read if it is there.
 pub const CONFIGURATION: &[&str] = &[
     "/etc/ld.so.cache",
@@ -43,13 +46,7 @@ pub const CONFIGURATION: &[&str] = &[
 /// # Errors
 /// Anything but exit code 0, with the command line and all that it printed.
 pub fn run(command: &mut Command) -> Result<String> {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = output(command)?;
-    ensure!(status.success(), "{command:?}: {status}\n{stdout}{stderr}");
-    Ok(stdout)
+    output(command)?.of_success(command)
 }
 
 /// What a program left that has run to its end.
@@ -58,6 +55,22 @@ pub struct Output {
     pub status: ExitStatus,
     pub stdout: String,
     pub stderr: String,
+}
+
+impl Output {
+    /// The standard output of `command`, which left this.
+    ///
+    /// # Errors
+    /// As [`run`].
+    pub fn of_success(self, command: &Command) -> Result<String> {
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = self;
+        ensure!(status.success(), "{command:?}: {status}\n{stdout}{stderr}");
+        Ok(stdout)
+    }
 }
 
 /// Runs `command`, and leaves it to the caller to judge its exit code.

@@ -17,6 +17,7 @@ use nix::unistd::Pid;
 use crate::case::{Feature, Filesystem};
 use crate::ktap::{Ktap, Verdict};
 use crate::plan::{Plan, Run, Work};
+use crate::program;
 use crate::task;
 
 /// Starts a line in which a case says what it does next.
@@ -37,10 +38,7 @@ pub const DIRTY: u8 = 5;
 
 /// What the programs that a case runs find in their environment; init has none.
 const ENVIRONMENT: [(&str, &str); 3] = [
-    (
-        "PATH",
-        "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    ),
+    ("PATH", program::PATH),
     ("LC_ALL", "C"),
     ("LVM_SUPPRESS_FD_WARNINGS", "1"),
 ];

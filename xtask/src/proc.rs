@@ -106,17 +106,45 @@ impl Output {
 
 /// Runs a command with `input` on its standard input; a bad exit status is for the caller to judge.
 pub fn output(command: &mut Command, input: &[u8], stop: &Stop) -> Result<Output> {
+    collect(command, input, Leash { stop, limit: None })
+}
+
+/// The same without any input, for a command that must not take longer than `limit`.
+///
+/// # Errors
+/// Also when it has not ended by then: it is ended.
+pub fn output_within(command: &mut Command, limit: Duration, stop: &Stop) -> Result<Output> {
+    let limit = Some((Instant::now(), limit));
+    collect(command, b"", Leash { stop, limit })
+}
+
+fn collect(command: &mut Command, input: &[u8], leash: Leash<'_>) -> Result<Output> {
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let mut keep = |stream, chunk: &[u8]| match stream {
         Stream::Out => stdout.extend_from_slice(chunk),
         Stream::Err => stderr.extend_from_slice(chunk),
     };
-    let status = drive(command, input, stop, OpenPipe::MayCutOff, &mut keep)?;
+    let status = drive(command, input, leash, OpenPipe::MayCutOff, &mut keep)?;
     Ok(Output {
         status,
         stdout,
         stderr,
     })
+}
+
+/// The same program, arguments and environment; the kernel kills it when the calling thread ends, however that does
+/// (PR_SET_PDEATHSIG(2const)).
+pub fn mortal(command: &Command) -> Command {
+    let mut mortal = Command::new("setpriv");
+    mortal.args(["--pdeathsig", "KILL", "--"]);
+    mortal.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => mortal.env(name, value),
+            None => mortal.env_remove(name),
+        };
+    }
+    mortal
 }
 
 /// Runs a command with `input` on its standard input, for its standard output without the last newline.
@@ -162,7 +190,7 @@ pub fn stream(
     let status = drive(
         command,
         b"",
-        stop,
+        Leash { stop, limit: None },
         OpenPipe::IsLeft,
         &mut |stream, chunk| {
             if written.is_ok() {
@@ -233,18 +261,41 @@ impl OpenPipe {
     }
 }
 
+/// What ends a command before its own time.
+#[derive(Clone, Copy)]
+struct Leash<'a> {
+    stop: &'a Stop,
+    /// Since when, and for how long.
+    limit: Option<(Instant, Duration)>,
+}
+
+impl Leash<'_> {
+    fn check(self, command: &Command) -> Result<()> {
+        if self.stop.requested() {
+            return Err(Error::Interrupted);
+        }
+        match self.limit {
+            Some((begun, limit)) if begun.elapsed() > limit => Err(Error::Failed(anyhow!(
+                "`{}` has not ended within {limit:.0?}",
+                line_of(command)
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Runs a command to its end, handing over each line with its terminator.
 fn drive(
     command: &mut Command,
     input: &[u8],
-    stop: &Stop,
+    leash: Leash<'_>,
     open: OpenPipe,
     on_chunk: &mut dyn FnMut(Stream, &[u8]),
 ) -> Result<ExitStatus> {
-    let (mut group, receiver) = spawn(command, input, stop)?;
+    let (mut group, receiver) = spawn(command, input, leash.stop)?;
     let mut heard = Instant::now();
     loop {
-        group.heed(stop)?;
+        leash.check(command).inspect_err(|_| group.end())?;
         match receiver.recv_timeout(TICK) {
             Ok((stream, chunk)) => {
                 on_chunk(stream, &chunk);
@@ -265,7 +316,7 @@ fn drive(
         }
     }
     loop {
-        group.heed(stop)?;
+        leash.check(command).inspect_err(|_| group.end())?;
         match group.poll()? {
             Some(status) => return Ok(status),
             None => std::thread::sleep(MOMENT),
@@ -340,15 +391,6 @@ impl Group {
             .map_err(|error| Error::Failed(anyhow!("cannot wait for a child process: {error}")))
     }
 
-    /// Ends the group if the run is stopped.
-    fn heed(&mut self, stop: &Stop) -> Result<()> {
-        if stop.requested() {
-            self.end();
-            return Err(Error::Interrupted);
-        }
-        Ok(())
-    }
-
     fn signal(&self, signal: Signal) {
         // ESRCH: nobody is left. EPERM: apt under sudo, which is better left to finish.
         let _ = killpg(Pid::from_raw(self.0.id().cast_signed()), signal);
@@ -375,6 +417,8 @@ impl Drop for Group {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
     use super::*;
 
     fn shell(script: &str) -> Command {
@@ -471,6 +515,48 @@ mod tests {
         eventually("the grandchild ends", || {
             std::fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "))
         });
+    }
+
+    #[test]
+    fn a_limit_ends_a_command_and_names_it() {
+        let begun = Instant::now();
+        let limit = Duration::from_millis(200);
+        let result = output_within(&mut shell("sleep 60"), limit, &Stop::default());
+        let said = message(result.map(|output| output.stderr()));
+        assert!(
+            said.contains("sleep 60") && said.contains("200ms"),
+            "{said}"
+        );
+        assert!(begun.elapsed() < Duration::from_secs(30));
+        let limit = Duration::from_secs(60);
+        let soon = output_within(&mut shell("echo x"), limit, &Stop::default()).unwrap();
+        assert_eq!(soon.stdout, b"x\n");
+    }
+
+    #[test]
+    fn a_mortal_is_the_same_command_and_ends_with_its_thread() {
+        let mut told = shell("echo $A $B");
+        told.envs([("A", "a"), ("B", "b")]).env_remove("B");
+        assert_eq!(read(&mut mortal(&told), &Stop::default()).unwrap(), "a");
+        let start = || {
+            mortal(&shell("echo; exec sleep 60"))
+                .stdout(Stdio::piped())
+                .spawn()
+        };
+        let thread = std::thread::spawn(move || {
+            let mut child = start().unwrap();
+            // It has said something, so setpriv is done.
+            let mut said = [0];
+            child
+                .stdout
+                .as_mut()
+                .unwrap()
+                .read_exact(&mut said)
+                .unwrap();
+            child
+        });
+        let status = thread.join().unwrap().wait().unwrap();
+        assert_eq!(status.signal(), Some(9));
     }
 
     #[test]

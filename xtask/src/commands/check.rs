@@ -116,6 +116,13 @@ impl<'a> Check<'a> {
             .into_iter()
             .flat_map(|series| series.patches)
             .collect();
+        if patches.is_empty() {
+            return Err(Kind::Usage.error(format!(
+                "{} for base {} has no patch to check",
+                request.series.join(" and "),
+                request.base
+            )));
+        }
         let titles = patches.iter().zip(1..);
         Ok(Self {
             options,
@@ -370,7 +377,42 @@ impl Context {
 
 #[cfg(test)]
 mod tests {
+    use camino::Utf8Path;
+    use clap::Parser;
+
     use super::*;
+    use crate::layout::Layout;
+    use crate::proc::Stop;
+
+    /// The command line of `series check`.
+    #[derive(Debug, Parser)]
+    struct SeriesCheck {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    #[test]
+    fn a_series_without_patches_is_a_usage_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::at(Utf8Path::from_path(dir.path()).unwrap());
+        let bases = Layout::of_this_checkout().unwrap().configs();
+        let series = layout.patches().join("6.12/empty");
+        fs_err::create_dir_all(layout.configs()).unwrap();
+        fs_err::create_dir_all(&series).unwrap();
+        fs_err::copy(
+            bases.join("kernels.toml"),
+            layout.configs().join("kernels.toml"),
+        )
+        .unwrap();
+        fs_err::write(series.join("series"), "# none yet\n").unwrap();
+        let stop = Stop::default();
+        let words = ["check", "--series", "empty"];
+        let options = SeriesCheck::try_parse_from(words).unwrap().options;
+        let failure = run(&options, &Context { layout, stop }).unwrap_err();
+        assert_eq!(failure.kind, Kind::Usage);
+        let said = failure.to_string();
+        assert_eq!(said, "empty for base 6.12 has no patch to check");
+    }
 
     #[test]
     fn cells() {

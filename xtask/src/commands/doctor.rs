@@ -1,8 +1,8 @@
 //! `doctor`: what is missing, what is there.
 
 use super::Context;
-use super::prepare::{TO_CHECK, install_line, missing};
-use crate::deps;
+use super::prepare::{TO_TEST, install_line, missing};
+use crate::deps::{self, Need};
 use crate::failure::{Kind, Result};
 use crate::kernel;
 use crate::layout::Layout;
@@ -11,25 +11,35 @@ use crate::series;
 use crate::vm::accel;
 
 pub fn run(context: &Context) -> Result<u8> {
-    let missing = missing(TO_CHECK);
-    text(&deps_text(&missing));
+    let lacking = missing(TO_TEST);
+    text(&deps_text(&lacking, &missing(&[Need::Check])));
     text(&kernels_text(&context.layout)?);
     text(&accel_text(context));
-    match missing.as_slice() {
+    match lacking.as_slice() {
         [] => Ok(super::PASSED),
-        missing => Err(Kind::Machinery.error(format!("{} things are missing", missing.len()))),
+        lacking => Err(Kind::Machinery.error(format!("{} things are missing", lacking.len()))),
     }
 }
 
-fn deps_text(missing: &[deps::Missing]) -> String {
-    let Some(line) = install_line(missing) else {
-        return "tools: all there".into();
+fn deps_text(missing: &[deps::Missing], optional: &[deps::Missing]) -> String {
+    let needed = match install_line(missing) {
+        None => "tools: all there".into(),
+        Some(line) => format!("tools: missing{}", list(missing, &line)),
     };
-    let mut text = "tools: missing\n".to_owned();
-    for missing in missing {
-        text += &format!("  {} (package {})\n", missing.what, missing.package);
+    match install_line(optional) {
+        None => needed,
+        Some(line) => format!(
+            "{needed}\noptional, for `series check`: missing{}",
+            list(optional, &line)
+        ),
     }
-    text + &format!("install them with\n  {line}")
+}
+
+fn list(missing: &[deps::Missing], line: &str) -> String {
+    let items = missing
+        .iter()
+        .map(|missing| format!("\n  {} (package {})", missing.what, missing.package));
+    format!("{}\ninstall with\n  {line}", items.collect::<String>())
 }
 
 fn kernels_text(layout: &Layout) -> Result<String> {
@@ -76,4 +86,29 @@ fn measured(context: &Context) -> String {
         .iter()
         .map(|(kernel, verdict)| format!("\n  {kernel}: {}", verdict.sentence()));
     lines.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_optional_is_told_apart() {
+        let missing = |name: &str| deps::Missing {
+            what: name.into(),
+            package: name.into(),
+        };
+        assert_eq!(deps_text(&[], &[]), "tools: all there");
+        let text = deps_text(&[], &[missing("sparse")]);
+        let (needed, optional) = text.split_once('\n').unwrap();
+        assert_eq!(needed, "tools: all there");
+        assert!(optional.starts_with("optional, for `series check`: missing\n  sparse"));
+        assert!(optional.ends_with("apt-get install --no-install-recommends sparse"));
+        let text = deps_text(&[missing("bc"), missing("flex")], &[]);
+        assert!(
+            text.starts_with("tools: missing\n  bc (package bc)\n  flex"),
+            "{text}"
+        );
+        assert!(text.ends_with(" bc flex"), "{text}");
+    }
 }

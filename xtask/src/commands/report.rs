@@ -3,11 +3,11 @@
 use camino::Utf8PathBuf;
 use clap::{Args, Subcommand};
 
-use super::{Context, test_kernel};
+use super::{Context, PASSED, test_kernel};
 use crate::failure::{Kind, OrFail, Result};
 use crate::report::merge::{Input, merge};
 use crate::report::store::{self, Finished};
-use crate::report::terminal;
+use crate::report::{markdown, terminal};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -22,6 +22,12 @@ enum Command {
     /// All must have run on one kernel, and no case may have two results. Cases of shards that are not given did
     /// not run. Writes ktap, junit.xml and results.json; consoles are not merged. The exit code is that of one run.
     Merge(Merge),
+
+    /// Print runs side by side as a Markdown table: a row a case, a column a run
+    ///
+    /// A cell is one word if the case ended alike on all filesystems. Runs may be of any kernels; their order is that
+    /// of the columns.
+    Table(Table),
 }
 
 #[derive(Clone, Debug, Args)]
@@ -35,15 +41,31 @@ struct Merge {
     output: Option<Utf8PathBuf>,
 }
 
+#[derive(Clone, Debug, Args)]
+struct Table {
+    /// The results.json of each run
+    #[arg(required = true, value_name = "RESULTS.json")]
+    results: Vec<Utf8PathBuf>,
+}
+
 pub fn run(options: &Options, context: &Context) -> Result<u8> {
     match &options.command {
         Command::Merge(options) => merged(options, context),
+        Command::Table(options) => {
+            let inputs = read(&options.results)?;
+            terminal::text(&markdown::table(inputs.iter().map(|input| &input.run)));
+            Ok(PASSED)
+        }
     }
 }
 
+fn read(results: &[Utf8PathBuf]) -> Result<Vec<Input>> {
+    let inputs = results.iter().cloned().map(Input::read);
+    inputs.collect::<anyhow::Result<_>>().or_fail(Kind::Usage)
+}
+
 fn merged(options: &Merge, context: &Context) -> Result<u8> {
-    let inputs = options.results.iter().cloned().map(Input::read);
-    let inputs: Vec<_> = inputs.collect::<anyhow::Result<_>>().or_fail(Kind::Usage)?;
+    let inputs = read(&options.results)?;
     let run = merge(&inputs).or_fail(Kind::Usage)?;
     let Finished {
         run,

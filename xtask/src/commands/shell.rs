@@ -31,6 +31,7 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
         let virtme = deps::virtme(&context.layout, events, &context.stop)?;
         Ok((prepared, virtme))
     })?;
+    vm::host(&context.layout)?;
     let (_folder, disks) = vm::scratch_disks(&context.layout)?;
     terminal::text(
         "Scratch disks: the serials scratch0 and scratch1; `grep . /sys/block/*/serial` names the devices. \

@@ -18,7 +18,7 @@ use crate::report::times::Times;
 use crate::report::{markdown, terminal, watched};
 use crate::shard::Wanted;
 use crate::vm::accel::Accel;
-use crate::vm::capacity::{self, Host};
+use crate::vm::capacity;
 use crate::vm::queue::Workload;
 use crate::vm::supervisor::Limits;
 use crate::vm::{self, Machine, init};
@@ -101,7 +101,7 @@ fn one(request: &Request, wanted: &Wanted, options: &Options, context: &Context)
             };
             let stock = test(&stock, wanted, &how, context)?;
             let patched = test(request, wanted, &how, context)?;
-            terminal::text(&markdown::table(&[&stock, &patched]));
+            terminal::text(&markdown::table([&stock, &patched]));
             terminal::text(&terminal::counts(&Counts::of(&patched.results)));
             verdict(&patched)
         }
@@ -168,11 +168,11 @@ fn spread(
 ) -> Result<Workload> {
     let times = Times::of_runs(&layout.runs());
     let expected = wanted.cases.iter().map(|id| times.expected(id)).sum();
-    let room = Host::this()?.room(accel);
+    let room = vm::host(layout)?.room(accel);
     let guests = capacity::guests(asked, room, expected).min(wanted.cases.len());
     if asked.is_some_and(|asked| asked > room) {
         terminal::text(&format!(
-            "this machine has the processors and the memory for {room} guests at once"
+            "this machine has the processors, the memory and the disk space for {room} guests at once"
         ));
     }
     Ok(Workload {

@@ -4,8 +4,8 @@ pub mod apt;
 mod install;
 mod virtme;
 
-use camino::Utf8Path;
-use harness::program::TOOLS;
+use camino::{Utf8Path, Utf8PathBuf};
+use harness::program::{PATH, TOOLS};
 
 pub use install::{by_hand, install};
 pub use virtme::virtme;
@@ -31,12 +31,14 @@ pub enum Need {
 #[derive(Clone, Copy)]
 enum Thing {
     Program(&'static str),
+    /// A program for the guest.
+    Tool(&'static str),
     Header(&'static str),
     /// As `import` in python3 takes it; Debian packages parts of the standard library apart.
     PythonModule(&'static str),
 }
 
-use Thing::{Header, Program, PythonModule};
+use Thing::{Header, Program, PythonModule, Tool};
 
 const NEEDED: &[(Need, Thing, &str)] = &[
     (Need::Build, Program("gcc"), "gcc"),
@@ -64,7 +66,7 @@ const NEEDED: &[(Need, Thing, &str)] = &[
 pub fn missing(need: Need) -> Vec<Missing> {
     let tools = TOOLS
         .iter()
-        .map(|(name, package)| (Need::Run, Program(name), *package));
+        .map(|(name, package)| (Need::Run, Tool(name), *package));
     let wanted = NEEDED.iter().copied().chain(tools);
     wanted
         .filter(|(of, thing, _)| *of == need && !thing.is_there())
@@ -79,6 +81,7 @@ impl Thing {
     fn is_there(&self) -> bool {
         match self {
             Program(name) => program(name).is_some(),
+            Tool(name) => tool(name).is_some(),
             Header(name) => ["/usr/include", "/usr/include/x86_64-linux-gnu"]
                 .iter()
                 .any(|dir| Utf8Path::new(dir).join(name).exists()),
@@ -94,23 +97,55 @@ impl Thing {
 }
 
 /// Where a program is. Debian keeps those for the administrator off other users' PATH.
-pub fn program(name: &str) -> Option<camino::Utf8PathBuf> {
+pub fn program(name: &str) -> Option<Utf8PathBuf> {
     let path = std::env::var("PATH").unwrap_or_default();
-    let found = which::which_in(
-        name,
-        Some(format!("{path}:/usr/local/sbin:/usr/sbin:/sbin")),
-        "/",
-    )
-    .ok()?;
-    camino::Utf8PathBuf::try_from(found).ok()
+    find(name, &format!("{path}:/usr/local/sbin:/usr/sbin:/sbin"))
+}
+
+/// Where the guest finds one of its [`TOOLS`]. The caller may have another of that name on a PATH of his own.
+pub fn tool(name: &str) -> Option<Utf8PathBuf> {
+    find(name, PATH)
+}
+
+fn find(name: &str, path: &str) -> Option<Utf8PathBuf> {
+    let found = which::which_in(name, Some(path), "/").ok()?;
+    Utf8PathBuf::try_from(found).ok()
 }
 
 impl std::fmt::Display for Thing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Program(name) => write!(f, "{name}"),
+            Program(name) | Tool(name) => write!(f, "{name}"),
             Header(name) => write!(f, "the header {name}"),
             PythonModule(name) => write!(f, "python3 with {name}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folders_of_a_path_are_asked_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        for place in ["a", "b"] {
+            fs_err::create_dir(dir.join(place)).unwrap();
+            std::os::unix::fs::symlink("/bin/sh", dir.join(place).join("tool")).unwrap();
+        }
+        let path = format!("{dir}/none:{dir}/b:{dir}/a");
+        assert_eq!(find("tool", &path), Some(dir.join("b/tool")));
+        assert_eq!(find("other", &path), None);
+    }
+
+    #[test]
+    fn tools_are_where_the_guest_looks() {
+        let found = tool("dirname").unwrap();
+        let folder = found.parent().unwrap();
+        assert!(
+            PATH.split(':').any(|of_guest| folder == of_guest),
+            "{found}"
+        );
     }
 }

@@ -19,10 +19,19 @@ use crate::proc::{self, Stop, Stream};
 
 /// Enters every fingerprint: to be raised when this module builds differently.
 const RECIPE: &str = "1";
+/// What fingerprints call the compiler, with ccache or without: the kernel is the same.
+const COMPILER: &str = "ccache gcc";
 /// Steps of a whole build of `base.config`, as [`step`] counts them; better known after the first one.
 const USUAL_STEPS: u64 = 1850;
 /// `C=1` runs sparse after each compilation. By default it falls silent after a hundred warnings.
 const WITH_CHECKS: &[&str] = &["--keep-going", "W=1", "C=1", "CF=-fmax-warnings=unlimited"];
+/// The kernel's Makefile drops LC_ALL again, and gcc would say `warning` in the user's own language.
+const ENGLISH: [(&str, &str); 4] = [
+    ("LC_ALL", "C"),
+    ("LANG", "C"),
+    ("LANGUAGE", "C"),
+    ("LC_MESSAGES", "C"),
+];
 /// Compiler errors that are repeated in full.
 const SHOWN: usize = 10;
 /// Images that are kept: a run that goes on in a guest may still restart from an older one.
@@ -122,7 +131,7 @@ impl Build<'_> {
     fn fingerprint(&self, tools: &Tools) -> String {
         let inputs = self.fragments.iter().map(|fragment| fragment.text.as_str());
         files::digest(
-            [RECIPE, &self.tree.content, &tools.compiler, &tools.version]
+            [RECIPE, &self.tree.content, COMPILER, &tools.version]
                 .into_iter()
                 .chain(inputs),
         )
@@ -329,7 +338,7 @@ impl Make<'_> {
             .fragments
             .iter()
             .map(|fragment| fragment.text.as_str());
-        let tools = [self.tools.compiler.as_str(), &self.tools.version];
+        let tools = [COMPILER, &self.tools.version];
         Ok(files::digest(
             tools
                 .into_iter()
@@ -431,11 +440,7 @@ impl Make<'_> {
 
     fn with_checks(&self, objects: &[String]) -> Command {
         let mut command = self.command(WITH_CHECKS);
-        // The kernel's Makefile drops LC_ALL, and gcc would say `warning` in the user's own language.
-        command.args(objects).env("LANG", "C");
-        for name in ["LANGUAGE", "LC_MESSAGES", "LC_CTYPE"] {
-            command.env_remove(name);
-        }
+        command.args(objects).envs(ENGLISH).env_remove("LC_CTYPE");
         command
     }
 
@@ -508,6 +513,56 @@ fn is_config_input(path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn tree() -> Tree {
+        Tree {
+            path: "/t".into(),
+            content: "1234".into(),
+            edited: false,
+        }
+    }
+
+    fn build(tree: &Tree) -> Build<'_> {
+        Build {
+            tree,
+            fragments: &[],
+            jobs: Some(1),
+            folder: "/b".into(),
+            title: "6.12".into(),
+        }
+    }
+
+    fn tools(compiler: &str, version: &str) -> Tools {
+        Tools {
+            compiler: compiler.into(),
+            version: version.into(),
+            cache: "/c".into(),
+        }
+    }
+
+    #[test]
+    fn a_kernel_is_the_same_with_and_without_ccache() {
+        let tree = tree();
+        let name = |tools| build(&tree).fingerprint(&tools);
+        assert_eq!(name(tools("gcc", "12")), name(tools("ccache gcc", "12")));
+        assert_ne!(name(tools("gcc", "12")), name(tools("gcc", "14")));
+    }
+
+    #[test]
+    fn compilers_whose_warnings_are_read_speak_english() {
+        let (tree, tools) = (tree(), tools("gcc", "12"));
+        let (build, events, stop) = (build(&tree), Events::channel().0, Stop::default());
+        let make = build.make(&tools, "check.log", Utf8Path::new("/o"), &events, &stop);
+        let command = make.with_checks(&[]);
+        let set: Vec<_> = command.get_envs().collect();
+        for (name, value) in ENGLISH {
+            assert!(
+                set.contains(&(name.as_ref(), Some(value.as_ref()))),
+                "{name}"
+            );
+        }
+        assert!(set.contains(&("LC_CTYPE".as_ref(), None)));
+    }
 
     #[test]
     fn inputs_of_a_configuration() {

@@ -121,10 +121,13 @@ pub fn age(path: &Utf8Path) -> Option<Duration> {
     )
 }
 
-/// Removes all but the newest files of a folder.
+/// Removes all but the newest files of a folder. What has a temporary name is another run's, which still writes it.
 pub fn keep_newest(folder: &Utf8Path, count: usize) -> Result<()> {
     let entries = folder.read_dir_utf8()?.flatten();
-    let mut files: Vec<_> = entries.map(camino::Utf8DirEntry::into_path).collect();
+    let mut files: Vec<_> = entries
+        .filter(|entry| !entry.file_name().starts_with(TEMPORARY))
+        .map(camino::Utf8DirEntry::into_path)
+        .collect();
     files.sort_by_key(|file| age(file));
     files.iter().skip(count).try_for_each(|file| remove(file))
 }
@@ -162,11 +165,30 @@ mod tests {
         fs_err::write(dir.join(".tmp-x/file"), "").unwrap();
         write(&dir.join("kept"), b"whole").unwrap();
         sweep(dir, &Events::channel().0, &Stop::default()).unwrap();
-        let left: Vec<String> = dir
-            .read_dir_utf8()
-            .unwrap()
+        assert_eq!(names(dir), ["kept"]);
+    }
+
+    #[test]
+    fn the_newest_are_kept_and_what_is_being_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        let now = SystemTime::now();
+        for (name, age) in [("old", 300), ("new", 100), (".tmp-x", 900), ("newer", 0)] {
+            let file = fs_err::File::create(dir.join(name)).unwrap();
+            let written = now - Duration::from_secs(age);
+            file.file().set_modified(written).unwrap();
+        }
+        keep_newest(dir, 2).unwrap();
+        assert_eq!(names(dir), [".tmp-x", "new", "newer"]);
+    }
+
+    /// What is in a folder, sorted.
+    fn names(dir: &Utf8Path) -> Vec<String> {
+        let entries = dir.read_dir_utf8().unwrap();
+        let mut names: Vec<_> = entries
             .map(|entry| entry.unwrap().file_name().to_owned())
             .collect();
-        assert_eq!(left, ["kept"]);
+        names.sort();
+        names
     }
 }

@@ -11,7 +11,7 @@ pub mod git;
 pub mod lock;
 pub mod phase;
 mod source;
-mod space;
+pub mod space;
 pub mod tree;
 
 use std::collections::BTreeSet;

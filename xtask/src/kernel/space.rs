@@ -15,16 +15,12 @@ pub const BUILD: u64 = GIB;
 
 /// Fails unless `needed` bytes are free where `folder` is or will be.
 pub fn require(folder: &Utf8Path, needed: u64, purpose: &str) -> Result<()> {
-    let Some(existing) = folder.ancestors().find(|path| path.exists()) else {
-        return Ok(());
-    };
-    let stat = statvfs(existing.as_std_path()).map_err(|error| {
-        Kind::Machinery.error(format!(
-            "cannot ask how much space is free in {existing}: {error}"
-        ))
-    })?;
-    let free = stat.blocks_available() * stat.fragment_size();
-    match shortage(free, needed) {
+    enough(free(folder)?, folder, needed, purpose)
+}
+
+/// The same where it is known how many bytes are `free`.
+pub fn enough(free: u64, folder: &Utf8Path, needed: u64, purpose: &str) -> Result<()> {
+    match shortage("disk space", free, needed) {
         None => Ok(()),
         Some(shortage) => Err(Kind::Machinery.error(format!(
             "{shortage} in {folder} {purpose}; free some, or remove target/freeze"
@@ -32,12 +28,25 @@ pub fn require(folder: &Utf8Path, needed: u64, purpose: &str) -> Result<()> {
     }
 }
 
+/// Bytes that are free where `folder` is or will be.
+pub fn free(folder: &Utf8Path) -> Result<u64> {
+    let Some(existing) = folder.ancestors().find(|path| path.exists()) else {
+        return Err(Kind::Machinery.error(format!("{folder} is in no folder that exists")));
+    };
+    let stat = statvfs(existing.as_std_path()).map_err(|error| {
+        Kind::Machinery.error(format!(
+            "cannot ask how much space is free in {existing}: {error}"
+        ))
+    })?;
+    Ok(stat.blocks_available() * stat.fragment_size())
+}
+
 /// Says what is lacking, in GiB; sizes are bytes.
-fn shortage(free: u64, needed: u64) -> Option<String> {
+pub fn shortage(of: &str, free: u64, needed: u64) -> Option<String> {
     let gib = |bytes: u64| bytes as f64 / GIB as f64;
     (free < needed).then(|| {
         format!(
-            "{:.1} GiB of disk space are needed and {:.1} GiB are free",
+            "{:.1} GiB of {of} are needed and {:.1} GiB are free",
             gib(needed),
             gib(free)
         )
@@ -50,8 +59,8 @@ mod tests {
 
     #[test]
     fn shortages() {
-        assert_eq!(shortage(GIB, GIB), None);
-        let said = shortage(GIB / 2, 5 * GIB).unwrap();
+        assert_eq!(shortage("disk space", GIB, GIB), None);
+        let said = shortage("disk space", GIB / 2, 5 * GIB).unwrap();
         assert_eq!(
             said,
             "5.0 GiB of disk space are needed and 0.5 GiB are free"

@@ -1,38 +1,49 @@
-//! One or two runs as a Markdown table: a row a case, a column a run and filesystem.
+//! Runs as a Markdown table: a row a case, a column a run.
 
 use std::fmt::Write;
 
 use harness::case::Filesystem;
 
+use crate::event::CaseResult;
 use crate::report::model::{Run, case_names, cell};
 
-pub fn table(runs: &[&Run]) -> String {
-    let results: Vec<_> = runs
-        .iter()
-        .flat_map(|run| run.results.iter().cloned())
-        .collect();
-    let columns: Vec<(&Run, Filesystem)> = runs
-        .iter()
-        .flat_map(|run| Filesystem::ALL.iter().map(|filesystem| (*run, *filesystem)))
-        .filter(|(run, filesystem)| {
-            run.results
-                .iter()
-                .any(|result| result.id.filesystem == *filesystem)
-        })
-        .collect();
+pub fn table<'a>(runs: impl IntoIterator<Item = &'a Run> + Clone) -> String {
+    let runs = || runs.clone().into_iter();
+    let results: Vec<_> = runs().flat_map(|run| run.results.clone()).collect();
     let mut out = String::from("| case |");
-    for (run, filesystem) in &columns {
-        let _ = write!(out, " {}, {filesystem} |", run.kernel.title());
+    for run in runs() {
+        let _ = write!(out, " {} |", run.kernel.title());
     }
-    let _ = writeln!(out, "\n| --- |{}", " --- |".repeat(columns.len()));
+    let _ = writeln!(out, "\n| --- |{}", " --- |".repeat(runs().count()));
     for case in case_names(&results) {
         let _ = write!(out, "| {case} |");
-        for (run, filesystem) in &columns {
-            let _ = write!(out, " {} |", cell(&run.results, *filesystem, case));
+        for run in runs() {
+            let _ = write!(out, " {} |", on_all(&run.results, case));
         }
         out.push('\n');
     }
     out
+}
+
+/// One word if the case ended alike on all filesystems that it ran on, or else a word for each.
+fn on_all(results: &[CaseResult], case: &str) -> String {
+    let ran = |filesystem: &&Filesystem| {
+        let mut ids = results.iter().map(|result| &result.id);
+        ids.any(|id| id.filesystem == **filesystem && id.case == case)
+    };
+    let words: Vec<_> = Filesystem::ALL
+        .iter()
+        .filter(ran)
+        .map(|filesystem| (filesystem, cell(results, *filesystem, case)))
+        .collect();
+    match words.as_slice() {
+        [] => "–".into(),
+        [(_, first), others @ ..] if others.iter().all(|(_, word)| word == first) => first.clone(),
+        several => {
+            let named = several.iter().map(|(name, word)| format!("{name} {word}"));
+            named.collect::<Vec<_>>().join(", ")
+        }
+    }
 }
 
 #[cfg(test)]
@@ -44,26 +55,32 @@ mod tests {
     use crate::report::model::samples::{result, run};
 
     #[test]
-    fn two_runs_side_by_side() {
+    fn runs_side_by_side() {
+        let failed = || Verdict::Failed("no".into());
         let stock = run(
             &[],
             vec![
+                result(Ext3, "case_b", 0, failed()),
                 result(Ext3, "case_c", 0, Verdict::Hung("stuck".into())),
-                result(Xfs, "case_c", 0, Verdict::Failed("no".into())),
+                result(Xfs, "case_b", 0, failed()),
+                result(Xfs, "case_c", 0, failed()),
             ],
         );
         let patched = run(
             &["generic-freeze"],
             vec![
                 result(Ext3, "case_c", 0, Verdict::Passed),
+                result(Ext3, "case_d", 0, Verdict::Passed),
                 result(Xfs, "case_c", 0, Verdict::Passed),
             ],
         );
         let wanted = "\
-| case | 6.12.117 stock, ext3 | 6.12.117 stock, xfs | 6.12.117 generic-freeze, ext3 | 6.12.117 generic-freeze, xfs |
-| --- | --- | --- | --- | --- |
-| case_c | HUNG | FAILED | ok | ok |
+| case | 6.12.117 stock | 6.12.117 generic-freeze |
+| --- | --- | --- |
+| case_b | FAILED | – |
+| case_c | ext3 HUNG, xfs FAILED | ok |
+| case_d | – | ok |
 ";
-        assert_eq!(table(&[&stock, &patched]), wanted);
+        assert_eq!(table([&stock, &patched]), wanted);
     }
 }

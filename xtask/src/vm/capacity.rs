@@ -2,12 +2,20 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Context;
+use camino::Utf8Path;
 
 use super::accel::Accel;
+use super::{DISK, cgroup};
+use crate::failure::{Kind, Result};
+use crate::kernel::space;
 
-/// Bytes of a guest's memory, and half as much for what QEMU needs beside it, most of it translated code.
-const GUEST: u64 = 3 << 29;
+/// [`super::MEMORY`] in bytes.
+const MEMORY: u64 = 1 << 30;
+/// A guest's memory, and half as much for what QEMU needs beside it, most of it translated code.
+const GUEST: u64 = MEMORY / 2 * 3;
+/// Bytes that a guest's disks may grow to.
+const DISKS: u64 = DISK * harness::disk::SCRATCH.len() as u64;
 /// How much work is worth a guest of its own, which takes seconds to boot under emulation.
 const WORTH: Duration = Duration::from_secs(5);
 
@@ -17,15 +25,20 @@ pub struct Host {
     pub cpus: usize,
     /// Bytes that can be had without swapping.
     pub memory: u64,
+    /// Bytes that are free for disks.
+    pub disk: u64,
 }
 
 impl Host {
-    /// This one, by /proc/meminfo's MemAvailable (proc_meminfo(5)).
-    pub fn this() -> Result<Self> {
+    /// This one, by /proc/meminfo's MemAvailable (proc_meminfo(5)) and the limits of its control groups; disks are
+    /// to be in `folder`.
+    pub fn this(folder: &Utf8Path) -> Result<Self> {
         let meminfo = fs_err::read_to_string("/proc/meminfo")?;
+        let available = available(&meminfo).context("/proc/meminfo has no MemAvailable")?;
         Ok(Self {
             cpus: super::host_cpus(),
-            memory: available(&meminfo).context("/proc/meminfo has no MemAvailable")?,
+            memory: available.min(cgroup::memory().unwrap_or(u64::MAX)),
+            disk: space::free(folder)?,
         })
     }
 
@@ -39,8 +52,20 @@ impl Host {
             Accel::Kvm => self.cpus / super::cpus_of(self.cpus),
             Accel::Tcg => self.cpus,
         };
-        let by_memory = usize::try_from(self.memory / GUEST).unwrap_or(usize::MAX);
-        by_cpus.min(by_memory).max(1)
+        let by_bytes = (self.memory / GUEST).min(self.disk / DISKS);
+        let by_bytes = usize::try_from(by_bytes).unwrap_or(usize::MAX);
+        by_cpus.min(by_bytes).max(1)
+    }
+
+    /// Fails unless one guest has room: short of it, a guest dies or stands still, as if its case had failed.
+    pub fn carries_one(self, folder: &Utf8Path) -> Result<()> {
+        space::enough(self.disk, folder, DISKS, "for the disks of a guest")?;
+        match space::shortage("memory", self.memory, MEMORY) {
+            None => Ok(()),
+            Some(shortage) => Err(Kind::Machinery.error(format!(
+                "{shortage}, on this machine or in its control group, for a guest"
+            ))),
+        }
     }
 }
 
@@ -70,20 +95,49 @@ mod tests {
     #[test]
     fn room() {
         let table = [
-            (1, 64, Accel::Tcg, 1),
-            (2, 64, Accel::Tcg, 2),
-            (2, 64, Accel::Kvm, 1),
-            (1, 64, Accel::Kvm, 1),
-            (8, 64, Accel::Kvm, 4),
-            (8, 64, Accel::Tcg, 8),
-            (8, 4, Accel::Tcg, 2),
-            (8, 4, Accel::Kvm, 2),
-            (8, 0, Accel::Kvm, 1),
+            (1, 64, 64, Accel::Tcg, 1),
+            (2, 64, 64, Accel::Tcg, 2),
+            (2, 64, 64, Accel::Kvm, 1),
+            (1, 64, 64, Accel::Kvm, 1),
+            (8, 64, 64, Accel::Kvm, 4),
+            (8, 64, 64, Accel::Tcg, 8),
+            (8, 4, 64, Accel::Tcg, 2),
+            (8, 4, 64, Accel::Kvm, 2),
+            (8, 0, 64, Accel::Kvm, 1),
+            (8, 64, 3, Accel::Tcg, 3),
+            (8, 64, 0, Accel::Tcg, 1),
         ];
-        for (cpus, gib, accel, wanted) in table {
-            let memory = gib * GIB;
-            let room = Host { cpus, memory }.room(accel);
-            assert_eq!(room, wanted, "{cpus} processors, {gib} GiB, {accel:?}");
+        for (cpus, memory, disk, accel, wanted) in table {
+            let host = host(cpus, memory, disk);
+            assert_eq!(host.room(accel), wanted, "{host:?}, {accel:?}");
+        }
+    }
+
+    fn host(cpus: usize, memory: u64, disk: u64) -> Host {
+        Host {
+            cpus,
+            memory: memory * GIB,
+            disk: disk * GIB,
+        }
+    }
+
+    #[test]
+    fn too_little_for_one_guest() {
+        let check = |host: Host| host.carries_one(Utf8Path::new("/w"));
+        check(host(1, 1, 1)).unwrap();
+        for (host, wanted) in [
+            (
+                host(1, 1, 0),
+                "1.0 GiB of disk space are needed and 0.0 GiB are free in /w for the disks of a guest",
+            ),
+            (
+                host(1, 0, 1),
+                "1.0 GiB of memory are needed and 0.0 GiB are free, on this machine",
+            ),
+        ] {
+            let failure = check(host).unwrap_err();
+            assert_eq!(failure.kind, Kind::Machinery);
+            assert!(failure.to_string().starts_with(wanted), "{failure}");
         }
     }
 
@@ -109,6 +163,7 @@ mod tests {
         let text = "MemTotal:       24684096 kB\nMemFree: 1 kB\nMemAvailable:       2048 kB\n";
         assert_eq!(available(text), Some(2 << 20));
         assert_eq!(available("MemTotal: 1 kB\n"), None);
-        assert!(Host::this().unwrap().memory > 0);
+        let host = Host::this(Utf8Path::new("/")).unwrap();
+        assert!(host.memory > 0 && host.disk > 0, "{host:?}");
     }
 }

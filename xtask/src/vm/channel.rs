@@ -16,6 +16,7 @@ use harness::port;
 use super::claim::{self, Scratch};
 use super::guest::{Line, forward};
 use super::storage;
+use crate::proc::Stop;
 
 /// Listening sockets in a directory of their own, removed when dropped.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub struct Ports {
     listeners: Option<Listeners>,
     /// It works on the guest's disks, which must not go before it has ended.
     storage: Option<JoinHandle<()>>,
+    /// Ends what it works on.
+    gone: Stop,
 }
 
 #[derive(Debug)]
@@ -51,6 +54,7 @@ impl Ports {
             dir,
             listeners: Some(listeners),
             storage: None,
+            gone: Stop::default(),
         })
     }
 
@@ -78,9 +82,10 @@ impl Ports {
                     forward(stream, Line::Ktap, lines);
                 }
             });
+            let gone = self.gone.clone();
             self.storage = Some(thread::spawn(move || {
                 if let Ok((stream, _)) = listeners.storage.accept() {
-                    storage::serve(&stream, &disks);
+                    storage::serve(&stream, &disks, &gone);
                 }
             }));
         }
@@ -89,8 +94,9 @@ impl Ports {
 }
 
 impl Drop for Ports {
-    /// Ends the threads that still wait for a QEMU that never came.
+    /// Ends the threads that still wait for a QEMU that never came, and what is done for one that is gone.
     fn drop(&mut self) {
+        self.gone.request();
         for name in port::ALL {
             // Fails if nobody waits any more, which is as good.
             drop(UnixStream::connect(self.dir.path().join(name)));

@@ -25,6 +25,9 @@ struct Target {
 }
 
 /// Builds it, if need be, and returns its path.
+///
+/// # Errors
+/// [`Kind::Machinery`]: that it does not compile says nothing about a kernel.
 pub fn build(layout: &Layout, events: &Events, stop: &Stop) -> Result<Utf8PathBuf> {
     phase(events, "building the harness", || {
         let path = cargo_build(layout, stop)?;
@@ -43,9 +46,9 @@ fn cargo_build(layout: &Layout, stop: &Stop) -> Result<Utf8PathBuf> {
     if !cfg!(debug_assertions) {
         cargo.arg("--release");
     }
-    let messages = proc::read(&mut cargo, stop).map_err(|error| error.or(Kind::Build))?;
+    let messages = proc::read(&mut cargo, stop)?;
     executable(&messages)
-        .ok_or_else(|| Kind::Build.error("cargo built the harness but named no executable"))
+        .ok_or_else(|| Kind::Machinery.error("cargo built the harness but named no executable"))
 }
 
 fn executable(messages: &str) -> Option<Utf8PathBuf> {
@@ -64,6 +67,15 @@ fn executable(messages: &str) -> Option<Utf8PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_harness_that_does_not_build_is_no_fault_of_the_kernel() {
+        let empty = tempfile::tempdir().unwrap();
+        let layout = Layout::at(Utf8PathBuf::try_from(empty.path().to_owned()).unwrap());
+        let failure = cargo_build(&layout, &Stop::default()).unwrap_err();
+        assert_eq!(failure.kind, Kind::Machinery, "{failure}");
+        assert!(failure.to_string().contains("Cargo.toml"), "{failure}");
+    }
 
     #[test]
     fn the_harness_is_found_among_the_messages() {

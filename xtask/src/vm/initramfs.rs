@@ -92,7 +92,7 @@ impl Wanted {
     fn find(harness: &Utf8Path) -> Self {
         let tools = program::TOOLS
             .iter()
-            .filter_map(|(name, _)| deps::program(name));
+            .filter_map(|(name, _)| deps::tool(name));
         let configuration = program::CONFIGURATION.iter().map(Utf8PathBuf::from);
         Self {
             harness: harness.to_owned(),

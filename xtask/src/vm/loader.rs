@@ -34,10 +34,10 @@ pub fn needs(program: &Utf8Path, stop: &Stop) -> failure::Result<Vec<Utf8PathBuf
             Ok(files)
         }
         Some(Starter::Loader(loader)) => {
-            let said = proc::read(
-                Command::new(&loader).args(["--list", program.as_str()]),
-                stop,
-            )?;
+            let mut list = Command::new(&loader);
+            list.args(["--list", program.as_str()]);
+            // Of the caller's libraries (LD_LIBRARY_PATH, LD_PRELOAD, LD_AUDIT), the guest knows nothing.
+            let said = proc::read(list.env_clear(), stop)?;
             let mut files = libraries(&said)
                 .with_context(|| format!("{program} cannot be started on this machine"))?;
             files.push(loader);

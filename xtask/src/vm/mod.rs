@@ -3,6 +3,7 @@
 pub mod accel;
 pub mod boot;
 pub mod capacity;
+mod cgroup;
 mod channel;
 pub mod claim;
 mod command;
@@ -30,6 +31,7 @@ use crate::failure;
 use crate::layout::Layout;
 use crate::proc::{self, Stop};
 use boot::Way;
+use capacity::Host;
 use channel::Ports;
 use claim::Scratch;
 pub use command::Kernel;
@@ -42,6 +44,8 @@ pub const QEMU: &str = "qemu-system-x86_64";
 const MEMORY: &str = "1G";
 /// Bytes of a scratch disk; the image is sparse.
 const DISK: u64 = 512 << 20;
+/// Begins the names of the folders that have a guest's scratch disks.
+const DISKS: &str = "disks-";
 
 /// What every guest of a run has in common.
 #[derive(Clone, Debug)]
@@ -92,9 +96,9 @@ fn boot(machine: &Machine<'_>, base: &[String], plan: &Plan, layout: &Layout) ->
 
 /// Empty images, one for each of [`harness::disk::SCRATCH`], gone with the folder.
 pub fn scratch_disks(layout: &Layout) -> Result<(Scratch, Vec<Utf8PathBuf>)> {
-    let parent = layout.work("scratch");
+    let parent = scratch(layout);
     fs_err::create_dir_all(&parent)?;
-    let dir = Scratch::new(&parent, "disks-")?;
+    let dir = Scratch::new(&parent, DISKS)?;
     let images: Vec<_> = harness::disk::SCRATCH
         .iter()
         .map(|serial| dir.path().join(format!("{serial}.img")))
@@ -103,6 +107,23 @@ pub fn scratch_disks(layout: &Layout) -> Result<(Scratch, Vec<Utf8PathBuf>)> {
         fs_err::File::create(image)?.set_len(DISK)?;
     }
     Ok((dir, images))
+}
+
+/// What this machine has for guests.
+///
+/// # Errors
+/// [`Kind::Machinery`](failure::Kind::Machinery) if that is not enough for one.
+pub fn host(layout: &Layout) -> failure::Result<Host> {
+    let folder = scratch(layout);
+    // What a killed run left there is no longer in the way.
+    claim::sweep(&folder, DISKS);
+    let host = Host::this(&folder)?;
+    host.carries_one(&folder)?;
+    Ok(host)
+}
+
+fn scratch(layout: &Layout) -> Utf8PathBuf {
+    layout.work("scratch")
 }
 
 /// Virtual processors: two show races; more than the host has give stalls.
@@ -114,6 +135,7 @@ fn cpus_of(host_cpus: usize) -> usize {
     host_cpus.min(2)
 }
 
+/// Those that this process may use: its affinity and the quotas of its control groups count.
 pub fn host_cpus() -> usize {
     available_parallelism().map_or(1, usize::from)
 }

@@ -7,18 +7,24 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::process::Command;
+use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use harness::disk;
 use harness::fsck;
 use harness::program;
 use harness::storage::{Answer, Request};
 
-/// Answers each request of the guest, until it has gone. The Nth image is the disk with the Nth serial number.
-pub fn serve(guest: &UnixStream, images: &[Utf8PathBuf]) {
+use crate::proc::{self, Stop};
+
+/// What one program may take: less than a case, which is to be told why it has no answer.
+const LIMIT: Duration = Duration::from_secs(40);
+
+/// Answers each request of the guest, until it has `gone`. The Nth image is the disk with the Nth serial number.
+pub fn serve(guest: &UnixStream, images: &[Utf8PathBuf], gone: &Stop) {
     for line in BufReader::new(guest).split(b'\n').map_while(Result::ok) {
-        let answer: Answer = carry_out(&line, images).map_err(|error| format!("{error:#}"));
+        let answer: Answer = carry_out(&line, images, gone).map_err(|error| format!("{error:#}"));
         let answer = serde_json::to_string(&answer).expect("an answer is plain text");
         let mut guest = guest;
         if guest.write_all(format!("{answer}\n").as_bytes()).is_err() {
@@ -27,16 +33,32 @@ pub fn serve(guest: &UnixStream, images: &[Utf8PathBuf]) {
     }
 }
 
-fn carry_out(line: &[u8], images: &[Utf8PathBuf]) -> Result<()> {
+fn carry_out(line: &[u8], images: &[Utf8PathBuf], gone: &Stop) -> Result<()> {
     let request = serde_json::from_slice(line)
         .with_context(|| format!("bad request: {}", String::from_utf8_lossy(line)))?;
     match request {
-        Request::Copy { from, to } => copy(image(&from, images)?, image(&to, images)?),
+        Request::Copy { from, to } => copy(image(&from, images)?, image(&to, images)?, gone),
         Request::Check { disk, filesystem } => {
             let image = image(&disk, images)?;
-            fsck::is_clean_as_it_is(filesystem, image.as_std_path())
+            let run = |command: &mut Command| run(command, gone);
+            fsck::is_clean_by(&run, filesystem, image.as_std_path())
         }
     }
+}
+
+/// As [`program::output`], but it ends with the guest, with this thread, and after [`LIMIT`].
+fn run(command: &mut Command, gone: &Stop) -> Result<program::Output> {
+    let output = match proc::output_within(&mut proc::mortal(command), LIMIT, gone) {
+        Ok(output) => output,
+        Err(proc::Error::Interrupted) => return Err(anyhow!("the guest is over")),
+        Err(proc::Error::Failed(error)) => return Err(error),
+    };
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Ok(program::Output {
+        status: output.status,
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+    })
 }
 
 fn image<'a>(serial: &str, images: &'a [Utf8PathBuf]) -> Result<&'a Utf8Path> {
@@ -47,11 +69,13 @@ fn image<'a>(serial: &str, images: &'a [Utf8PathBuf]) -> Result<&'a Utf8Path> {
 }
 
 /// Copies onto the file that is there, which QEMU has open. What is a hole stays one.
-fn copy(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
+fn copy(from: &Utf8Path, to: &Utf8Path, gone: &Stop) -> Result<()> {
     let size = |image| fs_err::metadata(image).map(|file| file.len());
     let wanted = size(from)?;
     ensure!(size(to)? == wanted, "the disks differ in size");
-    let copied = program::run(Command::new("cp").arg("--sparse=always").args([from, to]));
+    let mut cp = Command::new("cp");
+    cp.arg("--sparse=always").args([from, to]);
+    let copied = run(&mut cp, gone).and_then(|output| output.of_success(&cp));
     // A copy that failed half way has cut the disk short, which the next case may use.
     let image = fs_err::OpenOptions::new().write(true).open(to)?;
     image.set_len(wanted)?;
@@ -85,7 +109,7 @@ mod tests {
     fn answers<T: AsRef<[u8]>>(disks: &[Utf8PathBuf], lines: &[T]) -> Vec<Answer> {
         let (host, mut guest) = UnixStream::pair().unwrap();
         let disks = disks.to_vec();
-        let server = thread::spawn(move || serve(&host, &disks));
+        let server = thread::spawn(move || serve(&host, &disks, &Stop::default()));
         let mut replies = BufReader::new(guest.try_clone().unwrap()).lines();
         let answers = lines.iter().map(|line| {
             guest.write_all(line.as_ref()).unwrap();
@@ -150,6 +174,16 @@ mod tests {
         assert_eq!(copied, &Ok(()));
         let reason = checked.as_ref().unwrap_err();
         assert!(reason.ends_with("needs journal recovery"), "{reason}");
+    }
+
+    #[test]
+    fn nothing_is_done_for_a_guest_that_is_gone() {
+        let gone = Stop::default();
+        gone.request();
+        let begun = std::time::Instant::now();
+        let error = run(Command::new("sleep").arg("30"), &gone).unwrap_err();
+        assert_eq!(error.to_string(), "the guest is over");
+        assert!(begun.elapsed() < Duration::from_secs(20));
     }
 
     #[test]

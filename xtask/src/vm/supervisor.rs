@@ -1,5 +1,7 @@
 //! Runs cases in as many guests as it takes, some at once: one that dies or hangs costs the case that ran, no other.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -74,10 +76,27 @@ pub fn supervise(
     };
     thread::scope(|scope| {
         for _ in 0..workload.guests {
-            scope.spawn(|| lane.run().unwrap_or_else(|failure| queue.fail(failure)));
+            scope.spawn(|| guarded(|| lane.run()).unwrap_or_else(|failure| queue.fail(failure)));
         }
     });
     queue.close()
+}
+
+/// Turns a panic into an error: the other lanes would wait for a share that nobody settles.
+///
+/// What is shared has locks that outlive a panic ([`Queue`]), or is looked at no more but to close it ([`Ledger`]).
+fn guarded<T>(work: impl FnOnce() -> failure::Result<T>) -> failure::Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let said = message(panic.as_ref());
+        Err(Kind::Machinery.error(format!("a bug of xtask: a panic beside a guest: {said}")))
+    })
+}
+
+/// What a panic says: a literal, or a text that was put together.
+fn message(panic: &(dyn Any + Send)) -> &str {
+    let literal = panic.downcast_ref::<&str>().copied();
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    literal.or(text).unwrap_or("(no message)")
 }
 
 /// One guest after the other, beside those of the other lanes.
@@ -114,8 +133,11 @@ impl<B: Fn(&Plan) -> Result<Rig>> Lane<'_, B> {
         let plan = ledger.plan(self.limits.case);
         let cases = plan.runs.iter().map(|run| run.cases.len()).sum();
         self.events.send(Event::GuestStarted { guest, cases });
-        let mut rig = (self.boot)(&plan)?;
-        let end = watch(&mut rig.guest, ledger, self.limits, self.queue);
+        // The guest ends in here, whatever happens.
+        let end = guarded(|| {
+            let mut rig = (self.boot)(&plan)?;
+            watch(&mut rig.guest, ledger, self.limits, self.queue)
+        });
         // What a case has said counts, whatever stopped the run.
         end.inspect_err(|_| ledger.close(Instant::now()))
     }
@@ -438,8 +460,45 @@ mod tests {
         });
         assert_eq!(outcome.unwrap_err().kind, Kind::Interrupted);
         assert_eq!(results, []);
+        assert_gone(&dir);
+    }
+
+    /// None of those that met is left.
+    fn assert_gone(dir: &Scratch) {
         let mut pids = dir.path().read_dir_utf8().unwrap().flatten();
         assert!(pids.all(|pid| !std::path::Path::new("/proc").join(pid.file_name()).exists()));
+    }
+
+    #[test]
+    fn a_panic_is_an_error_and_ends_all() {
+        let dir = scratch();
+        let boot = |plan: &Plan| match plan.runs[0].cases[0].as_str() {
+            "a" => rig(&(pass("a") + &start("c") + &meet(&dir, 9))),
+            _ => {
+                let _rig = rig(&meet(&dir, 9));
+                while dir.path().read_dir_utf8().unwrap().count() < 3 {
+                    thread::sleep(TICK);
+                }
+                thread::sleep(TICK); // what the other has said is being read
+                panic!("no {}", "way");
+            }
+        };
+        let limits = Limits {
+            case: Duration::from_secs(60),
+            ..limits()
+        };
+        let (outcome, results) = play_at_once(2, "abcd", &limits, boot, &Stop::default());
+        let failure = outcome.unwrap_err();
+        assert_eq!(failure.kind, Kind::Machinery);
+        assert!(failure.to_string().ends_with("no way"), "{failure}");
+        assert_eq!(sorted(&results), "a ok");
+        assert_gone(&dir);
+    }
+
+    #[test]
+    fn a_panic_without_a_text_is_an_error_too() {
+        let failure = guarded(|| -> failure::Result<()> { std::panic::panic_any(1) }).unwrap_err();
+        assert!(failure.to_string().ends_with("(no message)"), "{failure}");
     }
 
     #[test]
