@@ -10,6 +10,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use nix::errno::Errno;
 use nix::mount::{MsFlags, mount, umount};
 use nix::sys::resource::{Resource, setrlimit};
 
@@ -25,15 +26,17 @@ const LEVELS: [usize; 5] = [1, 10, 100, 1000, 10_000];
 const FOLDER: &str = "/run/harness-many";
 /// Bytes of a filesystem, almost all of them zero.
 const SIZE: u32 = 64 << 10;
-/// Open files: a directory each, and some.
-const FILES: u64 = 20_000;
+/// Open files and threads: a directory and a rescuer of a work queue for each, and some.
+const ROOM: u64 = 20_000;
+const THREADS: &str = "/proc/sys/kernel/threads-max";
 /// Bytes of memory that stay free.
-const RESERVE: u64 = 64 << 20;
+const RESERVE: u64 = 128 << 20;
 /// Seconds, for a deadline that never comes.
 const HOUR: i64 = 3600;
 
 pub fn deadlines(probe: &Probe<'_>) -> Result<()> {
-    setrlimit(Resource::RLIMIT_NOFILE, FILES, FILES).context("failed to allow many files")?;
+    setrlimit(Resource::RLIMIT_NOFILE, ROOM, ROOM).context("failed to allow many files")?;
+    fs::write(THREADS, ROOM.to_string()).with_context(|| format!("failed to write {THREADS}"))?;
     let _quiet = QuietConsole::new()?;
     let mut fleet = Fleet::new()?;
     let budget = Duration::from_secs(probe.pick(30, 300));
@@ -141,9 +144,14 @@ impl Fleet {
                 return Ok(Some("the time was up"));
             }
             if available_memory()? < RESERVE {
-                return Ok(Some("memory was full"));
+                return Ok(Some("memory was almost full"));
             }
-            self.add()?;
+            match self.add() {
+                Err(error) if error.downcast_ref() == Some(&Errno::ENOMEM) => {
+                    return Ok(Some("the kernel had no memory"));
+                }
+                added => added?,
+            }
         }
         Ok(None)
     }
