@@ -10,11 +10,14 @@ use nix::errno::Errno;
 /// The number of `ioctl` (arch/x86/entry/syscalls/syscall_32.tbl).
 const IOCTL: u32 = 54;
 
-// As in crate::ioctl: none of these numbers depends on the size of a `long`.
+// As in crate::ioctl: none of these numbers depends on the size of a `long`, ...
 const FIFREEZE: u64 = nix::request_code_readwrite!(b'X', 119, size_of::<i32>());
 const FITHAW: u64 = nix::request_code_readwrite!(b'X', 120, size_of::<i32>());
 const FIFREEZE_TIMEOUT: u64 = nix::request_code_write!(0x15, 32, size_of::<i64>());
 const FIFREEZE_RESET_TIMEOUT: u64 = nix::request_code_write!(0x15, 33, size_of::<i64>());
+// ... but these do (EXT3_IOC32_FREEZE and EXT3_IOC32_THAW in fs/ext4/ext4.h).
+const EXT3_IOC_FREEZE: u64 = nix::request_code_write!(b'f', 9, size_of::<i32>());
+const EXT3_IOC_THAW: u64 = nix::request_code_write!(b'f', 10, size_of::<i32>());
 
 /// Whether the kernel runs programs of 32 bits (`CONFIG_IA32_EMULATION`);
 /// without, `int $0x80` is `SIGSEGV`. Only such a kernel has this sysctl
@@ -41,6 +44,16 @@ pub fn freeze_timeout(fd: RawFd, seconds: u32) -> Result<(), Errno> {
 /// `FIFREEZE_RESET_TIMEOUT`; see [`crate::ioctl::reset_timeout`].
 pub fn reset_timeout(fd: RawFd, seconds: u32) -> Result<(), Errno> {
     ioctl(fd, FIFREEZE_RESET_TIMEOUT, seconds)
+}
+
+/// `EXT3_IOC_FREEZE`; see [`crate::ioctl::ext3_freeze`].
+pub fn ext3_freeze(fd: RawFd, seconds: u32) -> Result<(), Errno> {
+    ioctl(fd, EXT3_IOC_FREEZE, seconds)
+}
+
+/// `EXT3_IOC_THAW`; see [`crate::ioctl::ext3_thaw`].
+pub fn ext3_thaw(fd: RawFd) -> Result<(), Errno> {
+    ioctl(fd, EXT3_IOC_THAW, 0)
 }
 
 fn ioctl(fd: RawFd, request: u64, argument: u32) -> Result<(), Errno> {

@@ -158,3 +158,38 @@ pub fn argument(bench: &Bench) -> Result<()> {
     fails_with("FIFREEZE with a wild pointer", wild, Errno::EFAULT)?;
     is_thawed(&fs)
 }
+
+/// The `long` of the ioctls of ext3 has 4 bytes here, too.
+pub fn ext3(bench: &Bench) -> Result<()> {
+    is_supported()?;
+    let fs = bench.scratch()?;
+    let freeze = |seconds: i32| {
+        let (_memory, address) = low(&seconds.to_ne_bytes());
+        compat::ext3_freeze(fs.fd(), address)
+    };
+    let thaw = || compat::ext3_thaw(fs.fd());
+    fails_with("thaw of the thawed", thaw(), Errno::EINVAL)?;
+    for seconds in [-1, i32::MIN] {
+        let what = format!("EXT3_IOC_FREEZE with a long {seconds}");
+        fails_with(&what, freeze(seconds), Errno::EINVAL)?;
+    }
+    for address in [0, WILD] {
+        let outcome = compat::ext3_freeze(fs.fd(), address);
+        fails_with("EXT3_IOC_FREEZE with a bad pointer", outcome, Errno::EFAULT)?;
+    }
+    is_thawed(&fs)?;
+    for seconds in [0, i32::MAX] {
+        let file = prepare(&fs)?;
+        freeze(seconds).with_context(|| format!("EXT3_IOC_FREEZE with a long {seconds}"))?;
+        let writer = Writer::start(bench, &file)?;
+        fails_with("freeze of the frozen", freeze(seconds), Errno::EINVAL)?;
+        thaw().context("EXT3_IOC_THAW")?;
+        writer.completes(bench, &fs)?;
+    }
+    let file = prepare(&fs)?;
+    let (writer, deadline) = in_time(bench, &fs, |seconds| {
+        freeze(i32::try_from(seconds)?).context("EXT3_IOC_FREEZE")?;
+        Writer::start(bench, &file)
+    })?;
+    ends_at(bench, &fs, writer, deadline)
+}

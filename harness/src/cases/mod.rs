@@ -425,6 +425,11 @@ const CASES: &[Case] = &[
         "both ioctls are EINVAL while dmsetup suspend holds",
         ext3::device_hold,
     ),
+    ext3(
+        "ext3_ioctl_compat",
+        "both ioctls of a 32-bit program, which have numbers of their own, do the same",
+        compat::ext3,
+    ),
     needing(
         Feature::Ext3Ioctl,
         case(
