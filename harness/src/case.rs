@@ -106,10 +106,13 @@ pub struct Case {
 impl Case {
     /// Whether this complaint of the kernel belongs to what the case does.
     pub fn expects(&self, complaint: &str) -> bool {
-        self.complaints
-            .iter()
-            .any(|words| complaint.contains(words))
+        contains_any(complaint, self.complaints)
     }
+}
+
+/// Whether the line has some of these words.
+pub(crate) fn contains_any(line: &str, words: &[&str]) -> bool {
+    words.iter().any(|words| line.contains(words))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use harness::bench::{Bench, Skip};
-use harness::case::Filesystem;
+use harness::measure::{self, Effort, Probe};
 use harness::{cases, init, run, task};
 
 const USAGE: &str = "\
@@ -13,7 +13,9 @@ usage: harness                          as PID 1: run the plan of the host, end 
        harness list                     list the cases
        harness case FS NAME [SECONDS]   run one case on FS (ext3, xfs) in the guest;
                                         exit code 0: passed, 1: failed, 4: skipped,
-                                        5: failed and not cleaned up";
+                                        5: failed and not cleaned up
+       harness measure FS NAME SECONDS quick|full
+                                        take one measurement, likewise";
 
 /// Seconds for a case that is run by hand.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -46,6 +48,10 @@ fn dispatch(arguments: &[String]) -> Result<u8> {
             let deadline = parse_seconds(seconds).with_context(|| format!("no time: {seconds}"))?;
             run_case(filesystem, name, deadline)
         }
+        ["measure", filesystem, name, seconds, effort] => {
+            let deadline = parse_seconds(seconds).with_context(|| format!("no time: {seconds}"))?;
+            take_measurement(filesystem, name, deadline, effort.parse()?)
+        }
         _ => bail!("{USAGE}"),
     }
 }
@@ -55,12 +61,29 @@ fn parse_seconds(text: &str) -> Result<Duration> {
 }
 
 fn run_case(filesystem: &str, name: &str, deadline: Duration) -> Result<u8> {
-    let filesystem: Filesystem = filesystem.parse()?;
     let case = cases::find(name)
         .with_context(|| format!("no case is named {name:?}; `harness list` names all"))?;
+    let bench = Bench::new(case.complaints, filesystem.parse()?, deadline)?;
+    on(bench, name, case.run)
+}
+
+fn take_measurement(
+    filesystem: &str,
+    name: &str,
+    deadline: Duration,
+    effort: Effort,
+) -> Result<u8> {
+    let measurement = measure::find(name).with_context(|| format!("nothing measures {name:?}"))?;
+    let bench = Bench::new(&[], filesystem.parse()?, deadline)?;
+    on(bench, name, |bench| {
+        (measurement.run)(&Probe::new(bench, effort))
+    })
+}
+
+/// Works with the fixture, which is taken down whatever happens.
+fn on(bench: Bench, name: &str, work: impl FnOnce(&Bench) -> Result<()>) -> Result<u8> {
     task::set_own_name(name);
-    let bench = Bench::new(case, filesystem, deadline)?;
-    let outcome = (case.run)(&bench);
+    let outcome = work(&bench);
     let passed = outcome.is_ok();
     // Before the cleanup, which may hang.
     let code = report(outcome);

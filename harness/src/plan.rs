@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::case::{Feature, Filesystem};
+use crate::cases;
+use crate::measure::{self, Effort};
 
 /// The cases that one guest runs, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,13 +17,55 @@ pub struct Plan {
     /// What the kernel should provide; cases that need anything else are skipped.
     #[serde(default)]
     pub provides: Vec<Feature>,
+    #[serde(default)]
+    pub work: Work,
+}
+
+/// What the names in a plan are names of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Work {
+    /// [`crate::case::Case`]s: each passes or fails.
+    #[default]
+    Cases,
+    /// [`crate::measure::Measurement`]s: each gives numbers.
+    Measurements(Effort),
+}
+
+impl Work {
+    /// What the kernel must provide for the work of this name.
+    pub fn needs(self, name: &str) -> Option<Feature> {
+        match self {
+            Work::Cases => cases::find(name)?.needs,
+            Work::Measurements(_) => measure::find(name)?.needs,
+        }
+    }
+
+    /// The arguments with which `harness` does the work of this name.
+    pub fn arguments(self, filesystem: Filesystem, name: &str, deadline: Duration) -> Vec<String> {
+        let verb = match self {
+            Work::Cases => "case",
+            Work::Measurements(_) => "measure",
+        };
+        let seconds = deadline.as_secs_f64().to_string();
+        let mut arguments = vec![
+            verb.to_owned(),
+            filesystem.to_string(),
+            name.to_owned(),
+            seconds,
+        ];
+        if let Work::Measurements(effort) = self {
+            arguments.push(effort.to_string());
+        }
+        arguments
+    }
 }
 
 /// The cases of one filesystem: one KTAP subtest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
     pub filesystem: Filesystem,
-    /// Names of [`crate::case::Case`]s.
+    /// Names of what [`Plan::work`] says.
     pub cases: Vec<String>,
 }
 
@@ -42,10 +86,21 @@ mod tests {
             ],
             deadline: Duration::from_millis(90_500),
             provides: vec![Feature::Timeout],
+            work: Work::Measurements(Effort::Quick),
         };
         let line = serde_json::to_string(&plan).unwrap();
         assert!(!line.contains('\n'), "{line}");
         assert_eq!(serde_json::from_str::<Plan>(&line).unwrap(), plan);
+    }
+
+    #[test]
+    fn work_becomes_arguments() {
+        let arguments = |work: Work| work.arguments(Filesystem::Xfs, "x", Duration::from_secs(3));
+        assert_eq!(arguments(Work::Cases), ["case", "xfs", "x", "3"]);
+        let quick = Work::Measurements(Effort::Quick);
+        assert_eq!(arguments(quick), ["measure", "xfs", "x", "3", "quick"]);
+        assert_eq!(quick.needs("deadline_late"), Some(Feature::Timeout));
+        assert_eq!(Work::Cases.needs("deadline_late"), None);
     }
 
     #[test]

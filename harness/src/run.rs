@@ -15,9 +15,8 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use crate::case::{Feature, Filesystem};
-use crate::cases;
 use crate::ktap::{Ktap, Verdict};
-use crate::plan::{Plan, Run};
+use crate::plan::{Plan, Run, Work};
 use crate::program;
 use crate::task;
 
@@ -92,21 +91,19 @@ fn attempt<W: Write>(
     plan: &Plan,
     ktap: &mut Ktap<W>,
 ) -> Result<(Verdict, Guest)> {
-    match lacking(case, &plan.provides) {
+    match lacking(plan.work, case, &plan.provides) {
         Some(feature) => {
             let reason = format!("needs the {feature}, which this kernel does not provide");
             Ok((Verdict::Skipped(reason), Guest::Good))
         }
-        None => Execution::start(filesystem, case, plan.deadline)?.watch(ktap),
+        None => Execution::start(filesystem, case, plan)?.watch(ktap),
     }
 }
 
 /// What the case needs and the kernel need not have. The guest does not look:
 /// a kernel that should have it, and has not, must fail.
-fn lacking(case: &str, provided: &[Feature]) -> Option<Feature> {
-    cases::find(case)?
-        .needs
-        .filter(|need| !provided.contains(need))
+fn lacking(work: Work, case: &str, provided: &[Feature]) -> Option<Feature> {
+    work.needs(case).filter(|need| !provided.contains(need))
 }
 
 /// Tells the host which case the kernel's next messages belong to.
@@ -142,8 +139,8 @@ struct Execution<'a> {
 }
 
 impl<'a> Execution<'a> {
-    fn start(filesystem: Filesystem, case: &'a str, deadline: Duration) -> Result<Execution<'a>> {
-        let (output, child) = spawn(filesystem, case, deadline)
+    fn start(filesystem: Filesystem, case: &'a str, plan: &Plan) -> Result<Execution<'a>> {
+        let (output, child) = spawn(&plan.work.arguments(filesystem, case, plan.deadline))
             .with_context(|| format!("failed to start case {case} on {filesystem}"))?;
         let group = Pid::from_raw(child.id().try_into()?);
         let (sender, events) = channel();
@@ -154,7 +151,7 @@ impl<'a> Execution<'a> {
             group,
             events,
             started: Instant::now(),
-            deadline,
+            deadline: plan.deadline,
             step: "start".to_owned(),
             skip: String::new(),
         })
@@ -202,17 +199,12 @@ impl<'a> Execution<'a> {
     }
 }
 
-/// Starts `harness case`, with its standard output and error in one pipe.
-fn spawn(
-    filesystem: Filesystem,
-    case: &str,
-    deadline: Duration,
-) -> io::Result<(PipeReader, Child)> {
+/// Starts `harness case` or its like, with its standard output and error in one pipe.
+fn spawn(arguments: &[String]) -> io::Result<(PipeReader, Child)> {
     let (output, writer) = io::pipe()?;
     // The path that init was started from may be covered by a tmpfs.
     let child = Command::new("/proc/self/exe")
-        .args(["case", filesystem.name(), case])
-        .arg(deadline.as_secs_f64().to_string())
+        .args(arguments)
         .envs(ENVIRONMENT)
         .stdin(Stdio::null())
         .stdout(writer.try_clone()?)
@@ -298,11 +290,21 @@ mod tests {
     #[test]
     fn a_case_may_lack_what_it_needs() {
         let timeout = Some(Feature::Timeout);
-        assert_eq!(lacking("timeout_thaws", &[]), timeout);
-        assert_eq!(lacking("timeout_thaws", &[Feature::Argument]), timeout);
-        assert_eq!(lacking("timeout_thaws", &[Feature::Timeout]), None);
-        assert_eq!(lacking("dm_case_a", &[]), None);
-        assert_eq!(lacking("no such case", &[]), None, "it fails by itself");
+        assert_eq!(lacking(Work::Cases, "timeout_thaws", &[]), timeout);
+        assert_eq!(
+            lacking(Work::Cases, "timeout_thaws", &[Feature::Argument]),
+            timeout
+        );
+        assert_eq!(
+            lacking(Work::Cases, "timeout_thaws", &[Feature::Timeout]),
+            None
+        );
+        assert_eq!(lacking(Work::Cases, "dm_case_a", &[]), None);
+        assert_eq!(
+            lacking(Work::Cases, "no such case", &[]),
+            None,
+            "it fails by itself"
+        );
     }
 
     #[test]

@@ -55,6 +55,11 @@ impl Layout {
         self.work("runs")
     }
 
+    /// Benchmarks, likewise.
+    pub fn benchmarks(&self) -> Utf8PathBuf {
+        self.work("benchmarks")
+    }
+
     /// The Python environment that holds virtme-ng.
     pub fn venv(&self) -> Utf8PathBuf {
         self.work("venv")

@@ -1,5 +1,6 @@
 //! `cargo xtask`: builds kernels with the series in `patches/`, runs the freeze cases in guests, reports.
 
+mod bench;
 mod commands;
 mod deps;
 mod event;

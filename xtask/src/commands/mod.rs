@@ -1,5 +1,6 @@
 //! A file a command. Each has its options and a `run` that returns the exit code.
 
+mod bench;
 mod check;
 mod ci;
 mod doctor;
@@ -50,6 +51,8 @@ pub enum Command {
     TestKernel(test_kernel::Options),
     /// Boot the same kernel with the same scratch disks, and a shell on this terminal
     Shell(shell::Options),
+    /// Measure what the patches cost
+    Bench(bench::Options),
     /// Check patch files, or write them from an edited work tree
     Series(series::Options),
     /// Merge the reports of several runs
@@ -65,6 +68,7 @@ impl Command {
         match self {
             Command::TestKernel(options) => test_kernel::run(options, context),
             Command::Shell(options) => shell::run(options, context),
+            Command::Bench(options) => bench::run(options, context),
             Command::Series(options) => series::run(options, context),
             Command::Report(options) => report::run(options, context),
             Command::Doctor => doctor::run(context),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use harness::plan::Work;
 
 use super::options::{CaseOptions, DepsOptions, GuestOptions, KernelOptions};
 use super::prepare::{self, Prepared};
@@ -134,6 +135,7 @@ pub fn test(request: &Request, wanted: &Wanted, how: &How<'_>, context: &Context
         way: how.guest.boot,
         init: &init,
         provides: &prepared.kernel.provides,
+        work: Work::Cases,
     };
     let limits = Limits::new(prepared.accel, how.deadline);
     let workload = spread(wanted, prepared.accel, how.guests, layout)?;
@@ -191,7 +193,7 @@ pub fn verdict(run: &Run) -> Result<u8> {
     }
 }
 
-fn kernel_facts(request: &Request, prepared: &Prepared) -> KernelFacts {
+pub(super) fn kernel_facts(request: &Request, prepared: &Prepared) -> KernelFacts {
     let kernel = &prepared.kernel;
     KernelFacts {
         base: kernel.base.clone(),
@@ -210,7 +212,11 @@ fn public_source(request: &Request, source: &str, tree: &str) -> Option<String> 
     request.tree.is_none().then_some(source)
 }
 
-fn machine_facts(prepared: &Prepared, guests: usize, context: &Context) -> Result<MachineFacts> {
+pub(super) fn machine_facts(
+    prepared: &Prepared,
+    guests: usize,
+    context: &Context,
+) -> Result<MachineFacts> {
     Ok(MachineFacts {
         accelerator: prepared.accel.name().into(),
         qemu: vm::qemu_version(&context.stop)?,

@@ -30,6 +30,7 @@ use apply::apply;
 use bases::Base;
 pub use bases::{find, load as bases};
 use build::Build;
+pub use compiler::step;
 use config::Fragment;
 use git::Git;
 use lock::Lock;
@@ -254,6 +255,17 @@ impl<'a> Desk<'a> {
 fn provides(series: &[Series]) -> Vec<Feature> {
     let all: BTreeSet<Feature> = series.iter().flat_map(Series::provides).collect();
     all.into_iter().collect()
+}
+
+/// Makes the work tree only.
+pub fn provide_tree(
+    request: &Request,
+    layout: &Layout,
+    events: &Events,
+    stop: &Stop,
+) -> Result<()> {
+    let order = Order::of(request, layout, stop)?;
+    Desk::open(&order, layout, events, stop)?.tree().map(drop)
 }
 
 /// The kernel's makefiles refuse such paths, in words that help nobody.

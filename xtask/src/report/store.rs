@@ -43,17 +43,24 @@ impl Folder {
         })
     }
 
-    fn path(&self) -> Utf8PathBuf {
+    /// Where it is as long as it is not whole.
+    pub fn path(&self) -> Utf8PathBuf {
         self.runs.join(hidden(&self.name))
+    }
+
+    /// Makes the folder visible; returns where it is then.
+    pub fn reveal(self) -> Result<Utf8PathBuf> {
+        let (dir, part) = (self.runs.join(&self.name), self.path());
+        self.claim.release()?;
+        fs_err::rename(part, &dir)?;
+        point_latest(&self.runs, &self.name)?;
+        Ok(dir)
     }
 
     /// Writes the reports, and makes the folder visible.
     pub fn publish(self, run: Run) -> Finished {
         let (dir, part) = (self.runs.join(&self.name), self.path());
-        let written = write_reports(&run, &part)
-            .and_then(|()| self.claim.release())
-            .and_then(|()| Ok(fs_err::rename(&part, &dir)?))
-            .and_then(|()| point_latest(&self.runs, &self.name));
+        let written = write_reports(&run, &part).and_then(|()| self.reveal().map(drop));
         let folder = if dir.exists() { dir } else { part };
         Finished {
             run,
@@ -87,7 +94,7 @@ impl Recorder {
             folder,
             console: File::create(dir.join("console.log"))?,
             ktap: File::create(dir.join("ktap"))?,
-            started: now.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
+            started: started(&now),
             begun: Instant::now(),
             results: Vec::new(),
             broken: None,
@@ -196,6 +203,11 @@ pub fn not_run(wanted: &[CaseId], results: &[CaseResult]) -> Vec<CaseId> {
     let ran: HashSet<_> = results.iter().map(|result| &result.id).collect();
     let missing = wanted.iter().filter(|id| !ran.contains(id));
     missing.cloned().collect()
+}
+
+/// Local time with offset.
+pub fn started(time: &Zoned) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
 }
 
 fn hidden(name: &str) -> String {

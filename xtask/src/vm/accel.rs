@@ -184,9 +184,14 @@ fn verdict(kernel: Bootable<'_>, layout: &Layout, events: &Events, stop: &Stop) 
 }
 
 fn measure(kernel: Bootable<'_>, stop: &Stop) -> Result<Verdict> {
-    let tcg = boot(Accel::Tcg, kernel, LIMIT, stop)?;
+    let on = |accel| command::Kernel {
+        image: kernel.image,
+        accel,
+        single_thread: kernel.single_thread,
+    };
+    let tcg = boot(on(Accel::Tcg), LIMIT, stop)?;
     // Past the time that emulation needs, KVM has lost.
-    let kvm = boot(Accel::Kvm, kernel, tcg.unwrap_or(LIMIT), stop)?;
+    let kvm = boot(on(Accel::Kvm), tcg.unwrap_or(LIMIT), stop)?;
     let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f32());
     Ok(Verdict {
         tcg: seconds(tcg),
@@ -195,17 +200,7 @@ fn measure(kernel: Bootable<'_>, stop: &Stop) -> Result<Verdict> {
 }
 
 /// The time a kernel takes to find out that it has no root, which makes it panic and QEMU end, or none if it takes longer than `limit`.
-fn boot(
-    accel: Accel,
-    kernel: Bootable<'_>,
-    limit: Duration,
-    stop: &Stop,
-) -> Result<Option<Duration>> {
-    let kernel = command::Kernel {
-        image: kernel.image,
-        accel,
-        single_thread: kernel.single_thread,
-    };
+pub fn boot(kernel: command::Kernel<'_>, limit: Duration, stop: &Stop) -> Result<Option<Duration>> {
     let begun = Instant::now();
     let mut guest = Guest::start(&command::bare(kernel, &["console=ttyS0", "panic=-1"]))?;
     let mut panicked = false;

@@ -24,7 +24,7 @@ use std::thread::available_parallelism;
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use harness::case::Feature;
-use harness::plan::Plan;
+use harness::plan::{Plan, Work};
 
 use crate::event::Events;
 use crate::failure;
@@ -56,6 +56,8 @@ pub struct Machine<'a> {
     pub init: &'a Utf8Path,
     /// What the kernel's patches promise: a case that needs more is skipped.
     pub provides: &'a [Feature],
+    /// Whether guests run cases, or measure.
+    pub work: Work,
 }
 
 /// Runs the cases in guests of this machine; how each ends is told by events.
@@ -82,6 +84,7 @@ fn boot(machine: &Machine<'_>, base: &[String], plan: &Plan, layout: &Layout) ->
     let mut guest = Guest::start(&command::guest(base, &own))?;
     let plan = Plan {
         provides: machine.provides.to_vec(),
+        work: machine.work,
         ..plan.clone()
     };
     guest.serve(ports, &plan, disks)?;

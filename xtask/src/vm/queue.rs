@@ -23,6 +23,17 @@ pub struct Workload {
     pub guests: usize,
 }
 
+impl Workload {
+    /// For one guest after the other, of which nothing is known.
+    pub fn of_one_guest(cases: Vec<CaseId>) -> Self {
+        Self {
+            cases,
+            times: Times::default(),
+            guests: 1,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub struct Queue<'a> {
     workload: &'a Workload,

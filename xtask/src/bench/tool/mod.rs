@@ -1,0 +1,310 @@
+//! This program against plain virtme-ng: to build a kernel, to build it again, to start a guest.
+//!
+//! The builds are made in folders of their own, so that nobody's are lost: of the checkout only the sources are shared.
+
+pub mod report;
+mod workshop;
+
+use std::fmt;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use clap::ValueEnum;
+use harness::case::Filesystem;
+use serde::Serialize;
+
+use super::machine::Machine as Described;
+use crate::event::{CaseId, Event, Events, Verdict};
+use crate::failure::{Kind, Result};
+use crate::kernel::{Request, lock};
+use crate::layout::Layout;
+use crate::proc::{self, Stop};
+use crate::report::model::KernelFacts;
+use crate::vm::accel::{self, Accel};
+use crate::vm::queue::Workload;
+use crate::vm::supervisor::Limits;
+use crate::vm::{self, Machine};
+use workshop::Workshop;
+
+/// A measurement that takes no time, so that a guest is little more than its start.
+const SHORT: &str = "getppid";
+/// Guests of each kind in a round.
+const STARTS: u32 = 5;
+/// Seconds after which a guest counts as hung.
+const HUNG: u64 = 300;
+/// How often a guest is started until one start goes well.
+const ATTEMPTS: u32 = 4;
+
+/// What can be left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// Kernels are built: from nothing, after an edit of fs/super.c, after nothing
+    Build,
+    /// Guests are started
+    Start,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quantity {
+    /// From the patched tree to an image, with no object and an empty compiler cache.
+    ColdBuild,
+    /// The same after an edit of fs/super.c.
+    WarmBuild,
+    /// The same after nothing.
+    NoChange,
+    /// From the command to the end of a guest that has nothing to do.
+    GuestStart,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// This program.
+    Xtask,
+    /// virtme-ng with its defaults.
+    Vng,
+    /// QEMU and the kernel, which finds no root and panics: the least that a guest can take.
+    Bare,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Taken {
+    pub round: u32,
+    pub quantity: Quantity,
+    pub side: Side,
+    pub seconds: f64,
+}
+
+/// What `bench.json` of `bench tool` holds.
+#[derive(Clone, Debug, Serialize)]
+pub struct Run {
+    pub machine: Described,
+    pub kernel: KernelFacts,
+    /// Local time with offset.
+    pub started: String,
+    pub took: Duration,
+    /// In the order in which they were taken.
+    pub taken: Vec<Taken>,
+    /// What did not work at once, in one line each.
+    pub problems: Vec<String>,
+}
+
+/// What is measured, how often, on what.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    pub parts: Vec<Part>,
+    pub rounds: u32,
+    /// Rounds that begin with a cold build. The first does in any case.
+    pub cold: u32,
+    pub request: &'a Request,
+    pub machine: Machine<'a>,
+    /// virtme-ng's other programs are beside it.
+    pub virtme_run: &'a Utf8Path,
+    pub layout: &'a Layout,
+    pub stop: &'a Stop,
+}
+
+impl Plan<'_> {
+    /// Takes all numbers into `run`: what it has when a step fails, or the user has enough, is worth being kept.
+    pub fn take(&self, run: &mut Run, events: &Events) -> Result<()> {
+        // Guests first: they are soon done.
+        if self.parts.contains(&Part::Start) {
+            self.starts(run, events)?;
+        }
+        if self.parts.contains(&Part::Build) {
+            // Nobody else is to build meanwhile, and the sources are theirs, too.
+            let _lock = lock::hold(&self.layout.work("lock"), events, self.stop)?;
+            let workshop = Workshop::new(self, events)?;
+            let outcome = workshop
+                .set_up()
+                .and_then(|()| self.builds(&workshop, run, events));
+            workshop.take_down()?;
+            outcome?;
+        }
+        Ok(())
+    }
+
+    fn builds(&self, workshop: &Workshop<'_>, run: &mut Run, events: &Events) -> Result<()> {
+        for round in 1..=self.rounds {
+            let mut quantities = vec![Quantity::WarmBuild, Quantity::NoChange];
+            if round <= self.cold.max(1) {
+                quantities.insert(0, Quantity::ColdBuild);
+            }
+            for quantity in quantities {
+                for side in shuffled([Side::Xtask, Side::Vng]) {
+                    events.note(format!("round {round}: {quantity} with {side} …"));
+                    workshop.prepare(quantity, side, round)?;
+                    let seconds = seconds(|| workshop.build(side))?;
+                    record(run, events, (round, quantity, side, seconds));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn starts(&self, run: &mut Run, events: &Events) -> Result<()> {
+        for round in 1..=self.rounds * STARTS {
+            for side in shuffled([Side::Xtask, Side::Vng, Side::Bare]) {
+                let seconds = self.start(side, run, events)?;
+                record(run, events, (round, Quantity::GuestStart, side, seconds));
+            }
+        }
+        Ok(())
+    }
+
+    /// The time of a start that goes well: on a busy host, QEMU has been seen to die in others.
+    fn start(&self, side: Side, run: &mut Run, events: &Events) -> Result<f64> {
+        for _ in 1..ATTEMPTS {
+            match self.try_start(side) {
+                Err(failure) if failure.kind != Kind::Interrupted => {
+                    let problem = format!("a guest start with {side} failed");
+                    events.send(Event::Warning(format!("{problem}: {failure}")));
+                    run.problems.push(problem);
+                }
+                outcome => return outcome,
+            }
+        }
+        self.try_start(side)
+    }
+
+    fn try_start(&self, side: Side) -> Result<f64> {
+        seconds(|| match side {
+            Side::Xtask => self.start_ours(),
+            Side::Vng => self.start_vng(),
+            Side::Bare => self.start_bare(),
+        })
+    }
+
+    fn start_ours(&self) -> Result<()> {
+        let wanted = CaseId {
+            filesystem: Filesystem::Ext3,
+            case: SHORT.into(),
+            repeat: 0,
+        };
+        let (events, receiver) = Events::channel();
+        let limits = Limits::new(self.machine.kernel.accel, None);
+        vm::run_cases(
+            &self.machine,
+            &Workload::of_one_guest(vec![wanted]),
+            &limits,
+            self.layout,
+            &events,
+            self.stop,
+        )?;
+        drop(events);
+        let passed = |event: Event| matches!(event, Event::CaseEnded(result) if result.verdict == Verdict::Passed);
+        match receiver.into_iter().any(passed) {
+            true => Ok(()),
+            false => Err(Kind::Machinery.error("the guest measured nothing")),
+        }
+    }
+
+    fn start_bare(&self) -> Result<()> {
+        let limit = Duration::from_secs(HUNG);
+        match accel::boot(self.machine.kernel, limit, self.stop)? {
+            Some(_) => Ok(()),
+            None => Err(Kind::Machinery.error("the kernel did not boot")),
+        }
+    }
+
+    fn start_vng(&self) -> Result<()> {
+        let mut vng = Command::new("timeout");
+        vng.args(["--kill-after=5", &HUNG.to_string()])
+            .arg(vng_program(self.virtme_run));
+        let kernel = self.machine.kernel;
+        vng.args((kernel.accel == Accel::Tcg).then_some("--disable-kvm"));
+        vng.args(["--run", kernel.image.as_str(), "--", "true"]);
+        let output = proc::output(with_virtme(&mut vng, self.virtme_run), b"", self.stop)?;
+        match has_run(output.status.code(), &output.stderr()) {
+            true => Ok(()),
+            false => Err(Kind::Machinery.error(format!("{}: {}", output.status, output.stderr()))),
+        }
+    }
+}
+
+/// Where the host has no udev, virtme-ng's guest runs the script without its ports, and ends with 255 for want of a
+/// result (virtme-ng 1.42). When QEMU dies it says why.
+fn has_run(code: Option<i32>, stderr: &str) -> bool {
+    code == Some(0) || (code == Some(255) && stderr.trim().is_empty())
+}
+
+fn record(
+    run: &mut Run,
+    events: &Events,
+    (round, quantity, side, seconds): (u32, Quantity, Side, f64),
+) {
+    events.note(format!(
+        "round {round}: {quantity} with {side}: {seconds:.1} s"
+    ));
+    run.taken.push(Taken {
+        round,
+        quantity,
+        side,
+        seconds,
+    });
+}
+
+fn seconds(work: impl FnOnce() -> Result<()>) -> Result<f64> {
+    let begun = Instant::now();
+    work()?;
+    Ok(begun.elapsed().as_secs_f64())
+}
+
+fn shuffled<const N: usize>(mut sides: [Side; N]) -> [Side; N] {
+    fastrand::shuffle(&mut sides);
+    sides
+}
+
+fn vng_program(virtme_run: &Utf8Path) -> Utf8PathBuf {
+    virtme_run.with_file_name("vng")
+}
+
+/// virtme-ng calls its other programs by name.
+fn with_virtme<'a>(command: &'a mut Command, virtme_run: &Utf8Path) -> &'a mut Command {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let own = virtme_run.parent().unwrap_or(virtme_run);
+    command.env("PATH", format!("{own}:{path}"))
+}
+
+impl fmt::Display for Quantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Quantity::ColdBuild => "cold build",
+            Quantity::WarmBuild => "warm build",
+            Quantity::NoChange => "no change",
+            Quantity::GuestStart => "guest start",
+        })
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Side::Xtask => "xtask",
+            Side::Vng => "virtme-ng",
+            Side::Bare => "bare boot",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn virtme_ng_without_udev_has_run() {
+        let table = [
+            (Some(0), "", true),
+            (Some(0), "a warning", true),
+            (Some(255), "\n", true),
+            (Some(255), "qemu-system-x86_64: Assertion failed", false),
+            (Some(124), "", false),
+            (None, "", false),
+        ];
+        for (code, stderr, wanted) in table {
+            assert_eq!(has_run(code, stderr), wanted, "{code:?} {stderr}");
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! The builds, in folders of their own.
+
+use std::os::unix::fs::symlink;
+use std::process::Command;
+
+use anyhow::Context as _;
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::{Plan, Quantity, Side, vng_program, with_virtme};
+use crate::event::{Event, Events};
+use crate::failure::{Kind, Result};
+use crate::kernel::git::Git;
+use crate::kernel::phase::phase;
+use crate::kernel::{self, files, tree};
+use crate::layout::Layout;
+use crate::proc::{self, Stop};
+use crate::vm::claim::Scratch;
+
+/// What is edited for a warm build: a file that the patches touch, and that no other includes.
+const EDITED: &str = "fs/super.c";
+
+/// Two trees of one commit, one for each side to build in.
+pub struct Workshop<'a> {
+    plan: &'a Plan<'a>,
+    events: &'a Events,
+    /// Of what this program builds.
+    layout: Layout,
+    ours: Utf8PathBuf,
+    vng: Utf8PathBuf,
+    _dir: Scratch,
+}
+
+impl<'a> Workshop<'a> {
+    /// Makes the folders; the trees are still to come.
+    pub fn new(plan: &'a Plan<'a>, events: &'a Events) -> Result<Self> {
+        let parent = plan.layout.work("scratch");
+        fs_err::create_dir_all(&parent)?;
+        let dir = Scratch::new(&parent, "builds-")?;
+        let layout = Layout::at(dir.path());
+        fs_err::create_dir_all(layout.work(""))?;
+        for (there, here) in [
+            (plan.layout.patches(), layout.patches()),
+            (plan.layout.configs(), layout.configs()),
+            (plan.layout.sources(), layout.sources()),
+            (plan.layout.work("apt"), layout.work("apt")),
+        ] {
+            symlink(&there, &here).with_context(|| format!("failed to link {here} to {there}"))?;
+        }
+        let ours = tree::name(&plan.request.base, &plan.request.series);
+        Ok(Self {
+            ours: layout.trees().join(ours),
+            vng: dir.path().join("vng"),
+            plan,
+            events,
+            layout,
+            _dir: dir,
+        })
+    }
+
+    pub fn set_up(&self) -> Result<()> {
+        kernel::provide_tree(self.plan.request, &self.layout, self.events, self.plan.stop)?;
+        phase(self.events, "checking out for virtme-ng", || {
+            let add = ["worktree", "add", "--quiet", "--detach"];
+            self.git(
+                &self.ours,
+                &[&add[..], &[self.vng.as_str(), "HEAD"]].concat(),
+            )?;
+            Ok(((), "done".to_owned()))
+        })
+    }
+
+    /// Brings a side to where a build of this kind begins; not part of the time.
+    pub fn prepare(&self, quantity: Quantity, side: Side, round: u32) -> Result<()> {
+        let tree = match side {
+            Side::Xtask => &self.ours,
+            Side::Vng | Side::Bare => &self.vng,
+        };
+        match quantity {
+            Quantity::WarmBuild => edit(&tree.join(EDITED), round),
+            Quantity::ColdBuild => self.forget(side, tree),
+            Quantity::NoChange | Quantity::GuestStart => Ok(()),
+        }
+    }
+
+    /// Removes edits and all that was built.
+    fn forget(&self, side: Side, tree: &Utf8Path) -> Result<()> {
+        self.git(tree, &["checkout", "--quiet", "--", "."])?;
+        if side == Side::Xtask {
+            files::discard(&self.layout.builds(), self.plan.stop)?;
+            return files::discard(&self.layout.work("ccache"), self.plan.stop);
+        }
+        self.git(tree, &["clean", "-ffdxq"])
+    }
+
+    fn git(&self, tree: &Utf8Path, arguments: &[&str]) -> Result<()> {
+        Git::at(tree, self.plan.stop).read(arguments)?;
+        Ok(())
+    }
+
+    pub fn build(&self, side: Side) -> Result<()> {
+        match side {
+            Side::Xtask => {
+                let Plan { request, stop, .. } = self.plan;
+                kernel::prepare(request, &self.layout, self.events, stop).map(drop)
+            }
+            Side::Vng | Side::Bare => self.build_vng(),
+        }
+    }
+
+    fn build_vng(&self) -> Result<()> {
+        let Plan {
+            virtme_run, stop, ..
+        } = self.plan;
+        // Outlives this workshop, as a failure names it.
+        let log = self.plan.layout.work("vng-build.log");
+        files::remove(&log)?;
+        let mut vng = Command::new(vng_program(virtme_run));
+        // Otherwise nothing is heard of it.
+        vng.args(["--build", "--verbose"]).current_dir(&self.vng);
+        phase(self.events, "building with virtme-ng", || {
+            let mut done = 0;
+            let on_line = &mut |_, line: &str| {
+                if let Some(item) = kernel::step(line) {
+                    done += 1;
+                    self.events.send(Event::Progress {
+                        done,
+                        total: None,
+                        item: item.to_owned(),
+                    });
+                }
+            };
+            proc::stream(with_virtme(&mut vng, virtme_run), &log, stop, on_line)
+                .map_err(|error| error.or(Kind::Build))?;
+            Ok(((), format!("{done} steps")))
+        })
+    }
+
+    /// Takes the trees out of the repository that they share with others, also after Ctrl-C.
+    pub fn take_down(&self) -> Result<()> {
+        let stop = Stop::default();
+        for tree in [&self.vng, &self.ours] {
+            if tree.exists() {
+                let remove = ["worktree", "remove", "--force", "--force", tree.as_str()];
+                Git::at(tree, &stop).read(remove)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Changes what the file compiles to, each time in another way: a compiler cache must not help.
+fn edit(file: &Utf8Path, round: u32) -> Result<()> {
+    let mut text = fs_err::read_to_string(file)?;
+    text += &format!("static const int __used freeze_bench_{round} = {round};\n");
+    Ok(fs_err::write(file, text)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edits_differ() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = Utf8Path::from_path(dir.path()).unwrap().join("super.c");
+        fs_err::write(&file, "int x;\n").unwrap();
+        edit(&file, 1).unwrap();
+        edit(&file, 2).unwrap();
+        let text = fs_err::read_to_string(&file).unwrap();
+        assert_eq!(text.lines().count(), 3);
+        assert!(text.starts_with("int x;\n") && text.contains("freeze_bench_2"));
+    }
+}

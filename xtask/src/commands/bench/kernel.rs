@@ -1,0 +1,261 @@
+//! `bench kernel`: the kernel with the series against the one without.
+
+use std::time::{Duration, Instant};
+
+use camino::Utf8PathBuf;
+use clap::{Args, ValueEnum};
+use harness::case::Filesystem;
+use harness::measure::{self, Effort};
+use harness::plan::Work;
+use jiff::Zoned;
+use regex::Regex;
+
+use super::{machine, names};
+use crate::bench::findings::{Findings, GoalLine, Outcome};
+use crate::bench::kernel::{Chosen, Plan};
+use crate::bench::machine::Machine as Described;
+use crate::bench::model::{Document, Kernel, Run};
+use crate::bench::{plot, store, table};
+use crate::commands::options::{GuestOptions, KernelOptions};
+use crate::commands::prepare::{Prepared, prepare};
+use crate::commands::test_kernel::{kernel_facts, machine_facts};
+use crate::commands::{Context, FAILED, PASSED};
+use crate::failure::{Kind, OrFail, Result};
+use crate::kernel::Request;
+use crate::report::store::{Folder, started};
+use crate::report::{terminal, watched};
+use crate::vm::init;
+
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    #[command(flatten)]
+    kernel: KernelOptions,
+    #[command(flatten)]
+    guest: GuestOptions,
+
+    /// What to compare with; `itself` shows what the benchmark makes of equals
+    #[arg(long, value_enum, value_name = "WITH", default_value = "stock")]
+    against: Against,
+
+    /// Only on these filesystems, e.g. ext3,xfs
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    fs: Vec<Filesystem>,
+
+    /// Only measurements whose name matches
+    #[arg(long, value_name = "REGEX", default_value = "")]
+    filter: String,
+
+    /// List the chosen measurements, and run nothing
+    #[arg(long)]
+    list: bool,
+
+    /// How often everything is done; fewer than six times show no difference for certain
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=1000), help_heading = "Benchmark")]
+    rounds: u32,
+
+    /// Few samples: shows that it works, not how fast
+    #[arg(long, help_heading = "Benchmark")]
+    quick: bool,
+
+    /// Exit with 1 unless every goal is met
+    #[arg(long, help_heading = "Benchmark")]
+    check: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Against {
+    /// The same base without the series
+    Stock,
+    /// The same kernel
+    Itself,
+}
+
+/// Both kernels, and the program that measures.
+struct Ready {
+    requests: [Request; 2],
+    prepared: [Prepared; 2],
+    init: Utf8PathBuf,
+}
+
+pub fn run(options: &Options, context: &Context) -> Result<u8> {
+    let chosen = choose(&options.filter, &options.fs)?;
+    if options.list {
+        terminal::text(&list(&chosen));
+        return Ok(PASSED);
+    }
+    let ready = make_ready(options, context)?;
+    let folder = Folder::open(&context.layout.benchmarks())?;
+    let effort = match options.quick {
+        true => Effort::Quick,
+        false => Effort::Full,
+    };
+    let work = Work::Measurements(effort);
+    let [base, other] = ready
+        .prepared
+        .each_ref()
+        .map(|it| machine(it, options.guest.boot, &ready.init, work));
+    let plan = Plan {
+        chosen,
+        rounds: options.rounds,
+        base,
+        other,
+        layout: &context.layout,
+        stop: &context.stop,
+    };
+    let mut run = empty(&ready, effort, context)?;
+    let begun = Instant::now();
+    let mut console = fs_err::File::create(folder.path().join("console.log"))?;
+    let outcome = watched(None, |events| plan.take(&mut run, &mut console, events));
+    run.took = begun.elapsed();
+    let goals = report(run, folder)?;
+    outcome?;
+    Ok(exit_code(options.check, &goals))
+}
+
+fn make_ready(options: &Options, context: &Context) -> Result<Ready> {
+    let request = options.kernel.request(&context.layout)?;
+    let base = match options.against {
+        Against::Stock => Request {
+            series: Vec::new(),
+            ..request.clone()
+        },
+        Against::Itself => request.clone(),
+    };
+    let deps = options.kernel.deps;
+    watched(None, |events| {
+        let prepare = |request| prepare(request, deps, options.guest.accel, events, context);
+        Ok(Ready {
+            prepared: [prepare(&base)?, prepare(&request)?],
+            requests: [base, request],
+            init: init::build(&context.layout, events, &context.stop)?,
+        })
+    })
+}
+
+/// A run that has measured nothing yet.
+fn empty(ready: &Ready, effort: Effort, context: &Context) -> Result<Run> {
+    let facts = |side: usize| facts(&ready.requests[side], &ready.prepared[side]);
+    Ok(Run {
+        machine: Described::this(machine_facts(&ready.prepared[1], 1, context)?)?,
+        base: facts(0)?,
+        other: facts(1)?,
+        started: started(&Zoned::now()),
+        took: Duration::ZERO,
+        effort,
+        guests: Vec::new(),
+        problems: Vec::new(),
+    })
+}
+
+/// Shows and keeps what there is, also of a run that was ended early.
+fn report(run: Run, folder: Folder) -> Result<Vec<GoalLine>> {
+    let findings = Findings::of(&run);
+    let tables = table::of_kernels(&run, &findings);
+    let plots = plot::of_kernels(&run, &findings)?;
+    for table in &tables {
+        terminal::text(&format!("\n{}", table.terminal()));
+    }
+    for problem in &run.problems {
+        terminal::text(&format!("note: {problem}"));
+    }
+    let goals = findings.goals.clone();
+    let head = format!(
+        "On {}; {} rounds in {:.0?}.",
+        run.machine.describe(),
+        run.last_round(),
+        run.took
+    );
+    let markdown = table::markdown(&head, &tables, &goals, &names(&plots));
+    let path = store::write(folder, &Document { run, findings }, &markdown, &plots)?;
+    terminal::text(&format!(
+        "{head}\nnumbers, Markdown and plots in {path}\n{}",
+        table::goals(&goals)
+    ));
+    Ok(goals)
+}
+
+fn exit_code(check: bool, goals: &[GoalLine]) -> u8 {
+    match check && !goals.iter().all(|goal| goal.outcome == Outcome::Met) {
+        true => FAILED,
+        false => PASSED,
+    }
+}
+
+fn facts(request: &Request, prepared: &Prepared) -> Result<Kernel> {
+    let config = fs_err::read_to_string(prepared.kernel.build.join(".config"))?;
+    let hz = config
+        .lines()
+        .find_map(|line| line.strip_prefix("CONFIG_HZ="));
+    Ok(Kernel {
+        facts: kernel_facts(request, prepared),
+        hz: hz
+            .and_then(|hz| hz.parse().ok())
+            .ok_or_else(|| Kind::Machinery.error("the kernel's .config has no CONFIG_HZ"))?,
+    })
+}
+
+/// In the order in which they run.
+fn choose(filter: &str, fs: &[Filesystem]) -> Result<Vec<Chosen>> {
+    let regex = Regex::new(filter).or_fail(Kind::Usage)?;
+    let mut chosen = Vec::new();
+    for filesystem in Filesystem::ALL {
+        let all = measure::all().iter();
+        let named = all.filter(|it| regex.is_match(it.name) && it.filesystems.contains(filesystem));
+        if fs.is_empty() || fs.contains(filesystem) {
+            chosen.extend(named.map(|it| (*filesystem, it)));
+        }
+    }
+    match chosen.is_empty() {
+        true => Err(Kind::Usage.error(format!(
+            "no measurement on these filesystems matches {filter:?}; --list names all"
+        ))),
+        false => Ok(chosen),
+    }
+}
+
+fn list(chosen: &[Chosen]) -> String {
+    let line = |(filesystem, it): &Chosen| {
+        let filesystem = filesystem.name();
+        format!("{filesystem:5} {:20} {}", it.name, it.about)
+    };
+    chosen.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use harness::case::Filesystem::Xfs;
+
+    use super::*;
+
+    #[test]
+    fn a_missed_goal_counts_only_if_asked_for() {
+        let goal = |outcome| GoalLine {
+            goal: String::new(),
+            outcome,
+            because: String::new(),
+        };
+        assert_eq!(exit_code(false, &[goal(Outcome::Missed)]), PASSED);
+        let open = [goal(Outcome::Met), goal(Outcome::Open)];
+        assert_eq!(exit_code(true, &open), FAILED);
+        assert_eq!(exit_code(true, &open[..1]), PASSED);
+    }
+
+    #[test]
+    fn choices() {
+        let names = |filter, fs: &[Filesystem]| -> Vec<_> {
+            let chosen = choose(filter, fs).unwrap().into_iter();
+            chosen.map(|(fs, it)| format!("{fs} {}", it.name)).collect()
+        };
+        let both = ["ext3 freeze_idle", "xfs freeze_idle"];
+        assert_eq!(names("^freeze_i", &[]), both);
+        let timed = ["xfs deadline_late", "xfs deadline_elsewhere"];
+        assert_eq!(names("deadline", &[Xfs]), timed);
+        for (filter, fs) in [("zzz", [].as_slice()), ("(", &[]), ("many", &[Xfs])] {
+            assert_eq!(
+                choose(filter, fs).unwrap_err().kind,
+                Kind::Usage,
+                "{filter}"
+            );
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! `bench tool`: this program against plain virtme-ng.
+
+use std::time::{Duration, Instant};
+
+use clap::{Args, ValueEnum};
+use harness::measure::Effort;
+use harness::plan::Work;
+use jiff::Zoned;
+
+use super::{machine, names};
+use crate::bench::machine::Machine as Described;
+use crate::bench::tool::{Part, Plan, Run, report};
+use crate::bench::{store, table};
+use crate::commands::options::{GuestOptions, KernelOptions};
+use crate::commands::prepare::prepare;
+use crate::commands::test_kernel::{kernel_facts, machine_facts};
+use crate::commands::{Context, PASSED};
+use crate::deps;
+use crate::failure::{Kind, Result};
+use crate::report::store::{Folder, started};
+use crate::report::{terminal, watched};
+use crate::vm::init;
+
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    #[command(flatten)]
+    kernel: KernelOptions,
+    #[command(flatten)]
+    guest: GuestOptions,
+
+    /// Only this
+    #[arg(long, value_enum, value_name = "PART", help_heading = "Benchmark")]
+    only: Option<Part>,
+
+    /// How often: builds once a round, guest starts five times
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000), help_heading = "Benchmark")]
+    rounds: u32,
+
+    /// In how many of the rounds kernels are built from nothing, too; in the first they are in any case
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        help_heading = "Benchmark"
+    )]
+    cold: u32,
+}
+
+pub fn run(options: &Options, context: &Context) -> Result<u8> {
+    let Context { layout, stop } = context;
+    let request = options.kernel.request(layout)?;
+    if request.tree.is_some() {
+        return Err(Kind::Usage.error("bench tool builds what this repository names, not a --tree"));
+    }
+    let deps = options.kernel.deps;
+    let (prepared, virtme, init) = watched(None, |events| -> Result<_> {
+        let prepared = prepare(&request, deps, options.guest.accel, events, context)?;
+        let virtme = deps::virtme(layout, events, stop)?;
+        Ok((prepared, virtme, init::build(layout, events, stop)?))
+    })?;
+    let work = Work::Measurements(Effort::Quick);
+    let plan = Plan {
+        parts: options
+            .only
+            .map_or(Part::value_variants().to_vec(), |only| vec![only]),
+        rounds: options.rounds,
+        cold: options.cold,
+        request: &request,
+        machine: machine(&prepared, options.guest.boot, &init, work),
+        virtme_run: &virtme.virtme_run,
+        layout,
+        stop,
+    };
+    let folder = Folder::open(&layout.benchmarks())?;
+    let mut run = Run {
+        machine: Described::this(machine_facts(&prepared, 1, context)?)?,
+        kernel: kernel_facts(&request, &prepared),
+        started: started(&Zoned::now()),
+        took: Duration::ZERO,
+        taken: Vec::new(),
+        problems: Vec::new(),
+    };
+    let begun = Instant::now();
+    let outcome = watched(None, |events| plan.take(&mut run, events));
+    run.took = begun.elapsed();
+    show(&run, folder)?;
+    outcome?;
+    Ok(PASSED)
+}
+
+/// Shows and keeps what there is, also of a run that was ended early.
+fn show(run: &Run, folder: Folder) -> Result<()> {
+    let tables: Vec<_> = report::table(run).into_iter().collect();
+    let plots: Vec<_> = report::plot(run)?.into_iter().collect();
+    for table in &tables {
+        terminal::text(&format!("\n{}", table.terminal()));
+    }
+    for problem in &run.problems {
+        terminal::text(&format!("note: {problem}"));
+    }
+    let (kernel, machine) = (run.kernel.title(), run.machine.describe());
+    let head = format!("Linux {kernel} on {machine}; in {:.0?}.", run.took);
+    let markdown = table::markdown(&head, &tables, &[], &names(&plots));
+    let path = store::write(folder, run, &markdown, &plots)?;
+    terminal::text(&format!("{head}\nnumbers, Markdown and plots in {path}"));
+    Ok(())
+}
