@@ -53,13 +53,16 @@ impl Plan<'_> {
                 ));
                 run.problems
                     .extend(results.iter().flat_map(|result| problems(result, &name)));
-                run.guests.push(Guest {
-                    round,
-                    side,
-                    took,
-                    measured: measured(&results)?,
+                run.failed += failed(&results);
+                let kept = measured(&results).map(|measured| {
+                    run.guests.push(Guest {
+                        round,
+                        side,
+                        took,
+                        measured,
+                    });
                 });
-                outcome?;
+                outcome.and(kept)?;
             }
         }
         Ok(())
@@ -146,6 +149,11 @@ fn measured(results: &[CaseResult]) -> Result<Vec<Measured>> {
     Ok(all)
 }
 
+fn failed(results: &[CaseResult]) -> usize {
+    let failures = results.iter().filter(|result| result.verdict.is_failure());
+    failures.count()
+}
+
 /// Why there are no numbers, or not all.
 fn problems(result: &CaseResult, side: &str) -> Vec<String> {
     let CaseId {
@@ -190,6 +198,18 @@ mod tests {
         assert_eq!(found[0].samples.unit, Unit::Nanoseconds);
         assert_eq!(found[0].filesystem, Xfs);
         assert!(measured(&[result(Verdict::Passed, &["samples: {"])]).is_err());
+    }
+
+    #[test]
+    fn what_hangs_has_failed() {
+        let results = [
+            Verdict::Passed,
+            Verdict::Skipped("no count".into()),
+            Verdict::Failed("no".into()),
+            Verdict::Hung("late".into()),
+            Verdict::KilledGuest("oops".into()),
+        ];
+        assert_eq!(failed(&results.map(|verdict| result(verdict, &[]))), 3);
     }
 
     #[test]

@@ -21,10 +21,10 @@ pub enum Side {
 
 /// What `bench.json` of `bench kernel` holds.
 #[derive(Clone, Debug, Serialize)]
-pub struct Document {
-    pub run: Run,
+pub struct Document<'a> {
+    pub run: &'a Run,
     /// Made from `run`, and kept for whoever does not want to.
-    pub findings: Findings,
+    pub findings: &'a Findings,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -38,6 +38,8 @@ pub struct Run {
     pub effort: Effort,
     /// In the order in which they ran.
     pub guests: Vec<Guest>,
+    /// How many measurements failed, hung, or killed their guest.
+    pub failed: usize,
     /// What was not measured, and why, in one line each.
     pub problems: Vec<String>,
 }
@@ -94,6 +96,11 @@ impl Run {
     /// The number of the last round, which may be without its second guest.
     pub fn last_round(&self) -> u32 {
         self.guests.last().map_or(0, |guest| guest.round)
+    }
+
+    /// Whether there is not a single number.
+    pub fn is_empty(&self) -> bool {
+        self.guests.iter().all(|guest| guest.measured.is_empty())
     }
 
     /// Every series, each once, in the order in which they were first measured.
@@ -242,6 +249,7 @@ pub mod samples {
             took: Duration::from_secs(480),
             effort: Effort::Full,
             guests: guests.collect(),
+            failed: 0,
             problems: vec!["ext3 freeze_nested on stock: skipped, no <holds> & no count".into()],
         }
     }

@@ -107,9 +107,10 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
     let mut console = fs_err::File::create(folder.path().join("console.log"))?;
     let outcome = watched(None, |events| plan.take(&mut run, &mut console, events));
     run.took = begun.elapsed();
-    let goals = report(run, folder)?;
+    let goals = report(&run, folder);
+    // Why the run ended says more than why that could not be kept.
     outcome?;
-    Ok(exit_code(options.check, &goals))
+    verdict(&run, options.check, &goals?)
 }
 
 fn make_ready(options: &Options, context: &Context) -> Result<Ready> {
@@ -143,41 +144,49 @@ fn empty(ready: &Ready, effort: Effort, context: &Context) -> Result<Run> {
         took: Duration::ZERO,
         effort,
         guests: Vec::new(),
+        failed: 0,
         problems: Vec::new(),
     })
 }
 
 /// Shows and keeps what there is, also of a run that was ended early.
-fn report(run: Run, folder: Folder) -> Result<Vec<GoalLine>> {
-    let findings = Findings::of(&run);
-    let tables = table::of_kernels(&run, &findings);
-    let plots = plot::of_kernels(&run, &findings)?;
+fn report(run: &Run, folder: Folder) -> Result<Vec<GoalLine>> {
+    let findings = Findings::of(run);
+    let tables = table::of_kernels(run, &findings);
+    let plots = plot::of_kernels(run, &findings)?;
     for table in &tables {
         terminal::text(&format!("\n{}", table.terminal()));
     }
     for problem in &run.problems {
         terminal::text(&format!("note: {problem}"));
     }
-    let goals = findings.goals.clone();
     let head = format!(
         "On {}; {} rounds in {:.0?}.",
         run.machine.describe(),
         run.last_round(),
         run.took
     );
-    let markdown = table::markdown(&head, &tables, &goals, &names(&plots));
-    let path = store::write(folder, &Document { run, findings }, &markdown, &plots)?;
+    let markdown = table::markdown(&head, &tables, &findings.goals, &names(&plots));
+    let document = Document {
+        run,
+        findings: &findings,
+    };
+    let path = store::write(folder, &document, &markdown, &plots)?;
     terminal::text(&format!(
         "{head}\nnumbers, Markdown and plots in {path}\n{}",
-        table::goals(&goals)
+        table::goals(&findings.goals)
     ));
-    Ok(goals)
+    Ok(findings.goals)
 }
 
-fn exit_code(check: bool, goals: &[GoalLine]) -> u8 {
-    match check && !goals.iter().all(|goal| goal.outcome == Outcome::Met) {
-        true => FAILED,
-        false => PASSED,
+/// A pass is a run that measured something, in which nothing failed and, if asked for, there are goals and all are met.
+fn verdict(run: &Run, check: bool, goals: &[GoalLine]) -> Result<u8> {
+    let met = !goals.is_empty() && goals.iter().all(|goal| goal.outcome == Outcome::Met);
+    match run.failed {
+        1.. => Ok(FAILED),
+        0 if run.is_empty() => Err(Kind::Machinery.error("nothing was measured")),
+        0 if check && !met => Ok(FAILED),
+        0 => Ok(PASSED),
     }
 }
 
@@ -226,6 +235,7 @@ mod tests {
     use harness::case::Filesystem::Xfs;
 
     use super::*;
+    use crate::bench::model::samples;
 
     #[test]
     fn a_missed_goal_counts_only_if_asked_for() {
@@ -234,10 +244,25 @@ mod tests {
             outcome,
             because: String::new(),
         };
-        assert_eq!(exit_code(false, &[goal(Outcome::Missed)]), PASSED);
+        let code = |check, goals: &[GoalLine]| verdict(&samples::run(1.0), check, goals).unwrap();
+        assert_eq!(code(false, &[goal(Outcome::Missed)]), PASSED);
         let open = [goal(Outcome::Met), goal(Outcome::Open)];
-        assert_eq!(exit_code(true, &open), FAILED);
-        assert_eq!(exit_code(true, &open[..1]), PASSED);
+        assert_eq!(code(true, &open), FAILED);
+        assert_eq!(code(true, &open[..1]), PASSED);
+        assert_eq!(code(true, &[]), FAILED);
+        assert_eq!(code(false, &[]), PASSED);
+    }
+
+    #[test]
+    fn failures_and_no_numbers_are_no_pass() {
+        let mut run = samples::run(1.0);
+        run.failed = 1;
+        assert_eq!(verdict(&run, false, &[]).unwrap(), FAILED);
+        run.guests.clear();
+        assert_eq!(verdict(&run, false, &[]).unwrap(), FAILED);
+        run.failed = 0;
+        let failure = verdict(&run, false, &[]).unwrap_err();
+        assert_eq!(failure.kind, Kind::Machinery);
     }
 
     #[test]
