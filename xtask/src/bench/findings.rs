@@ -20,7 +20,7 @@ pub struct Findings {
     pub kernels: Vec<Comparison>,
     /// In one kernel: without a deadline pending elsewhere, and with.
     pub pending: Vec<Comparison>,
-    /// What only one kernel has.
+    /// What only [`Side::Other`] has.
     pub alone: Vec<Alone>,
     pub goals: Vec<GoalLine>,
 }
@@ -116,7 +116,7 @@ impl Findings {
                 Goal::Report | Goal::LikeStock | Goal::Punctual => {
                     match kernel_cost(run, &series) {
                         Some(comparison) => kernels.push(comparison),
-                        None => alone.extend(numbers(run, series)),
+                        None => alone.extend(other_alone(run, series)),
                     }
                 }
             }
@@ -179,11 +179,11 @@ fn compare(
     })
 }
 
-fn numbers(run: &Run, series: Series) -> Option<Alone> {
-    let values = [Side::Base, Side::Other].map(|side| run.all_numbers(side, &series));
+/// None if the other kernel has no number of it.
+fn other_alone(run: &Run, series: Series) -> Option<Alone> {
     Some(Alone {
         unit: run.unit(&series)?,
-        spread: Spread::of(&values.concat())?,
+        spread: Spread::of(&run.all_numbers(Side::Other, &series))?,
         series,
     })
 }
@@ -269,7 +269,7 @@ fn punctual(run: &Run, kernels: &[Comparison], alone: &[Alone]) -> Option<GoalLi
 
 #[cfg(test)]
 mod tests {
-    use super::super::model::samples;
+    use super::super::model::{Measured, samples};
     use super::*;
 
     #[test]
@@ -333,6 +333,27 @@ mod tests {
         let alone = findings.alone.iter().map(|it| it.series.to_string());
         let alone: Vec<_> = alone.collect();
         assert_eq!(alone[..2], ["deadline_late", "deadlines_many: set 1"]);
+    }
+
+    #[test]
+    fn numbers_of_the_base_are_not_told_as_the_others() {
+        let mut run = samples::run(1.0);
+        // No round in which both kernels have one.
+        for guest in &mut run.guests {
+            let keep = (guest.side == Side::Base) == (guest.round > 1);
+            let is_kept = |it: &Measured| keep || it.measurement != "getppid";
+            guest.measured.retain(is_kept);
+        }
+        let counts = |run: &Run| -> Vec<usize> {
+            let findings = Findings::of(run);
+            let own = findings.alone.iter();
+            let own = own.filter(|it| it.series.measurement == "getppid");
+            own.map(|it| it.spread.count).collect()
+        };
+        let of_one = samples::LENGTH;
+        assert_eq!(counts(&run), [of_one, of_one], "ext3 and xfs, one guest");
+        run.guests.retain(|guest| guest.round > 1);
+        assert!(counts(&run).is_empty());
     }
 
     #[test]

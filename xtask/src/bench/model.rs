@@ -179,12 +179,14 @@ pub mod samples {
         }
     }
 
+    /// How many numbers of most series one guest gives.
+    pub const LENGTH: usize = 9;
+
     /// Numbers around `level`, a little different in each round.
     fn around(level: f64, round: u32) -> Vec<f64> {
         let own = level * (1.0 + 0.001 * f64::from(round));
-        (0..9)
-            .map(|step| own * (1.0 + 0.001 * f64::from(step)))
-            .collect()
+        let steps = (0_u32..).map(|step| own * (1.0 + 0.001 * f64::from(step)));
+        steps.take(LENGTH).collect()
     }
 
     fn guest(round: u32, side: Side, factor: f64) -> Guest {
@@ -271,9 +273,15 @@ mod tests {
         };
         assert_eq!(series.to_string(), "freeze_idle: thaw");
         assert_eq!(run.last_round(), 6);
-        assert_eq!(run.numbers(6, Side::Base, &series).unwrap().len(), 9);
+        assert_eq!(
+            run.numbers(6, Side::Base, &series).unwrap().len(),
+            samples::LENGTH
+        );
         assert_eq!(run.numbers(7, Side::Base, &series), None);
-        assert_eq!(run.all_numbers(Side::Other, &series).len(), 54);
+        assert_eq!(
+            run.all_numbers(Side::Other, &series).len(),
+            6 * samples::LENGTH
+        );
         assert_eq!(run.series().iter().filter(|it| **it == series).count(), 1);
     }
 
