@@ -13,6 +13,9 @@ pub const LIKE_STOCK: f64 = 1.02;
 const NOTHING: f64 = 1.01;
 /// Clock ticks that a deadline may be late.
 const TICKS: f64 = 2.0;
+/// The fewest samples that can tell 95 times of 100: were it fewer, so many would all be on time less than once in 20
+/// runs (ln 0.05 / ln 0.95).
+const ENOUGH: usize = 59;
 
 #[derive(Clone, Debug, Serialize)]
 pub struct Findings {
@@ -252,19 +255,24 @@ fn punctual(run: &Run, kernels: &[Comparison], alone: &[Alone]) -> Option<GoalLi
             of(spread.max)
         )
     };
-    let on_time = found.iter().all(|(_, spread)| spread.most < limit);
     (!found.is_empty()).then(|| GoalLine {
         goal: format!(
             "less than two clock ticks ({}) late when idle, 95 times of 100",
             format::value(limit, Unit::Nanoseconds)
         ),
-        outcome: if on_time {
-            Outcome::Met
-        } else {
-            Outcome::Missed
-        },
+        outcome: on_time(limit, found.iter().map(|(_, spread)| spread)),
         because: found.iter().map(text).collect::<Vec<_>>().join("; "),
     })
+}
+
+/// One that is late is enough to miss the goal, and one of which too little is known to leave it open.
+fn on_time<'a>(limit: f64, spreads: impl Iterator<Item = &'a Spread>) -> Outcome {
+    let (enough, few): (Vec<&Spread>, Vec<_>) = spreads.partition(|it| it.count >= ENOUGH);
+    match enough.iter().all(|it| it.most < limit) {
+        false => Outcome::Missed,
+        true if few.is_empty() => Outcome::Met,
+        true => Outcome::Open,
+    }
 }
 
 #[cfg(test)]
@@ -363,5 +371,16 @@ mod tests {
         let goal = &Findings::of(&run).goals[1];
         assert_eq!(goal.outcome, Outcome::Missed, "{goal:?}");
         assert!(goal.goal.contains("2.00 ms"), "{goal:?}");
+    }
+
+    #[test]
+    fn few_samples_do_not_tell_how_late() {
+        for hz in [250, 1000] {
+            let mut run = samples::run(1.0);
+            run.other.hz = hz;
+            run.guests.retain(|guest| guest.round <= 5);
+            let goal = &Findings::of(&run).goals[1];
+            assert_eq!(goal.outcome, Outcome::Open, "{goal:?}");
+        }
     }
 }
