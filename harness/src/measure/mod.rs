@@ -103,12 +103,12 @@ pub struct Measurement {
     /// What the kernel must provide; elsewhere there is nothing to measure.
     pub needs: Option<Feature>,
     pub goal: Goal,
-    /// One guest is enough: the numbers are not compared with another kernel's.
+    /// One guest is enough, at its end: the numbers are not compared with another kernel's.
     pub once: bool,
     pub run: fn(&Probe<'_>) -> Result<()>,
 }
 
-/// Every measurement, in the order in which they run.
+/// Every measurement, in the order in which they run on a filesystem; those of one guest come last of all.
 pub fn all() -> &'static [Measurement] {
     MEASUREMENTS
 }

@@ -203,7 +203,8 @@ fn facts(request: &Request, prepared: &Prepared) -> Result<Kernel> {
     })
 }
 
-/// In the order in which they run.
+/// In the order in which they run. What is measured in one guest only comes last: whatever it does to that guest, the
+/// numbers that are compared are taken before.
 fn choose(filter: &str, fs: &[Filesystem]) -> Result<Vec<Chosen>> {
     let regex = Regex::new(filter).or_fail(Kind::Usage)?;
     let mut chosen = Vec::new();
@@ -214,6 +215,7 @@ fn choose(filter: &str, fs: &[Filesystem]) -> Result<Vec<Chosen>> {
             chosen.extend(named.map(|it| (*filesystem, it)));
         }
     }
+    chosen.sort_by_key(|(_, it)| it.once);
     match chosen.is_empty() {
         true => Err(Kind::Usage.error(format!(
             "no measurement on these filesystems matches {filter:?}; --list names all"
@@ -273,6 +275,9 @@ mod tests {
         };
         let both = ["ext3 freeze_idle", "xfs freeze_idle"];
         assert_eq!(names("^freeze_i", &[]), both);
+        let all = names("", &[]);
+        assert_eq!(all.last().unwrap(), "ext3 deadlines_many");
+        assert_eq!(all[all.len() - 2], "xfs deadline_elsewhere");
         let timed = ["xfs deadline_late", "xfs deadline_elsewhere"];
         assert_eq!(names("deadline", &[Xfs]), timed);
         for (filter, fs) in [("zzz", [].as_slice()), ("(", &[]), ("many", &[Xfs])] {
