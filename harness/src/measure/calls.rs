@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use nix::unistd;
 
 use super::Unit;
-use super::probe::{Probe, time};
+use super::probe::{Probe, overwrite, time};
 
 /// Bytes of a page.
 pub const PAGE: usize = 4096;
@@ -51,7 +51,7 @@ pub fn write_stream(probe: &Probe<'_>) -> Result<()> {
     let path = fs.path("stream");
     let chunk = vec![b'a'; CHUNK];
     let stream = || {
-        let mut file = File::create(&path)?;
+        let mut file = overwrite(&path)?;
         (0..CHUNKS).try_for_each(|_| file.write_all(&chunk))?;
         file.sync_all()
     };

@@ -1,13 +1,14 @@
 //! How long FIFREEZE and FITHAW take.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use nix::errno::Errno;
 
-use super::probe::{Probe, time};
+use super::probe::{Probe, overwrite, time};
 use crate::bench::skip;
 use crate::mount::Mount;
 
@@ -44,9 +45,9 @@ pub fn dirty(probe: &Probe<'_>) -> Result<()> {
     })
 }
 
-/// Writes to the files of one directory.
+/// Writes to the files of one directory, and leaves it to the freeze to write them back.
 fn dirty_in(directory: &Path) -> Result<()> {
-    let write = |number: usize| fs::write(directory.join(number.to_string()), b"x");
+    let write = |number: usize| overwrite(&directory.join(number.to_string()))?.write_all(b"x");
     (0..INODES / DIRECTORIES)
         .try_for_each(write)
         .with_context(|| format!("failed to write in {}", directory.display()))

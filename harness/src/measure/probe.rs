@@ -1,6 +1,9 @@
 //! What a measurement works with: the fixture, the clock, the way to the host.
 
+use std::fs::File;
 use std::hint::black_box;
+use std::io;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -94,6 +97,16 @@ pub fn time<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, Duration)> {
     Ok((value, begun.elapsed()))
 }
 
+/// Opens a file to write over what is in it. To truncate it would free and allocate its blocks, and XFS writes such a
+/// file back when it is closed (`XFS_ITRUNCATED` in fs/xfs/).
+pub fn overwrite(path: &Path) -> io::Result<File> {
+    File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+}
+
 #[expect(clippy::cast_precision_loss, reason = "2^53 ns are 104 days")]
 fn nanoseconds(time: Duration) -> f64 {
     time.as_nanos() as f64
@@ -101,7 +114,23 @@ fn nanoseconds(time: Duration) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
+
+    #[test]
+    fn what_is_written_over_keeps_its_end() {
+        let path = std::env::temp_dir().join(format!("harness-overwrite-{}", std::process::id()));
+        for text in ["abc", "x"] {
+            overwrite(&path)
+                .unwrap()
+                .write_all(text.as_bytes())
+                .unwrap();
+        }
+        let found = std::fs::read_to_string(&path);
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(found.unwrap(), "xbc");
+    }
 
     #[test]
     fn batches_last_long_enough() {
