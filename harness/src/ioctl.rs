@@ -26,6 +26,9 @@ mod sys {
 /// `FIFREEZE_TIMEOUT_MAX` of linux/fs.h: the longest timeout, in seconds.
 pub const TIMEOUT_MAX: i64 = 0x7fff_ffff;
 
+/// Seconds: a timeout whose deadline nobody waits for.
+pub const HOUR: i64 = 3600;
+
 /// The address of an argument, for the functions below; it must outlive the call.
 pub fn address<T>(argument: &T) -> usize {
     ptr::from_ref(argument).expose_provenance()

@@ -123,6 +123,11 @@ mod tests {
     }
 
     #[test]
+    fn some_memory_is_available() {
+        assert!(available().unwrap() > 0);
+    }
+
+    #[test]
     fn memory_is_dirty_and_stays_so() {
         let mut memory = dirty_memory(2 * PAGE);
         for _ in 0..300 {

@@ -11,13 +11,12 @@ use nix::errno::Errno;
 
 use super::{Writer, fails_with, is_frozen, is_thawed};
 use crate::bench::Bench;
+pub use crate::ioctl::HOUR;
 use crate::kmsg::Kmsg;
 use crate::mount::Mount;
 
 /// Seconds, for a deadline that is waited for.
 pub const SHORT: i64 = 2;
-/// Seconds, for a deadline that never comes.
-pub const HOUR: i64 = 3600;
 
 /// How far beyond a deadline "still frozen" is looked for.
 const LATE: Duration = Duration::from_secs(1);

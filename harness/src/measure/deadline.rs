@@ -12,12 +12,11 @@ use super::calls::{PAGE, write_page};
 use super::probe::{Probe, batch_size, time_of_one};
 use super::{IDLE, PENDING, Unit};
 use crate::disk;
+use crate::ioctl::HOUR;
 use crate::mount::Mount;
 
 /// Seconds: the shortest timeout.
 const SHORTEST: i64 = 1;
-/// Seconds, for a deadline that never comes.
-const HOUR: i64 = 3600;
 
 pub fn late(probe: &Probe<'_>) -> Result<()> {
     let fs = probe.bench.scratch()?;

@@ -16,9 +16,11 @@ use nix::sys::resource::{Resource, setrlimit};
 
 use super::probe::{Probe, time};
 use crate::disk;
+use crate::ioctl::HOUR;
 use crate::loopdev::{Loop, PARTITIONS};
 use crate::mount::Mount;
 use crate::program;
+use crate::swap;
 
 /// How many filesystems are tried, as far as time and memory go.
 const LEVELS: [usize; 5] = [1, 10, 100, 1000, 10_000];
@@ -30,9 +32,7 @@ const SIZE: u32 = 64 << 10;
 const ROOM: u64 = 20_000;
 const THREADS: &str = "/proc/sys/kernel/threads-max";
 /// Bytes of memory that stay free.
-const RESERVE: u64 = 128 << 20;
-/// Seconds, for a deadline that never comes.
-const HOUR: i64 = 3600;
+const RESERVE: usize = 128 << 20;
 
 pub fn deadlines(probe: &Probe<'_>) -> Result<()> {
     setrlimit(Resource::RLIMIT_NOFILE, ROOM, ROOM).context("failed to allow many files")?;
@@ -143,7 +143,7 @@ impl Fleet {
             if Instant::now() > end {
                 return Ok(Some("the time was up"));
             }
-            if available_memory()? < RESERVE {
+            if swap::available()? < RESERVE {
                 return Ok(Some("memory was almost full"));
             }
             match self.add() {
@@ -209,20 +209,6 @@ fn image() -> PathBuf {
     Path::new(FOLDER).join("image")
 }
 
-/// Bytes, from /proc/meminfo (proc_meminfo(5)).
-fn available_memory() -> Result<u64> {
-    let text = fs::read_to_string("/proc/meminfo").context("failed to read /proc/meminfo")?;
-    let kib = parse_available(&text).with_context(|| format!("no MemAvailable: {text}"))?;
-    Ok(kib << 10)
-}
-
-fn parse_available(meminfo: &str) -> Option<u64> {
-    let line = meminfo
-        .lines()
-        .find_map(|it| it.strip_prefix("MemAvailable:"))?;
-    line.trim().strip_suffix(" kB")?.parse().ok()
-}
-
 const PRINTK: &str = "/proc/sys/kernel/printk";
 
 /// Keeps messages off the console, which is slower than what they tell of.
@@ -245,18 +231,5 @@ impl Drop for QuietConsole {
     fn drop(&mut self) {
         // The next measurement just gets a quieter console.
         let _ = fs::write(PRINTK, &self.before);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn available_memory_is_found() {
-        let text = "MemTotal:  1000 kB\nMemFree: 10 kB\nMemAvailable:   512 kB\n";
-        assert_eq!(parse_available(text), Some(512));
-        assert_eq!(parse_available("MemFree: 10 kB\n"), None);
-        assert!(available_memory().unwrap() > 0);
     }
 }
