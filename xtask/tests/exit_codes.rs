@@ -67,6 +67,11 @@ fn flags_that_exclude_each_other() {
 }
 
 #[test]
+fn stock_against_stock() {
+    is_usage_error(&["bench", "kernel", "--stock"], "add --against itself");
+}
+
+#[test]
 fn a_tree_that_is_not_there() {
     is_usage_error(
         &["test-kernel", "--stock", "--tree", "/nonexistent"],

@@ -44,6 +44,7 @@ impl Plan<'_> {
             fastrand::shuffle(&mut sides);
             for side in sides {
                 let name = run.side_name(side);
+                log(console, &format!("=== round {round}: {name}"));
                 let begun = Instant::now();
                 let (results, outcome) = self.guest(round, side, console, events);
                 let took = begun.elapsed();
@@ -112,8 +113,7 @@ fn collect(receiver: Receiver<Event>, console: &mut File, events: &Events) -> Ve
     let mut results = Vec::new();
     for event in receiver {
         match event {
-            // It is for looking into what went wrong; the numbers do not need it.
-            Event::Console { line, .. } => drop(writeln!(console, "{line}")),
+            Event::Console { line, .. } => log(console, &line),
             Event::Diagnostic { line, .. } if line.starts_with(SAMPLES) => {}
             Event::CaseEnded(result) => {
                 results.push(result.clone());
@@ -123,6 +123,11 @@ fn collect(receiver: Receiver<Event>, console: &mut File, events: &Events) -> Ve
         }
     }
     results
+}
+
+/// The console is for looking into what went wrong; the numbers do not need it.
+fn log(console: &mut File, line: &str) {
+    drop(writeln!(console, "{line}"));
 }
 
 /// The numbers of all measurements that ended well.

@@ -24,7 +24,7 @@ use crate::failure::{Kind, OrFail, Result};
 use crate::kernel::Request;
 use crate::report::store::{Folder, started};
 use crate::report::{terminal, watched};
-use crate::vm::init;
+use crate::vm::{self, init};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -70,7 +70,7 @@ enum Against {
     Itself,
 }
 
-/// Both kernels, and the program that measures.
+/// Both kernels, the program that measures, and room for it.
 struct Ready {
     requests: [Request; 2],
     prepared: [Prepared; 2],
@@ -116,6 +116,11 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
 fn make_ready(options: &Options, context: &Context) -> Result<Ready> {
     let request = options.kernel.request(&context.layout)?;
     let base = match options.against {
+        Against::Stock if request.series.is_empty() => {
+            return Err(
+                Kind::Usage.error("--stock has nothing to compare with; add --against itself")
+            );
+        }
         Against::Stock => Request {
             series: Vec::new(),
             ..request.clone()
@@ -123,14 +128,16 @@ fn make_ready(options: &Options, context: &Context) -> Result<Ready> {
         Against::Itself => request.clone(),
     };
     let deps = options.kernel.deps;
-    watched(None, |events| {
+    let ready = watched(None, |events| -> Result<_> {
         let prepare = |request| prepare(request, deps, options.guest.accel, events, context);
         Ok(Ready {
             prepared: [prepare(&base)?, prepare(&request)?],
             requests: [base, request],
             init: init::build(&context.layout, events, &context.stop)?,
         })
-    })
+    })?;
+    vm::host(&context.layout)?;
+    Ok(ready)
 }
 
 /// A run that has measured nothing yet.
