@@ -65,7 +65,8 @@ impl Ratio {
 
 /// How many of so many numbers are outside of the interval at either end. None if even all of them are too few.
 ///
-/// Each number is below the true median as a coin falls.
+/// Each number is below the true median as a coin falls. Of more than a thousand, the odds of all are too small for an
+/// f64.
 fn outside(count: usize) -> Option<usize> {
     let mut exactly = 0.5_f64.powi(i32::try_from(count).ok()?);
     let (mut at_most, mut found) = (exactly, None);

@@ -120,8 +120,7 @@ impl Plan<'_> {
             let outcome = workshop
                 .set_up()
                 .and_then(|()| self.builds(&workshop, run, events));
-            workshop.take_down()?;
-            outcome?;
+            outcome.and(workshop.take_down())?;
         }
         Ok(())
     }

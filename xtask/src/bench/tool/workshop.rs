@@ -11,7 +11,7 @@ use crate::event::{Event, Events};
 use crate::failure::{Kind, Result};
 use crate::kernel::git::Git;
 use crate::kernel::phase::phase;
-use crate::kernel::{self, files, tree};
+use crate::kernel::{self, files, space, tree};
 use crate::layout::Layout;
 use crate::proc::{self, Stop};
 use crate::vm::claim::Scratch;
@@ -58,6 +58,13 @@ impl<'a> Workshop<'a> {
     }
 
     pub fn set_up(&self) -> Result<()> {
+        // A disk that is full later on would pass for a kernel that does not compile.
+        let folder = self.layout.work("");
+        space::require(
+            &folder,
+            2 * (space::TREE + space::BUILD),
+            "to build two kernels",
+        )?;
         kernel::provide_tree(self.plan.request, &self.layout, self.events, self.plan.stop)?;
         phase(self.events, "checking out for virtme-ng", || {
             let add = ["worktree", "add", "--quiet", "--detach"];
@@ -135,17 +142,20 @@ impl<'a> Workshop<'a> {
         })
     }
 
-    /// Takes the trees out of the repository that they share with others, also after Ctrl-C.
+    /// Takes the trees out of the repository that they share with others, also after Ctrl-C: both, if it can.
     pub fn take_down(&self) -> Result<()> {
-        let stop = Stop::default();
-        for tree in [&self.vng, &self.ours] {
-            if tree.exists() {
-                let remove = ["worktree", "remove", "--force", "--force", tree.as_str()];
-                Git::at(tree, &stop).read(remove)?;
-            }
-        }
-        Ok(())
+        let removed = [&self.vng, &self.ours].map(|tree| remove(tree));
+        removed.into_iter().collect()
     }
+}
+
+/// Removes a work tree. What is none is left alone: git would look for a repository above it.
+fn remove(tree: &Utf8Path) -> Result<()> {
+    if tree.join(".git").exists() {
+        let remove = ["worktree", "remove", "--force", "--force", tree.as_str()];
+        Git::at(tree, &Stop::default()).read(remove)?;
+    }
+    Ok(())
 }
 
 /// Changes what the file compiles to, each time in another way: a compiler cache must not help.
@@ -158,6 +168,26 @@ fn edit(file: &Utf8Path, round: u32) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn work_trees_are_removed_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        let git = Git::at(dir, &Stop::default());
+        git.read(["init", "--quiet"]).unwrap();
+        git.read(["commit", "--quiet", "--allow-empty", "--message=a"])
+            .unwrap();
+        let (tree, folder) = (dir.join("tree"), dir.join("folder"));
+        git.read(["worktree", "add", "--quiet", tree.as_str()])
+            .unwrap();
+        fs_err::create_dir(&folder).unwrap();
+        for place in [&tree, &folder, &dir.join("none")] {
+            remove(place).unwrap();
+        }
+        assert!(!tree.exists() && folder.exists());
+        let left = git.read(["worktree", "list"]).unwrap();
+        assert_eq!(left.lines().count(), 1, "{left}");
+    }
 
     #[test]
     fn edits_differ() {
