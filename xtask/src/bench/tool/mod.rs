@@ -3,13 +3,12 @@
 //! The builds are made in folders of their own, so that nobody's are lost: of the checkout only the sources are shared.
 
 pub mod report;
+pub mod vng;
 mod workshop;
 
 use std::fmt;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
-use camino::{Utf8Path, Utf8PathBuf};
 use clap::ValueEnum;
 use harness::case::Filesystem;
 use serde::Serialize;
@@ -25,14 +24,15 @@ use crate::vm::accel::{self, Accel};
 use crate::vm::queue::Workload;
 use crate::vm::supervisor::Limits;
 use crate::vm::{self, Machine};
+use vng::Vng;
 use workshop::Workshop;
 
 /// A measurement that takes no time, so that a guest is little more than its start.
 const SHORT: &str = "getppid";
 /// Guests of each kind in a round.
 const STARTS: u32 = 5;
-/// Seconds after which a guest counts as hung.
-const HUNG: u64 = 300;
+/// When a guest counts as hung.
+const HUNG: Duration = Duration::from_secs(300);
 /// How often a guest is started until one start goes well.
 const ATTEMPTS: u32 = 4;
 
@@ -54,7 +54,8 @@ pub enum Quantity {
     WarmBuild,
     /// The same after nothing.
     NoChange,
-    /// From the command to the end of a guest that has nothing to do.
+    /// From the command to the end of a guest that has nothing to do, where nothing is to be built. This program finds
+    /// that out each time, as `test-kernel` does: all of that command is timed but its own start, and the report.
     GuestStart,
 }
 
@@ -63,7 +64,7 @@ pub enum Quantity {
 pub enum Side {
     /// This program.
     Xtask,
-    /// virtme-ng with its defaults.
+    /// virtme-ng with its defaults, but for `--jobs`.
     Vng,
     /// QEMU and the kernel, which finds no root and panics: the least that a guest can take.
     Bare,
@@ -92,7 +93,6 @@ pub struct Run {
 }
 
 /// What is measured, how often, on what.
-#[derive(Debug)]
 pub struct Plan<'a> {
     pub parts: Vec<Part>,
     pub rounds: u32,
@@ -100,8 +100,9 @@ pub struct Plan<'a> {
     pub cold: u32,
     pub request: &'a Request,
     pub machine: Machine<'a>,
-    /// virtme-ng's other programs are beside it.
-    pub virtme_run: &'a Utf8Path,
+    /// Sees to it again that all of the machine is there, before a guest; an error if something had to be built.
+    pub ready: &'a dyn Fn(&Events) -> Result<()>,
+    pub vng: Vng,
     pub layout: &'a Layout,
     pub stop: &'a Stop,
 }
@@ -183,6 +184,7 @@ impl Plan<'_> {
             repeat: 0,
         };
         let (events, receiver) = Events::channel();
+        (self.ready)(&events)?;
         let limits = Limits::new(self.machine.kernel.accel, None);
         vm::run_cases(
             &self.machine,
@@ -193,33 +195,37 @@ impl Plan<'_> {
             self.stop,
         )?;
         drop(events);
-        let passed = |event: Event| matches!(event, Event::CaseEnded(result) if result.verdict == Verdict::Passed);
-        match receiver.into_iter().any(passed) {
-            true => Ok(()),
-            false => Err(Kind::Machinery.error("the guest measured nothing")),
-        }
+        one_start(&receiver.into_iter().collect::<Vec<_>>())
     }
 
     fn start_bare(&self) -> Result<()> {
-        let limit = Duration::from_secs(HUNG);
-        match accel::boot(self.machine.kernel, limit, self.stop)? {
+        match accel::boot(self.machine.kernel, HUNG, self.stop)? {
             Some(_) => Ok(()),
             None => Err(Kind::Machinery.error("the kernel did not boot")),
         }
     }
 
     fn start_vng(&self) -> Result<()> {
-        let mut vng = Command::new("timeout");
-        vng.args(["--kill-after=5", &HUNG.to_string()])
-            .arg(vng_program(self.virtme_run));
+        let mut vng = self.vng.command();
         let kernel = self.machine.kernel;
         vng.args((kernel.accel == Accel::Tcg).then_some("--disable-kvm"));
         vng.args(["--run", kernel.image.as_str(), "--", "true"]);
-        let output = proc::output(with_virtme(&mut vng, self.virtme_run), b"", self.stop)?;
+        let output = proc::output_within(&mut vng, HUNG, self.stop)?;
         match has_run(output.status.code(), &output.stderr()) {
             true => Ok(()),
             false => Err(Kind::Machinery.error(format!("{}: {}", output.status, output.stderr()))),
         }
+    }
+}
+
+/// Fails unless one guest was started, and measured: the time of a second one is not that of a start.
+fn one_start(events: &[Event]) -> Result<()> {
+    let started = |event: &&Event| matches!(event, Event::GuestStarted { .. });
+    let passed = |event: &Event| matches!(event, Event::CaseEnded(result) if result.verdict == Verdict::Passed);
+    match events.iter().filter(started).count() {
+        1 if events.iter().any(passed) => Ok(()),
+        1 => Err(Kind::Machinery.error("the guest measured nothing")),
+        guests => Err(Kind::Machinery.error(format!("it took {guests} guests"))),
     }
 }
 
@@ -256,17 +262,6 @@ fn shuffled<const N: usize>(mut sides: [Side; N]) -> [Side; N] {
     sides
 }
 
-fn vng_program(virtme_run: &Utf8Path) -> Utf8PathBuf {
-    virtme_run.with_file_name("vng")
-}
-
-/// virtme-ng calls its other programs by name.
-fn with_virtme<'a>(command: &'a mut Command, virtme_run: &Utf8Path) -> &'a mut Command {
-    let path = std::env::var("PATH").unwrap_or_default();
-    let own = virtme_run.parent().unwrap_or(virtme_run);
-    command.env("PATH", format!("{own}:{path}"))
-}
-
 impl fmt::Display for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -291,6 +286,24 @@ impl fmt::Display for Side {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::model::samples;
+
+    #[test]
+    fn two_guests_are_no_start() {
+        let start = |guest| Event::GuestStarted { guest, cases: 1 };
+        let end = |verdict| Event::CaseEnded(samples::result(Filesystem::Ext3, SHORT, 0, verdict));
+        let good = || end(Verdict::Passed);
+        assert!(one_start(&[start(1), good()]).is_ok());
+        let failed = end(Verdict::Failed("no".into()));
+        for events in [
+            vec![],
+            vec![start(1)],
+            vec![start(1), failed],
+            vec![start(1), start(2), good()],
+        ] {
+            assert!(one_start(&events).is_err(), "{events:?}");
+        }
+    }
 
     #[test]
     fn virtme_ng_without_udev_has_run() {
@@ -299,7 +312,7 @@ mod tests {
             (Some(0), "a warning", true),
             (Some(255), "\n", true),
             (Some(255), "qemu-system-x86_64: Assertion failed", false),
-            (Some(124), "", false),
+            (Some(1), "", false),
             (None, "", false),
         ];
         for (code, stderr, wanted) in table {

@@ -71,7 +71,7 @@ pub fn table(run: &Run) -> Option<Table> {
         "xtask : virtme-ng",
         "xtask : bare boot",
     ];
-    let title = "Medians (quartiles); ratios, medians of the rounds (their 95 % interval; of fewer than six rounds, the range)";
+    let title = "Building a kernel, each with its own default configuration, and starting a guest of the same kernel, where xtask first looks whether all is up to date: medians (quartiles); ratios, medians of the rounds (their 95 % interval; of fewer than six rounds, the range)";
     (!rows.is_empty()).then(|| Table::new(title, &header, rows))
 }
 

@@ -1,12 +1,11 @@
 //! The builds, in folders of their own.
 
 use std::os::unix::fs::symlink;
-use std::process::Command;
 
 use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{Plan, Quantity, Side, vng_program, with_virtme};
+use super::{Plan, Quantity, Side};
 use crate::event::{Event, Events};
 use crate::failure::{Kind, Result};
 use crate::kernel::git::Git;
@@ -115,15 +114,15 @@ impl<'a> Workshop<'a> {
     }
 
     fn build_vng(&self) -> Result<()> {
-        let Plan {
-            virtme_run, stop, ..
-        } = self.plan;
+        let Plan { request, stop, .. } = self.plan;
         // Outlives this workshop, as a failure names it.
         let log = self.plan.layout.work("vng-build.log");
         files::remove(&log)?;
-        let mut vng = Command::new(vng_program(virtme_run));
-        // Otherwise nothing is heard of it.
-        vng.args(["--build", "--verbose"]).current_dir(&self.vng);
+        let mut vng = self.plan.vng.command();
+        // Without --verbose nothing is heard of it.
+        vng.args(["--build", "--verbose"])
+            .args(request.jobs.map(|jobs| format!("--jobs={jobs}")))
+            .current_dir(&self.vng);
         phase(self.events, "building with virtme-ng", || {
             let mut done = 0;
             let on_line = &mut |_, line: &str| {
@@ -136,8 +135,7 @@ impl<'a> Workshop<'a> {
                     });
                 }
             };
-            proc::stream(with_virtme(&mut vng, virtme_run), &log, stop, on_line)
-                .map_err(|error| error.or(Kind::Build))?;
+            proc::stream(&mut vng, &log, stop, on_line).map_err(|error| error.or(Kind::Build))?;
             Ok(((), format!("{done} steps")))
         })
     }

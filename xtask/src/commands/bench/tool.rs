@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use camino::Utf8PathBuf;
 use clap::{Args, ValueEnum};
 use harness::measure::Effort;
 use harness::plan::Work;
@@ -9,17 +10,20 @@ use jiff::Zoned;
 
 use super::{machine, names};
 use crate::bench::machine::Machine as Described;
+use crate::bench::tool::vng::Vng;
 use crate::bench::tool::{Part, Plan, Run, report};
 use crate::bench::{store, table};
 use crate::commands::options::{GuestOptions, KernelOptions};
-use crate::commands::prepare::prepare;
+use crate::commands::prepare::{Prepared, prepare};
 use crate::commands::test_kernel::{kernel_facts, machine_facts};
 use crate::commands::{Context, PASSED};
 use crate::deps;
+use crate::event::Events;
 use crate::failure::{Kind, Result};
+use crate::kernel::Request;
 use crate::report::store::{Folder, started};
 use crate::report::{terminal, watched};
-use crate::vm::init;
+use crate::vm::{self, init};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -52,12 +56,16 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
     if request.tree.is_some() {
         return Err(Kind::Usage.error("bench tool builds what this repository names, not a --tree"));
     }
-    let deps = options.kernel.deps;
-    let (prepared, virtme, init) = watched(None, |events| -> Result<_> {
-        let prepared = prepare(&request, deps, options.guest.accel, events, context)?;
-        let virtme = deps::virtme(layout, events, stop)?;
-        Ok((prepared, virtme, init::build(layout, events, stop)?))
+    let (prepared, init, virtme) = watched(None, |events| -> Result<_> {
+        let (prepared, init) = make_ready(&request, options, events, context)?;
+        Ok((prepared, init, deps::virtme(layout, events, stop)?))
     })?;
+    let ready = |events: &Events| match make_ready(&request, options, events, context)? {
+        (prepared, _) if prepared.kernel.rebuilt => {
+            Err(Kind::Machinery.error("the kernel has changed meanwhile, and was built"))
+        }
+        _ => Ok(()),
+    };
     let work = Work::Measurements(Effort::Quick);
     let plan = Plan {
         parts: options
@@ -67,7 +75,8 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
         cold: options.cold,
         request: &request,
         machine: machine(&prepared, options.guest.boot, &init, work),
-        virtme_run: &virtme.virtme_run,
+        ready: &ready,
+        vng: Vng::new(&virtme.virtme_run, &layout.work("scratch"))?,
         layout,
         stop,
     };
@@ -86,6 +95,21 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
     // Why the run ended says more than why that could not be kept.
     outcome.and(show(&run, folder))?;
     Ok(PASSED)
+}
+
+/// All that test-kernel sees to before its guest starts: the kernel, the accelerator, the harness, room.
+fn make_ready(
+    request: &Request,
+    options: &Options,
+    events: &Events,
+    context: &Context,
+) -> Result<(Prepared, Utf8PathBuf)> {
+    let Context { layout, stop } = context;
+    let (deps, accel) = (options.kernel.deps, options.guest.accel);
+    let prepared = prepare(request, deps, accel, events, context)?;
+    let init = init::build(layout, events, stop)?;
+    vm::host(layout)?;
+    Ok((prepared, init))
 }
 
 /// Shows and keeps what there is, also of a run that was ended early.

@@ -1,0 +1,58 @@
+//! virtme-ng's own command, as someone has it who has set nothing.
+
+use std::process::Command;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::failure::Result;
+use crate::vm::claim::Scratch;
+
+#[derive(Debug)]
+pub struct Vng {
+    /// Where its programs are; it calls them by name.
+    programs: Utf8PathBuf,
+    /// An empty folder: the user's settings are in `~/.config/virtme-ng`.
+    home: Scratch,
+}
+
+impl Vng {
+    /// The one that `virtme_run` belongs to; its home is made in `parent`.
+    pub fn new(virtme_run: &Utf8Path, parent: &Utf8Path) -> Result<Self> {
+        fs_err::create_dir_all(parent)?;
+        Ok(Self {
+            programs: virtme_run.parent().unwrap_or(virtme_run).to_owned(),
+            home: Scratch::new(parent, "home-")?,
+        })
+    }
+
+    pub fn command(&self) -> Command {
+        let path = std::env::var("PATH").unwrap_or_default();
+        let mut command = Command::new(self.programs.join("vng"));
+        command
+            .env("PATH", format!("{}:{path}", self.programs))
+            .env("HOME", self.home.path());
+        command
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::proc::{Stop, read};
+
+    #[test]
+    fn it_finds_its_programs_and_a_home_of_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        let script = dir.join("vng");
+        fs_err::write(&script, "#!/bin/sh\necho $HOME $PATH\n").unwrap();
+        fs_err::set_permissions(&script, Permissions::from_mode(0o700)).unwrap();
+        let vng = Vng::new(&dir.join("virtme-run"), dir).unwrap();
+        let said = read(&mut vng.command(), &Stop::default()).unwrap();
+        let wanted = format!("{} {dir}:", vng.home.path());
+        assert!(said.starts_with(&wanted), "{said}");
+    }
+}
