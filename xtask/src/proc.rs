@@ -132,11 +132,11 @@ fn collect(command: &mut Command, input: &[u8], leash: Leash<'_>) -> Result<Outp
     })
 }
 
-/// The same program, arguments and environment; the kernel kills it when the calling thread ends, however that does
-/// (PR_SET_PDEATHSIG(2const)).
-pub fn mortal(command: &Command) -> Command {
+/// The same program, arguments and environment; the kernel sends it the signal when the calling thread ends, however
+/// that does (PR_SET_PDEATHSIG(2const)). It takes setpriv, which is part of util-linux.
+pub fn mortal(signal: Signal, command: &Command) -> Command {
     let mut mortal = Command::new("setpriv");
-    mortal.args(["--pdeathsig", "KILL", "--"]);
+    mortal.args(["--pdeathsig", signal.as_str(), "--"]);
     mortal.arg(command.get_program()).args(command.get_args());
     for (name, value) in command.get_envs() {
         match value {
@@ -537,9 +537,16 @@ mod tests {
     fn a_mortal_is_the_same_command_and_ends_with_its_thread() {
         let mut told = shell("echo $A $B");
         told.envs([("A", "a"), ("B", "b")]).env_remove("B");
-        assert_eq!(read(&mut mortal(&told), &Stop::default()).unwrap(), "a");
-        let start = || {
-            mortal(&shell("echo; exec sleep 60"))
+        let same = read(&mut mortal(Signal::SIGKILL, &told), &Stop::default());
+        assert_eq!(same.unwrap(), "a");
+        for signal in [Signal::SIGKILL, Signal::SIGTERM] {
+            ends_by(signal);
+        }
+    }
+
+    fn ends_by(signal: Signal) {
+        let start = move || {
+            mortal(signal, &shell("echo; exec sleep 60"))
                 .stdout(Stdio::piped())
                 .spawn()
         };
@@ -556,7 +563,7 @@ mod tests {
             child
         });
         let status = thread.join().unwrap().wait().unwrap();
-        assert_eq!(status.signal(), Some(9));
+        assert_eq!(status.signal(), Some(signal as i32));
     }
 
     #[test]

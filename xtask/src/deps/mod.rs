@@ -53,12 +53,12 @@ const NEEDED: &[(Need, Thing, &str)] = &[
     (Need::Build, Program("perl"), "perl"),
     (Need::Build, Program("cpio"), "cpio"),
     (Need::Build, Program("depmod"), "kmod"),
+    (Need::Build, Program("setpriv"), "util-linux"),
     (Need::Build, Header("libelf.h"), "libelf-dev"),
     (Need::Build, Header("gelf.h"), "libelf-dev"),
     (Need::Run, Program("qemu-system-x86_64"), "qemu-system-x86"),
     (Need::Run, Program("python3"), "python3"),
     (Need::Run, PythonModule("venv, ensurepip"), "python3-venv"),
-    (Need::Run, Program("setpriv"), "util-linux"),
     (Need::Check, Program("sparse"), "sparse"),
 ];
 

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
 use super::compiler::{complaints, step};
@@ -255,7 +256,8 @@ impl Make<'_> {
             .jobs
             .or_else(|| std::thread::available_parallelism().ok().map(usize::from))
             .unwrap_or(1);
-        let mut make = mortal("make");
+        // It is to end as by Ctrl-C when this process is killed and can tell it no more.
+        let mut make = proc::mortal(Signal::SIGTERM, &Command::new("make"));
         make.arg("-C").arg(&self.build.tree.path);
         // Each job's output in one piece, so that an error keeps its context.
         make.args([
@@ -474,16 +476,6 @@ fn full_disk(stderr: &str) -> Option<&str> {
     stderr
         .lines()
         .find(|line| line.contains("No space left on device"))
-}
-
-/// A program that is told to end, as by Ctrl-C, when this one is killed and can tell it no more.
-fn mortal(name: &str) -> Command {
-    let Some(setpriv) = program("setpriv") else {
-        return Command::new(name);
-    };
-    let mut command = Command::new(setpriv);
-    command.args(["--pdeathsig", "TERM", name]);
-    command
 }
 
 fn complete(asked: &[Fragment], config: &str) -> Result<()> {

@@ -10,8 +10,10 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
 use harness::plan::Plan;
+use nix::sys::signal::Signal;
 
 use super::channel::Ports;
+use crate::proc;
 
 /// How long what a dead guest has written may take to get here.
 const REST: Duration = Duration::from_secs(5);
@@ -48,16 +50,13 @@ impl Guest {
     /// Starts a program whose standard output and error are the console.
     ///
     /// It does not outlive the calling thread, not even if this process is
-    /// killed: setpriv asks the kernel for a SIGKILL on the death of the thread
-    /// that is its parent (PR_SET_PDEATHSIG(2const)). Being in a process
-    /// group of its own keeps the terminal's Ctrl-C from it.
+    /// killed: see [`proc::mortal`]. Being in a process group of its own keeps
+    /// the terminal's Ctrl-C from it.
     pub fn start(argv: &[String]) -> Result<Self> {
-        let mut command = Command::new("setpriv");
+        let (program, arguments) = argv.split_first().context("a guest takes a program")?;
+        let mut command = proc::mortal(Signal::SIGKILL, Command::new(program).args(arguments));
         command
-            .args(["--pdeathsig", "KILL", "--"])
-            .args(argv)
-            .process_group(0);
-        command
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

@@ -15,6 +15,7 @@ use harness::disk;
 use harness::fsck;
 use harness::program;
 use harness::storage::{Answer, Request};
+use nix::sys::signal::Signal;
 
 use crate::proc::{self, Stop};
 
@@ -48,7 +49,8 @@ fn carry_out(line: &[u8], images: &[Utf8PathBuf], gone: &Stop) -> Result<()> {
 
 /// As [`program::output`], but it ends with the guest, with this thread, and after [`LIMIT`].
 fn run(command: &mut Command, gone: &Stop) -> Result<program::Output> {
-    let output = match proc::output_within(&mut proc::mortal(command), LIMIT, gone) {
+    let output = match proc::output_within(&mut proc::mortal(Signal::SIGKILL, command), LIMIT, gone)
+    {
         Ok(output) => output,
         Err(proc::Error::Interrupted) => return Err(anyhow!("the guest is over")),
         Err(proc::Error::Failed(error)) => return Err(error),

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
+use nix::sys::signal::Signal;
 
 use super::accel::Accel;
 use super::{MEMORY, command, cpus};
@@ -33,10 +34,8 @@ pub fn interactive(
     single_thread: bool,
     disks: &[Utf8PathBuf],
 ) -> Command {
-    // Lest it outlive a killed xtask, with the disks that are ours to remove.
-    let mut virtme = Command::new("setpriv");
+    let mut virtme = Command::new(virtme_run);
     virtme
-        .args(["--pdeathsig", "KILL", "--", virtme_run.as_str()])
         .args(options(image, accel))
         .args(["--pwd", "--qemu-opts"]);
     // With KVM, virtme-ng says so itself, in a way that excludes -accel.
@@ -44,7 +43,8 @@ pub fn interactive(
         virtme.args(["-accel", accel.qemu(single_thread)]);
     }
     virtme.args(command::disks(disks));
-    virtme
+    // Lest it outlive a killed xtask, with the disks that are ours to remove.
+    proc::mortal(Signal::SIGKILL, &virtme)
 }
 
 fn options(image: &Utf8Path, accel: Accel) -> Vec<String> {
