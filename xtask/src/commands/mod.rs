@@ -34,7 +34,7 @@ Examples:
   cargo xtask shell --stock                           a guest to look around in
 
 Exit codes:
-  0 all passed   1 a case failed   2 the command line is wrong   3 the kernel could not be built
+  0 all passed   1 a case, a check, a measurement failed   2 the command line is wrong   3 the kernel could not be built
   4 no verdict: a tool is missing, the guest does not boot, nothing ran   130 interrupted";
 
 /// Builds kernels that freeze filesystems as they should, and shows that they do.
