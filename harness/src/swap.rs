@@ -13,10 +13,19 @@ use crate::program;
 /// What swap space takes, from [`program::TOOLS`].
 const PROGRAMS: [&str; 3] = ["mkswap", "swapon", "swapoff"];
 
+// Documentation/admin-guide/sysctl/vm.rst.
 const SWAPPINESS: &str = "/proc/sys/vm/swappiness";
-/// Anonymous memory goes first, programs and libraries last: 9p is slow
-/// (Documentation/admin-guide/sysctl/vm.rst).
+const MIN_FREE: &str = "/proc/sys/vm/min_free_kbytes";
+
+/// Anonymous memory goes first, programs and libraries last: 9p is slow.
 const EAGER: &str = "200";
+
+/// Bytes that can be had without swapping, however large the guest is: to fill all of it takes minutes with KASAN,
+/// and leaves the kernel nothing to swap with.
+const LEFT: usize = 128 << 20;
+
+/// Kibibytes that a kernel needs to swap at all, and more than it keeps in a small guest by itself.
+const LEAST_FREE: usize = 8 << 10;
 
 /// A page of x86-64; nowhere is one smaller.
 const PAGE: usize = 4096;
@@ -26,37 +35,59 @@ pub fn missing_program() -> Option<&'static str> {
     PROGRAMS.into_iter().find(|name| !program::exists(name))
 }
 
-/// A device that the kernel swaps to.
-#[derive(Clone, Debug)]
+/// A device that the kernel swaps to, soon.
+#[derive(Debug)]
 pub struct Swap {
     device: PathBuf,
-    swappiness: String,
+    _settings: [Setting; 2],
 }
 
 impl Swap {
     pub(crate) fn on(device: &Path) -> Result<Swap> {
-        let swappiness = fs::read_to_string(SWAPPINESS)
-            .with_context(|| format!("failed to read {SWAPPINESS}"))?;
         program::run(Command::new("mkswap").arg(device))?;
-        set_swappiness(EAGER)?;
-        // Last, so that whoever gets an error has nothing to switch off.
-        program::run(Command::new("swapon").arg(device))
-            .inspect_err(|_| drop(set_swappiness(&swappiness)))?;
+        let settings = [
+            Setting::change(SWAPPINESS, EAGER)?,
+            Setting::change(MIN_FREE, &min_free(available()?).to_string())?,
+        ];
+        program::run(Command::new("swapon").arg(device))?;
         Ok(Swap {
             device: device.to_owned(),
-            swappiness,
+            _settings: settings,
         })
     }
 
-    pub(crate) fn off(&self) -> Result<()> {
-        let restored = set_swappiness(&self.swappiness);
-        program::run(Command::new("swapoff").arg(&self.device))?;
-        restored
+    pub(crate) fn off(self) -> Result<()> {
+        program::run(Command::new("swapoff").arg(&self.device)).map(drop)
     }
 }
 
-fn set_swappiness(value: &str) -> Result<()> {
-    fs::write(SWAPPINESS, value).with_context(|| format!("failed to write {SWAPPINESS}"))
+/// Kibibytes that the kernel is to keep free so that no more than [`LEFT`] of so many bytes are for others:
+/// it swaps when less than one and a half of that is free (`__setup_per_zone_wmarks` in mm/page_alloc.c).
+fn min_free(available: usize) -> usize {
+    ((available.saturating_sub(LEFT) / 3 * 2) >> 10).max(LEAST_FREE)
+}
+
+/// A sysctl that is as it was before once this is dropped.
+#[derive(Debug)]
+struct Setting {
+    path: &'static str,
+    before: String,
+}
+
+impl Setting {
+    fn change(path: &'static str, value: &str) -> Result<Setting> {
+        let before = fs::read_to_string(path).with_context(|| format!("failed to read {path}"))?;
+        fs::write(path, value).with_context(|| format!("failed to write {value} to {path}"))?;
+        Ok(Setting { path, before })
+    }
+}
+
+impl Drop for Setting {
+    fn drop(&mut self) {
+        if let Err(error) = fs::write(self.path, &self.before) {
+            eprintln!("failed to write {}: {error}", self.path);
+        }
+    }
 }
 
 /// So many bytes, none of them in a page of zeros, which would need no swap space.
@@ -125,6 +156,13 @@ mod tests {
     #[test]
     fn some_memory_is_available() {
         assert!(available().unwrap() > 0);
+    }
+
+    #[test]
+    fn what_is_kept_free_leaves_the_rest() {
+        assert_eq!(min_free(LEFT), LEAST_FREE);
+        assert_eq!(min_free(LEFT + (300 << 20)), 200 << 10);
+        assert_eq!(min_free(0), LEAST_FREE);
     }
 
     #[test]

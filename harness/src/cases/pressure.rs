@@ -22,9 +22,9 @@ use crate::task::Actor;
 const MEMORY: usize = 8 << 20;
 const SWAPPED_OUT: usize = MEMORY / 4 * 3;
 
-/// Bytes that the hog wants beyond what is there: a quarter of the swap space,
-/// so that there is always some left.
-const BEYOND: usize = 128 << 20;
+/// Bytes that the hog wants beyond what is there: half of the swap space. The
+/// kernel swaps only when some of that is used, a quarter of what it keeps free.
+const BEYOND: usize = 256 << 20;
 
 /// The pause between two looks at how much of the freezer is in memory.
 const PAUSE: Duration = Duration::from_millis(50);
