@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use nix::errno::Errno;
-use nix::mount::{MsFlags, umount};
+use nix::mount::MsFlags;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
@@ -24,7 +24,7 @@ use crate::dm::{self, Dm};
 use crate::herd::{self, Member};
 use crate::kmsg::Kmsg;
 use crate::lvm::VolumeGroup;
-use crate::mount::Mount;
+use crate::mount::{self, Mount};
 use crate::pool::Pool;
 use crate::racer::{Call, Racer};
 use crate::swap::Swap;
@@ -186,8 +186,7 @@ impl Bench {
         let name = device
             .file_name()
             .with_context(|| format!("no device: {}", device.display()))?;
-        let root = Path::new(MOUNTS).join(name);
-        fs::create_dir_all(&root).with_context(|| format!("failed to make {}", root.display()))?;
+        let root = mount::point(Path::new(MOUNTS), name)?;
         nix::mount::mount(Some(device), &root, Some(kind), flags, Some(options))
             .with_context(|| format!("failed to mount {} ({options})", device.display()))?;
         let layer = Layer::Mount {
@@ -201,8 +200,7 @@ impl Bench {
     /// Mounts the filesystem once more, at a place of this name.
     pub fn bind(&self, mount: &Mount, name: &str) -> Result<()> {
         self.step("mount --bind");
-        let root = Path::new(MOUNTS).join(name);
-        fs::create_dir_all(&root).with_context(|| format!("failed to make {}", root.display()))?;
+        let root = mount::point(Path::new(MOUNTS), name)?;
         let flags = MsFlags::MS_BIND;
         nix::mount::mount(Some(mount.root()), &root, NOTHING, flags, NOTHING)
             .with_context(|| format!("failed to bind {}", root.display()))?;
@@ -215,7 +213,7 @@ impl Bench {
         self.step("unmount");
         let path = mount.root().to_owned();
         drop(mount);
-        umount(&path).with_context(|| format!("failed to unmount {}", path.display()))?;
+        mount::unmount(&path)?;
         let is_it = |layer: &Layer| matches!(layer, Layer::Mount { root, .. } if *root == path);
         self.layers.borrow_mut().retain(|layer| !is_it(layer));
         Ok(())
@@ -387,14 +385,14 @@ impl Bench {
         match layer {
             Layer::Mount { device, root } => {
                 self.cleanup("umount");
-                umount(&root).with_context(|| format!("failed to unmount {}", root.display()))?;
+                mount::unmount(&root)?;
                 disk::until_unused(&device, self.patience)?;
                 self.cleanup("fsck");
                 Ok(disk::check(self.filesystem, &device))
             }
             Layer::Bind { root } => {
                 self.cleanup("umount of a bind mount");
-                umount(&root).with_context(|| format!("failed to unmount {}", root.display()))?;
+                mount::unmount(&root)?;
                 Ok(Ok(()))
             }
             Layer::Dm(dm) => {

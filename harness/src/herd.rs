@@ -2,7 +2,6 @@
 //! own: a superblock can meet one deadline a second, so many deadlines take
 //! many superblocks.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use nix::mount::{MsFlags, mount, umount};
 use crate::case::Filesystem;
 use crate::disk;
 use crate::dm::{self, Dm};
-use crate::mount::Mount;
+use crate::mount::{self, Mount};
 
 /// As many as let a case end in time on a slow machine; 32 would fit on the disk.
 const SIZE: u64 = 16;
@@ -74,8 +73,7 @@ pub(crate) fn devices(filesystem: Filesystem, disk: &Path, mounts: &Path) -> Res
     let mut tables = Vec::new();
     for nth in 0..SIZE {
         let name = format!("herd{nth}");
-        let root = mounts.join(&name);
-        fs::create_dir_all(&root).with_context(|| format!("failed to make {}", root.display()))?;
+        mount::point(mounts, &name)?;
         tables.push((name, dm::slice(SECTORS, disk, nth * SECTORS)));
     }
     let member = |dm: Dm| Member {

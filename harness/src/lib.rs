@@ -30,5 +30,6 @@ pub mod run;
 pub mod storage;
 pub mod swap;
 pub mod switch;
+pub mod sysctl;
 pub mod task;
 pub mod writers;

@@ -44,20 +44,17 @@ fn dispatch(arguments: &[String]) -> Result<u8> {
             Ok(run::PASSED)
         }
         ["case", filesystem, name] => run_case(filesystem, name, DEADLINE),
-        ["case", filesystem, name, seconds] => {
-            let deadline = parse_seconds(seconds).with_context(|| format!("no time: {seconds}"))?;
-            run_case(filesystem, name, deadline)
-        }
+        ["case", filesystem, name, seconds] => run_case(filesystem, name, parse_seconds(seconds)?),
         ["measure", filesystem, name, seconds, effort] => {
-            let deadline = parse_seconds(seconds).with_context(|| format!("no time: {seconds}"))?;
-            take_measurement(filesystem, name, deadline, effort.parse()?)
+            take_measurement(filesystem, name, parse_seconds(seconds)?, effort.parse()?)
         }
         _ => bail!("{USAGE}"),
     }
 }
 
 fn parse_seconds(text: &str) -> Result<Duration> {
-    Ok(Duration::try_from_secs_f64(text.parse()?)?)
+    let parse = || -> Result<_> { Ok(Duration::try_from_secs_f64(text.parse()?)?) };
+    parse().with_context(|| format!("no time: {text}"))
 }
 
 fn run_case(filesystem: &str, name: &str, deadline: Duration) -> Result<u8> {

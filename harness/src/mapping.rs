@@ -12,6 +12,9 @@ use nix::sys::mman::{MapFlags, MsFlags, ProtFlags, mmap, msync, munmap};
 /// A page of x86-64; nowhere is one smaller.
 const PAGE: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
 
+/// An address at which no process can have anything (/proc/sys/vm/mmap_min_addr).
+pub const WILD: u32 = 8;
+
 /// The first bytes of a file, mapped shared and writable.
 #[derive(Debug)]
 pub struct Mapping {

@@ -8,9 +8,21 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::errno::Errno;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
-use nix::mount::MsFlags;
+use nix::mount::{MsFlags, umount};
 
 use crate::ioctl;
+
+/// Makes a folder of this name to mount something at.
+pub(crate) fn point(parent: &Path, name: impl AsRef<Path>) -> Result<PathBuf> {
+    let root = parent.join(name);
+    fs::create_dir_all(&root).with_context(|| format!("failed to make {}", root.display()))?;
+    Ok(root)
+}
+
+/// umount(2)
+pub(crate) fn unmount(root: &Path) -> Result<()> {
+    umount(root).with_context(|| format!("failed to unmount {}", root.display()))
+}
 
 /// A mounted filesystem. Dropping it closes the directory; [`crate::bench::Bench`] unmounts.
 #[derive(Debug)]

@@ -58,6 +58,15 @@ pub struct Output {
 }
 
 impl Output {
+    pub fn new(status: ExitStatus, stdout: &[u8], stderr: &[u8]) -> Output {
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        Output {
+            status,
+            stdout: text(stdout),
+            stderr: text(stderr),
+        }
+    }
+
     /// The standard output of `command`, which left this.
     ///
     /// # Errors
@@ -82,12 +91,7 @@ pub fn output(command: &mut Command) -> Result<Output> {
         .stdin(Stdio::null())
         .output()
         .with_context(|| format!("failed to start {command:?}"))?;
-    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-    Ok(Output {
-        status: output.status,
-        stdout: text(&output.stdout),
-        stderr: text(&output.stderr),
-    })
+    Ok(Output::new(output.status, &output.stdout, &output.stderr))
 }
 
 /// One of [`TOOLS`] that Debian keeps off the PATH of all users but root, as on the host.

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use nix::unistd::Pid;
 
 use crate::program;
+use crate::sysctl::Setting;
 
 /// What swap space takes, from [`program::TOOLS`].
 const PROGRAMS: [&str; 3] = ["mkswap", "swapon", "swapoff"];
@@ -65,29 +66,6 @@ impl Swap {
 /// it swaps when less than one and a half of that is free (`__setup_per_zone_wmarks` in mm/page_alloc.c).
 fn min_free(available: usize) -> usize {
     ((available.saturating_sub(LEFT) / 3 * 2) >> 10).max(LEAST_FREE)
-}
-
-/// A sysctl that is as it was before once this is dropped.
-#[derive(Debug)]
-struct Setting {
-    path: &'static str,
-    before: String,
-}
-
-impl Setting {
-    fn change(path: &'static str, value: &str) -> Result<Setting> {
-        let before = fs::read_to_string(path).with_context(|| format!("failed to read {path}"))?;
-        fs::write(path, value).with_context(|| format!("failed to write {value} to {path}"))?;
-        Ok(Setting { path, before })
-    }
-}
-
-impl Drop for Setting {
-    fn drop(&mut self) {
-        if let Err(error) = fs::write(self.path, &self.before) {
-            eprintln!("failed to write {}: {error}", self.path);
-        }
-    }
 }
 
 /// So many bytes, none of them in a page of zeros, which would need no swap space.

@@ -10,13 +10,11 @@ use super::deadline::{SHORT, after, ends_at, in_time, stays_frozen_beyond};
 use super::{Writer, fails_with, is_thawed, prepare, thaw};
 use crate::bench::Bench;
 use crate::ioctl;
-use crate::mapping::Mapping;
+use crate::mapping::{Mapping, WILD};
 use crate::mount::Mount;
+use crate::sysctl::Setting;
 
 const SYSCTL: &str = "/proc/sys/fs/fifreeze_timeout_arg";
-
-/// No process can have anything here (/proc/sys/vm/mmap_min_addr).
-const WILD: usize = 8;
 
 /// What `xfs_freeze` passes, an `int`, and garbage behind it: as a `long`, no timeout at all.
 const INT_ONE: [i32; 2] = [1, -1];
@@ -32,7 +30,7 @@ pub fn ignored_by_default(bench: &Bench) -> Result<()> {
         "an int 1 before garbage",
         ioctl::address(&INT_ONE),
     )?;
-    freezes(bench, &fs, "a wild pointer", WILD)?;
+    freezes(bench, &fs, "a wild pointer", WILD as usize)?;
     freezes_for_good(bench, &fs, SHORT, || {
         ioctl::freeze_with(fs.fd(), ioctl::address(&SHORT))
     })
@@ -40,7 +38,7 @@ pub fn ignored_by_default(bench: &Bench) -> Result<()> {
 
 pub fn honoured(bench: &Bench) -> Result<()> {
     let fs = bench.scratch()?;
-    let _honour = Honour::switch_on()?;
+    let _setting = honour()?;
     is_a_timeout(bench, &fs)?;
     freezes(bench, &fs, "a null pointer", 0)?;
     freezes(bench, &fs, "a long 0", ioctl::address(&(0 as c_long)))?;
@@ -54,7 +52,7 @@ pub fn honoured(bench: &Bench) -> Result<()> {
     freezes(bench, &fs, "an int 1 before nothing", edge)?;
     for (argument, want) in [
         (ioctl::address(&(-1 as c_long)), Errno::EINVAL),
-        (WILD, Errno::EFAULT),
+        (WILD as usize, Errno::EFAULT),
     ] {
         fails_with("FIFREEZE", ioctl::freeze_with(fs.fd(), argument), want)?;
         is_thawed(&fs)?;
@@ -64,22 +62,9 @@ pub fn honoured(bench: &Bench) -> Result<()> {
     })
 }
 
-/// The sysctl switched on, for as long as this lives.
-pub(super) struct Honour;
-
-impl Honour {
-    pub(super) fn switch_on() -> Result<Honour> {
-        fs::write(SYSCTL, "1").with_context(|| format!("failed to write {SYSCTL}"))?;
-        Ok(Honour)
-    }
-}
-
-impl Drop for Honour {
-    fn drop(&mut self) {
-        if let Err(error) = fs::write(SYSCTL, "0") {
-            eprintln!("failed to write {SYSCTL}: {error}");
-        }
-    }
+/// The argument counts for as long as this lives.
+pub(super) fn honour() -> Result<Setting> {
+    Setting::change(SYSCTL, "1")
 }
 
 /// With this argument `FIFREEZE` works, and is seen to last until the thaw.

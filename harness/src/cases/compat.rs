@@ -6,18 +6,15 @@ use std::os::fd::RawFd;
 use anyhow::{Context as _, Result, bail};
 use nix::errno::Errno;
 
-use super::argument::{Honour, freezes_for_good, lasts};
+use super::argument::{freezes_for_good, honour, lasts};
 use super::deadline::{HOUR, SHORT, after, ends_at, has_no_file_hold, in_time};
 use super::{Writer, fails_with, freeze, is_thawed, prepare, thaw};
 use crate::bench::{Bench, Skip};
 use crate::compat;
 use crate::ioctl::TIMEOUT_MAX;
-use crate::mapping::Mapping;
+use crate::mapping::{Mapping, WILD};
 use crate::mount::Mount;
 use crate::port;
-
-/// No process can have anything here (/proc/sys/vm/mmap_min_addr).
-const WILD: u32 = 8;
 
 /// Numbers that are no timeout; the last is one if half of it is read.
 const REFUSED: [i64; 5] = [-1, i64::MIN, TIMEOUT_MAX + 1, i64::MAX, (1 << 32) + SHORT];
@@ -132,7 +129,7 @@ fn are_refused(fs: &Mount) -> Result<()> {
 pub fn argument(bench: &Bench) -> Result<()> {
     is_supported()?;
     let fs = bench.scratch()?;
-    let _honour = Honour::switch_on()?;
+    let _setting = honour()?;
     let freeze = |seconds: i32| {
         let (_memory, address) = low(&seconds.to_ne_bytes());
         compat::freeze_with(fs.fd(), address)

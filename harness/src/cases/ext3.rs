@@ -11,11 +11,9 @@ use super::errors::is_privileged;
 use super::{Writer, fails_with, freeze, is_frozen, is_thawed, prepare, thaw};
 use crate::bench::Bench;
 use crate::case::Filesystem;
+use crate::mapping::WILD;
 use crate::mount::Mount;
 use crate::{disk, ioctl};
-
-/// No process can have anything here (/proc/sys/vm/mmap_min_addr).
-const WILD: usize = 8;
 
 /// A request by its name.
 type Freeze = (&'static str, fn(&Mount) -> Result<(), Errno>);
@@ -65,7 +63,7 @@ pub fn errors(bench: &Bench) -> Result<()> {
         let outcome = ext3_freeze(&fs, seconds);
         fails_with(&format!("freeze for {seconds} s"), outcome, Errno::EINVAL)?;
     }
-    for address in [0, WILD] {
+    for address in [0, WILD as usize] {
         let outcome = ioctl::ext3_freeze(fs.fd(), address);
         fails_with("freeze with a bad pointer", outcome, Errno::EFAULT)?;
     }

@@ -21,6 +21,7 @@ use crate::loopdev::{Loop, PARTITIONS};
 use crate::mount::Mount;
 use crate::program;
 use crate::swap;
+use crate::sysctl::Setting;
 
 /// How many filesystems are tried, as far as time and memory go.
 const LEVELS: [usize; 5] = [1, 10, 100, 1000, 10_000];
@@ -31,13 +32,16 @@ const SIZE: u32 = 64 << 10;
 /// Open files and threads: a directory and a rescuer of a work queue for each, and some.
 const ROOM: u64 = 20_000;
 const THREADS: &str = "/proc/sys/kernel/threads-max";
+/// Keeps messages off the console, which is slower than what they tell of.
+/// They are logged all the same (Documentation/admin-guide/sysctl/kernel.rst, printk).
+const PRINTK: &str = "/proc/sys/kernel/printk";
 /// Bytes of memory that stay free.
 const RESERVE: usize = 128 << 20;
 
 pub fn deadlines(probe: &Probe<'_>) -> Result<()> {
     setrlimit(Resource::RLIMIT_NOFILE, ROOM, ROOM).context("failed to allow many files")?;
     fs::write(THREADS, ROOM.to_string()).with_context(|| format!("failed to write {THREADS}"))?;
-    let _quiet = QuietConsole::new()?;
+    let _quiet = Setting::change(PRINTK, "1")?;
     let mut fleet = Fleet::new()?;
     let budget = Duration::from_secs(probe.pick(30, 300));
     let end = Instant::now() + budget;
@@ -207,29 +211,4 @@ impl Drop for Fleet {
 
 fn image() -> PathBuf {
     Path::new(FOLDER).join("image")
-}
-
-const PRINTK: &str = "/proc/sys/kernel/printk";
-
-/// Keeps messages off the console, which is slower than what they tell of.
-/// They are logged all the same (Documentation/admin-guide/sysctl/kernel.rst, printk).
-#[derive(Debug)]
-struct QuietConsole {
-    before: String,
-}
-
-impl QuietConsole {
-    fn new() -> Result<QuietConsole> {
-        let before =
-            fs::read_to_string(PRINTK).with_context(|| format!("failed to read {PRINTK}"))?;
-        fs::write(PRINTK, "1").with_context(|| format!("failed to write {PRINTK}"))?;
-        Ok(QuietConsole { before })
-    }
-}
-
-impl Drop for QuietConsole {
-    fn drop(&mut self) {
-        // The next measurement just gets a quieter console.
-        let _ = fs::write(PRINTK, &self.before);
-    }
 }

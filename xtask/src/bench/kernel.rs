@@ -15,6 +15,7 @@ use crate::event::{CaseId, CaseResult, Event, Events, Verdict};
 use crate::failure::Result;
 use crate::layout::Layout;
 use crate::proc::Stop;
+use crate::report::model::Counts;
 use crate::vm::queue::Workload;
 use crate::vm::supervisor::Limits;
 use crate::vm::{self, Machine};
@@ -54,7 +55,7 @@ impl Plan<'_> {
                 ));
                 run.problems
                     .extend(results.iter().flat_map(|result| problems(result, &name)));
-                run.failed += failed(&results);
+                run.failed += Counts::of(&results).failed;
                 let kept = measured(&results).map(|measured| {
                     run.guests.push(Guest {
                         round,
@@ -154,11 +155,6 @@ fn measured(results: &[CaseResult]) -> Result<Vec<Measured>> {
     Ok(all)
 }
 
-fn failed(results: &[CaseResult]) -> usize {
-    let failures = results.iter().filter(|result| result.verdict.is_failure());
-    failures.count()
-}
-
 /// Why there are no numbers, or not all.
 fn problems(result: &CaseResult, side: &str) -> Vec<String> {
     let CaseId {
@@ -214,7 +210,8 @@ mod tests {
             Verdict::Hung("late".into()),
             Verdict::KilledGuest("oops".into()),
         ];
-        assert_eq!(failed(&results.map(|verdict| result(verdict, &[]))), 3);
+        let counts = Counts::of(&results.map(|verdict| result(verdict, &[])));
+        assert_eq!(counts.failed, 3);
     }
 
     #[test]

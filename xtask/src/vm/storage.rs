@@ -49,18 +49,11 @@ fn carry_out(line: &[u8], images: &[Utf8PathBuf], gone: &Stop) -> Result<()> {
 
 /// As [`program::output`], but it ends with the guest, with this thread, and after [`LIMIT`].
 fn run(command: &mut Command, gone: &Stop) -> Result<program::Output> {
-    let output = match proc::output_within(&mut proc::mortal(Signal::SIGKILL, command), LIMIT, gone)
-    {
-        Ok(output) => output,
-        Err(proc::Error::Interrupted) => return Err(anyhow!("the guest is over")),
-        Err(proc::Error::Failed(error)) => return Err(error),
-    };
-    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    Ok(program::Output {
-        status: output.status,
-        stdout: text(output.stdout),
-        stderr: text(output.stderr),
-    })
+    match proc::output_within(&mut proc::mortal(Signal::SIGKILL, command), LIMIT, gone) {
+        Ok(it) => Ok(program::Output::new(it.status, &it.stdout, &it.stderr)),
+        Err(proc::Error::Interrupted) => Err(anyhow!("the guest is over")),
+        Err(proc::Error::Failed(error)) => Err(error),
+    }
 }
 
 fn image<'a>(serial: &str, images: &'a [Utf8PathBuf]) -> Result<&'a Utf8Path> {

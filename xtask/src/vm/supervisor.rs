@@ -308,9 +308,25 @@ mod tests {
         words.join(", ")
     }
 
-    /// A guest that another one ends may have said more than anybody has read by then.
-    fn is_a_part(results: &[CaseResult], of: &str) -> bool {
-        results.is_empty() || sorted(results) == of
+    /// Cases that only the end of all guests ends.
+    fn patient() -> Limits {
+        Limits {
+            case: Duration::from_secs(60),
+            ..limits()
+        }
+    }
+
+    /// One of two guests fails with these words; the other has passed case a, and is ended.
+    fn ends_all(boot: impl Fn(&Plan) -> Result<Rig> + Sync, words: &str) {
+        let (outcome, results) = play_at_once(2, "abcd", &patient(), boot, &Stop::default());
+        let failure = outcome.unwrap_err();
+        assert_eq!(failure.kind, Kind::Machinery);
+        assert!(failure.to_string().ends_with(words), "{failure}");
+        // It may have said more than anybody has read by then.
+        assert!(
+            results.is_empty() || sorted(&results) == "a ok",
+            "{results:?}"
+        );
     }
 
     fn start(case: &str) -> String {
@@ -457,11 +473,7 @@ mod tests {
                 }
                 stop.request();
             });
-            let limits = Limits {
-                case: Duration::from_secs(60),
-                ..limits()
-            };
-            play_at_once(2, "ab", &limits, boot, &stop)
+            play_at_once(2, "ab", &patient(), boot, &stop)
         });
         assert_eq!(outcome.unwrap_err().kind, Kind::Interrupted);
         assert_eq!(results, []);
@@ -487,15 +499,7 @@ mod tests {
                 panic!("no {}", "way");
             }
         };
-        let limits = Limits {
-            case: Duration::from_secs(60),
-            ..limits()
-        };
-        let (outcome, results) = play_at_once(2, "abcd", &limits, boot, &Stop::default());
-        let failure = outcome.unwrap_err();
-        assert_eq!(failure.kind, Kind::Machinery);
-        assert!(failure.to_string().ends_with("no way"), "{failure}");
-        assert!(is_a_part(&results, "a ok"), "{results:?}");
+        ends_all(boot, "no way");
         assert_gone(&dir);
     }
 
@@ -511,14 +515,6 @@ mod tests {
             "a" => rig(&(pass("a") + &start("c") + "exec sleep 60")),
             _ => rig("echo no root"),
         };
-        let limits = Limits {
-            case: Duration::from_secs(60),
-            ..limits()
-        };
-        let (outcome, results) = play_at_once(2, "abcd", &limits, boot, &Stop::default());
-        let failure = outcome.unwrap_err();
-        assert_eq!(failure.kind, Kind::Machinery);
-        assert!(failure.to_string().ends_with("no root"), "{failure}");
-        assert!(is_a_part(&results, "a ok"), "{results:?}");
+        ends_all(boot, "no root");
     }
 }
