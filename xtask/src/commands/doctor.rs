@@ -12,7 +12,14 @@ use crate::vm::accel;
 
 pub fn run(context: &Context) -> Result<u8> {
     let lacking = missing(TO_TEST);
-    text(&deps_text(&lacking, &missing(&[Need::Check])));
+    let optional = [
+        ("series check", missing(&[Need::Check])),
+        (
+            "shell, --boot virtme, bench tool",
+            missing(&[Need::HostRoot]),
+        ),
+    ];
+    text(&deps_text(&lacking, &optional));
     text(&kernels_text(&context.layout)?);
     text(&accel_text(context));
     match lacking.as_slice() {
@@ -21,18 +28,18 @@ pub fn run(context: &Context) -> Result<u8> {
     }
 }
 
-fn deps_text(missing: &[deps::Missing], optional: &[deps::Missing]) -> String {
-    let needed = match install_line(missing) {
+/// What is optional comes with what it is for.
+fn deps_text(missing: &[deps::Missing], optional: &[(&str, Vec<deps::Missing>)]) -> String {
+    let mut text = match install_line(missing) {
         None => "tools: all there".into(),
         Some(line) => format!("tools: missing{}", list(missing, &line)),
     };
-    match install_line(optional) {
-        None => needed,
-        Some(line) => format!(
-            "{needed}\noptional, for `series check`: missing{}",
-            list(optional, &line)
-        ),
+    for (what, missing) in optional {
+        if let Some(line) = install_line(missing) {
+            text += &format!("\noptional, for {what}: missing{}", list(missing, &line));
+        }
     }
+    text
 }
 
 fn list(missing: &[deps::Missing], line: &str) -> String {
@@ -99,10 +106,13 @@ mod tests {
             package: name.into(),
         };
         assert_eq!(deps_text(&[], &[]), "tools: all there");
-        let text = deps_text(&[], &[missing("sparse")]);
+        let text = deps_text(
+            &[],
+            &[("series check", vec![missing("sparse")]), ("shell", vec![])],
+        );
         let (needed, optional) = text.split_once('\n').unwrap();
         assert_eq!(needed, "tools: all there");
-        assert!(optional.starts_with("optional, for `series check`: missing\n  sparse"));
+        assert!(optional.starts_with("optional, for series check: missing\n  sparse"));
         assert!(optional.ends_with("apt-get install --no-install-recommends sparse"));
         let text = deps_text(&[missing("bc"), missing("flex")], &[]);
         assert!(

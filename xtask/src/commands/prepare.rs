@@ -7,9 +7,12 @@ use crate::event::Events;
 use crate::failure::{Kind, Result};
 use crate::kernel::{self, Kernel, Request};
 use crate::vm::accel::{self, Accel, Bootable};
+use crate::vm::boot::Way;
 
-/// What it takes to build a kernel and to run the cases on it.
+/// What it takes to build a kernel and to run the cases on it, in guests with a root of our own.
 pub const TO_TEST: &[Need] = &[Need::Build, Need::Run];
+/// The same in guests with the host's root.
+pub const TO_TEST_ON_HOST_ROOT: &[Need] = &[Need::Build, Need::Run, Need::HostRoot];
 /// The same for checking patches.
 pub const TO_CHECK: &[Need] = &[Need::Build, Need::Run, Need::Check];
 
@@ -21,16 +24,25 @@ pub struct Prepared {
     pub single_thread: bool,
 }
 
+/// What guests of this kind take.
+pub fn to_test(boot: Way) -> &'static [Need] {
+    match boot {
+        Way::Initramfs => TO_TEST,
+        Way::Virtme => TO_TEST_ON_HOST_ROOT,
+    }
+}
+
 /// Looks for the tools, makes the kernel, chooses the accelerator.
 pub fn prepare(
     request: &Request,
+    needs: &[Need],
     deps: DepsOptions,
     accel: AccelOptions,
     events: &Events,
     context: &Context,
 ) -> Result<Prepared> {
     let Context { layout, stop } = context;
-    provide_deps(deps, TO_TEST, events, context)?;
+    provide_deps(deps, needs, events, context)?;
     let kernel = kernel::prepare(request, layout, events, stop)?;
     events.note(describe(&kernel));
     let config = fs_err::read_to_string(kernel.build.join(".config"))?;

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::options::{AccelOptions, KernelOptions};
-use super::prepare::prepare;
+use super::prepare::{TO_TEST_ON_HOST_ROOT, prepare};
 use super::{Context, PASSED, foreground};
 use crate::deps;
 use crate::failure::{Kind, Result};
@@ -23,6 +23,7 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
     let (prepared, virtme) = watched(None, |events| -> Result<_> {
         let prepared = prepare(
             &request,
+            TO_TEST_ON_HOST_ROOT,
             options.kernel.deps,
             options.accel,
             events,

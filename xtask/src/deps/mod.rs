@@ -24,6 +24,8 @@ pub enum Need {
     Build,
     /// To boot it, and for the programs that the cases call: the guest has the host's own.
     Run,
+    /// For guests that have the host's root: virtme-ng, which is installed by pip.
+    HostRoot,
     /// To check patches, besides building: perl is there already.
     Check,
 }
@@ -57,8 +59,12 @@ const NEEDED: &[(Need, Thing, &str)] = &[
     (Need::Build, Header("libelf.h"), "libelf-dev"),
     (Need::Build, Header("gelf.h"), "libelf-dev"),
     (Need::Run, Program("qemu-system-x86_64"), "qemu-system-x86"),
-    (Need::Run, Program("python3"), "python3"),
-    (Need::Run, PythonModule("venv, ensurepip"), "python3-venv"),
+    (Need::HostRoot, Program("python3"), "python3"),
+    (
+        Need::HostRoot,
+        PythonModule("venv, ensurepip"),
+        "python3-venv",
+    ),
     (Need::Check, Program("sparse"), "sparse"),
 ];
 

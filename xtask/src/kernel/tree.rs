@@ -320,7 +320,9 @@ impl Edits {
 }
 
 pub fn edits(git: &Git) -> Result<Edits> {
-    Ok(Edits(git.read(["status", "--porcelain"])?))
+    // Of folders that have not changed, git need not ask again what is in them: half the time, each run.
+    let status = ["-c", "core.untrackedCache=true", "status", "--porcelain"];
+    Ok(Edits(git.read(status)?))
 }
 
 /// Reads `Updating files:  45% (39011/86691)`.

@@ -4,14 +4,13 @@
 //! crawl under KVM and be quick under emulation.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use super::command;
-use super::guest::{Guest, Line, Next};
+use super::{bare, command};
 use crate::event::Events;
 use crate::failure::Result;
 use crate::kernel::files;
@@ -21,7 +20,6 @@ use crate::proc::Stop;
 
 /// When a boot that ends in "no root" should have come to that, even emulated on a busy machine.
 const LIMIT: Duration = Duration::from_secs(120);
-const TICK: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -199,20 +197,10 @@ fn measure(kernel: Bootable<'_>, stop: &Stop) -> Result<Verdict> {
     })
 }
 
-/// The time a kernel takes to find out that it has no root, which makes it panic and QEMU end, or none if it takes longer than `limit`.
-pub fn boot(kernel: command::Kernel<'_>, limit: Duration, stop: &Stop) -> Result<Option<Duration>> {
-    let begun = Instant::now();
-    let mut guest = Guest::start(&command::bare(kernel, &["console=ttyS0", "panic=-1"]))?;
-    let mut panicked = false;
-    while begun.elapsed() < limit {
-        stop.check()?;
-        match guest.next(TICK) {
-            Next::Line(Line::Console(line)) => panicked |= line.contains("Kernel panic"),
-            Next::Over => return Ok(panicked.then(|| begun.elapsed())),
-            Next::Line(Line::Ktap(_)) | Next::Quiet => {}
-        }
-    }
-    Ok(None)
+/// The time a kernel takes to find out that it has no root, which makes it panic and QEMU end.
+fn boot(kernel: command::Kernel<'_>, limit: Duration, stop: &Stop) -> Result<Option<Duration>> {
+    let times = bare::boot(kernel, None, "Kernel panic", limit, stop)?;
+    Ok(times.map(|times| times.ended))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Guests: which accelerator, which command line, and who watches them.
 
 pub mod accel;
+pub mod bare;
 pub mod boot;
 pub mod capacity;
 mod cgroup;

@@ -2,13 +2,17 @@
 //!
 //! The builds are made in folders of their own, so that nobody's are lost: of the checkout only the sources are shared.
 
+mod bare;
 pub mod report;
 pub mod vng;
 mod workshop;
 
 use std::fmt;
+use std::sync::mpsc::Receiver;
+use std::thread;
 use std::time::{Duration, Instant};
 
+use camino::Utf8Path;
 use clap::ValueEnum;
 use harness::case::Filesystem;
 use serde::Serialize;
@@ -20,7 +24,8 @@ use crate::kernel::{Request, lock};
 use crate::layout::Layout;
 use crate::proc::{self, Stop};
 use crate::report::model::KernelFacts;
-use crate::vm::accel::{self, Accel};
+use crate::vm::accel::Accel;
+use crate::vm::claim::Scratch;
 use crate::vm::queue::Workload;
 use crate::vm::supervisor::Limits;
 use crate::vm::{self, Machine};
@@ -54,9 +59,12 @@ pub enum Quantity {
     WarmBuild,
     /// The same after nothing.
     NoChange,
-    /// From the command to the end of a guest that has nothing to do, where nothing is to be built. This program finds
-    /// that out each time, as `test-kernel` does: all of that command is timed but its own start, and the report.
-    GuestStart,
+    /// From the command to the begin of the first case, where nothing is to be built. This program finds that out each
+    /// time, as `test-kernel` does: all of that command is timed but its own start. The bare boot's case is its init.
+    /// What virtme-ng's guest does is not seen from outside: it counts to its end.
+    FirstCase,
+    /// The same, to the end of a guest that has nothing to do.
+    WholeGuest,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -66,8 +74,15 @@ pub enum Side {
     Xtask,
     /// virtme-ng with its defaults, but for `--jobs`.
     Vng,
-    /// QEMU and the kernel, which finds no root and panics: the least that a guest can take.
+    /// QEMU, the kernel, and a static init that ends the machine: the least that a guest can take.
     Bare,
+}
+
+/// When what happened, in seconds from the command.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Moments {
+    first_case: f64,
+    end: f64,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -145,19 +160,34 @@ impl Plan<'_> {
     }
 
     fn starts(&self, run: &mut Run, events: &Events) -> Result<()> {
+        let parent = self.layout.work("scratch");
+        fs_err::create_dir_all(&parent)?;
+        let folder = Scratch::new(&parent, "bare-")?;
+        let bare = bare::archive(folder.path(), self.stop)?;
         for round in 1..=self.rounds * STARTS {
             for side in shuffled([Side::Xtask, Side::Vng, Side::Bare]) {
-                let seconds = self.start(side, run, events)?;
-                record(run, events, (round, Quantity::GuestStart, side, seconds));
+                let moments = self.start(side, &bare, run, events)?;
+                for (quantity, seconds) in [
+                    (Quantity::FirstCase, moments.first_case),
+                    (Quantity::WholeGuest, moments.end),
+                ] {
+                    record(run, events, (round, quantity, side, seconds));
+                }
             }
         }
         Ok(())
     }
 
     /// The time of a start that goes well: on a busy host, QEMU has been seen to die in others.
-    fn start(&self, side: Side, run: &mut Run, events: &Events) -> Result<f64> {
+    fn start(
+        &self,
+        side: Side,
+        bare: &Utf8Path,
+        run: &mut Run,
+        events: &Events,
+    ) -> Result<Moments> {
         for _ in 1..ATTEMPTS {
-            match self.try_start(side) {
+            match self.try_start(side, bare) {
                 Err(failure) if failure.kind != Kind::Interrupted => {
                     let problem = format!("a guest start with {side} failed");
                     events.send(Event::Warning(format!("{problem}: {failure}")));
@@ -166,66 +196,95 @@ impl Plan<'_> {
                 outcome => return outcome,
             }
         }
-        self.try_start(side)
+        self.try_start(side, bare)
     }
 
-    fn try_start(&self, side: Side) -> Result<f64> {
-        seconds(|| match side {
+    fn try_start(&self, side: Side, bare: &Utf8Path) -> Result<Moments> {
+        match side {
             Side::Xtask => self.start_ours(),
             Side::Vng => self.start_vng(),
-            Side::Bare => self.start_bare(),
-        })
+            Side::Bare => self.start_bare(bare),
+        }
     }
 
-    fn start_ours(&self) -> Result<()> {
+    fn start_ours(&self) -> Result<Moments> {
+        let begun = Instant::now();
+        let (events, receiver) = Events::channel();
+        let told = thread::spawn(move || told(&receiver));
+        let outcome = self.run_one(&events);
+        let end = begun.elapsed().as_secs_f64();
+        drop(events);
+        let told = told.join();
+        outcome?;
+        let told = told.map_err(|_| Kind::Machinery.error("a bug of xtask: a thread panicked"))?;
+        let first_case = (one_start(&told)? - begun).as_secs_f64();
+        Ok(Moments { first_case, end })
+    }
+
+    /// All that `test-kernel` does for one case.
+    fn run_one(&self, events: &Events) -> Result<()> {
         let wanted = CaseId {
             filesystem: Filesystem::Ext3,
             case: SHORT.into(),
             repeat: 0,
         };
-        let (events, receiver) = Events::channel();
-        (self.ready)(&events)?;
+        (self.ready)(events)?;
         let limits = Limits::new(self.machine.kernel.accel, None);
         vm::run_cases(
             &self.machine,
             &Workload::of_one_guest(vec![wanted]),
             &limits,
             self.layout,
-            &events,
+            events,
             self.stop,
-        )?;
-        drop(events);
-        one_start(&receiver.into_iter().collect::<Vec<_>>())
+        )
     }
 
-    fn start_bare(&self) -> Result<()> {
-        match accel::boot(self.machine.kernel, HUNG, self.stop)? {
-            Some(_) => Ok(()),
-            None => Err(Kind::Machinery.error("the kernel did not boot")),
-        }
+    fn start_bare(&self, root: &Utf8Path) -> Result<Moments> {
+        let kernel = self.machine.kernel;
+        let times = vm::bare::boot(kernel, Some(root), bare::MARK, HUNG, self.stop)?;
+        let times = times.ok_or_else(|| Kind::Machinery.error("the kernel did not boot"))?;
+        Ok(Moments {
+            first_case: times.marked.as_secs_f64(),
+            end: times.ended.as_secs_f64(),
+        })
     }
 
-    fn start_vng(&self) -> Result<()> {
+    fn start_vng(&self) -> Result<Moments> {
+        let begun = Instant::now();
         let mut vng = self.vng.command();
         let kernel = self.machine.kernel;
         vng.args((kernel.accel == Accel::Tcg).then_some("--disable-kvm"));
         vng.args(["--run", kernel.image.as_str(), "--", "true"]);
         let output = proc::output_within(&mut vng, HUNG, self.stop)?;
+        let end = begun.elapsed().as_secs_f64();
         match has_run(output.status.code(), &output.stderr()) {
-            true => Ok(()),
+            true => Ok(Moments {
+                first_case: end,
+                end,
+            }),
             false => Err(Kind::Machinery.error(format!("{}: {}", output.status, output.stderr()))),
         }
     }
 }
 
-/// Fails unless one guest was started, and measured: the time of a second one is not that of a start.
-fn one_start(events: &[Event]) -> Result<()> {
+/// All events until the last sender is gone, and when they came.
+fn told(events: &Receiver<Event>) -> Vec<(Instant, Event)> {
+    let now = |event| (Instant::now(), event);
+    events.iter().map(now).collect()
+}
+
+/// When the case began. Fails unless one guest was started, and measured: the time of a second one is not that of a start.
+fn one_start(events: &[(Instant, Event)]) -> Result<Instant> {
+    let all = || events.iter().map(|(_, event)| event);
     let started = |event: &&Event| matches!(event, Event::GuestStarted { .. });
     let passed = |event: &Event| matches!(event, Event::CaseEnded(result) if result.verdict == Verdict::Passed);
-    match events.iter().filter(started).count() {
-        1 if events.iter().any(passed) => Ok(()),
-        1 => Err(Kind::Machinery.error("the guest measured nothing")),
-        guests => Err(Kind::Machinery.error(format!("it took {guests} guests"))),
+    let mut begun = events.iter();
+    let begun = begun.find(|(_, event)| matches!(event, Event::CaseStarted { .. }));
+    match (all().filter(started).count(), begun) {
+        (1, Some((when, _))) if all().any(passed) => Ok(*when),
+        (1, _) => Err(Kind::Machinery.error("the guest measured nothing")),
+        (guests, _) => Err(Kind::Machinery.error(format!("it took {guests} guests"))),
     }
 }
 
@@ -268,7 +327,8 @@ impl fmt::Display for Quantity {
             Quantity::ColdBuild => "cold build",
             Quantity::WarmBuild => "warm build",
             Quantity::NoChange => "no change",
-            Quantity::GuestStart => "guest start",
+            Quantity::FirstCase => "first case",
+            Quantity::WholeGuest => "whole guest",
         })
     }
 }
@@ -291,17 +351,31 @@ mod tests {
     #[test]
     fn two_guests_are_no_start() {
         let start = |guest| Event::GuestStarted { guest, cases: 1 };
-        let end = |verdict| Event::CaseEnded(samples::result(Filesystem::Ext3, SHORT, 0, verdict));
+        let result = |verdict| samples::result(Filesystem::Ext3, SHORT, 0, verdict);
+        let begin = || Event::CaseStarted {
+            guest: 1,
+            case: result(Verdict::Passed).id,
+        };
+        let end = |verdict| Event::CaseEnded(result(verdict));
+        let outcome = |events: Vec<Event>| {
+            let (sender, receiver) = Events::channel();
+            events.into_iter().for_each(|event| sender.send(event));
+            drop(sender);
+            one_start(&told(&receiver))
+        };
         let good = || end(Verdict::Passed);
-        assert!(one_start(&[start(1), good()]).is_ok());
+        let before = Instant::now();
+        assert!(outcome(vec![start(1), begin(), good()]).unwrap() >= before);
         let failed = end(Verdict::Failed("no".into()));
         for events in [
             vec![],
             vec![start(1)],
-            vec![start(1), failed],
-            vec![start(1), start(2), good()],
+            vec![start(1), good()],
+            vec![start(1), begin(), failed],
+            vec![start(1), start(2), begin(), good()],
         ] {
-            assert!(one_start(&events).is_err(), "{events:?}");
+            let said = format!("{events:?}");
+            assert!(outcome(events).is_err(), "{said}");
         }
     }
 

@@ -84,7 +84,7 @@ impl<'a> Workshop<'a> {
         match quantity {
             Quantity::WarmBuild => edit(&tree.join(EDITED), round),
             Quantity::ColdBuild => self.forget(side, tree),
-            Quantity::NoChange | Quantity::GuestStart => Ok(()),
+            Quantity::NoChange | Quantity::FirstCase | Quantity::WholeGuest => Ok(()),
         }
     }
 

@@ -17,7 +17,7 @@ use crate::bench::machine::Machine as Described;
 use crate::bench::model::{Document, Kernel, Run};
 use crate::bench::{plot, store, table};
 use crate::commands::options::{GuestOptions, KernelOptions};
-use crate::commands::prepare::{Prepared, prepare};
+use crate::commands::prepare::{Prepared, prepare, to_test};
 use crate::commands::test_kernel::{kernel_facts, machine_facts};
 use crate::commands::{Context, FAILED, PASSED};
 use crate::failure::{Kind, OrFail, Result};
@@ -129,7 +129,8 @@ fn make_ready(options: &Options, context: &Context) -> Result<Ready> {
     };
     let deps = options.kernel.deps;
     let ready = watched(None, |events| -> Result<_> {
-        let prepare = |request| prepare(request, deps, options.guest.accel, events, context);
+        let needs = to_test(options.guest.boot);
+        let prepare = |request| prepare(request, needs, deps, options.guest.accel, events, context);
         Ok(Ready {
             prepared: [prepare(&base)?, prepare(&request)?],
             requests: [base, request],

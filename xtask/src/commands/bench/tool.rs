@@ -14,7 +14,7 @@ use crate::bench::tool::vng::Vng;
 use crate::bench::tool::{Part, Plan, Run, report};
 use crate::bench::{store, table};
 use crate::commands::options::{GuestOptions, KernelOptions};
-use crate::commands::prepare::{Prepared, prepare};
+use crate::commands::prepare::{Prepared, TO_TEST_ON_HOST_ROOT, prepare, provide_deps, to_test};
 use crate::commands::test_kernel::{kernel_facts, machine_facts};
 use crate::commands::{Context, PASSED};
 use crate::deps;
@@ -57,6 +57,7 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
         return Err(Kind::Usage.error("bench tool builds what this repository names, not a --tree"));
     }
     let (prepared, init, virtme) = watched(None, |events| -> Result<_> {
+        provide_deps(options.kernel.deps, TO_TEST_ON_HOST_ROOT, events, context)?;
         let (prepared, init) = make_ready(&request, options, events, context)?;
         Ok((prepared, init, deps::virtme(layout, events, stop)?))
     })?;
@@ -106,7 +107,8 @@ fn make_ready(
 ) -> Result<(Prepared, Utf8PathBuf)> {
     let Context { layout, stop } = context;
     let (deps, accel) = (options.kernel.deps, options.guest.accel);
-    let prepared = prepare(request, deps, accel, events, context)?;
+    let needs = to_test(options.guest.boot);
+    let prepared = prepare(request, needs, deps, accel, events, context)?;
     let init = init::build(layout, events, stop)?;
     vm::host(layout)?;
     Ok((prepared, init))
