@@ -40,7 +40,7 @@ const RESERVE: usize = 128 << 20;
 
 pub fn deadlines(probe: &Probe<'_>) -> Result<()> {
     setrlimit(Resource::RLIMIT_NOFILE, ROOM, ROOM).context("failed to allow many files")?;
-    fs::write(THREADS, ROOM.to_string()).with_context(|| format!("failed to write {THREADS}"))?;
+    let _threads = Setting::change(THREADS, &ROOM.to_string())?;
     let _quiet = Setting::change(PRINTK, "1")?;
     let mut fleet = Fleet::new()?;
     let budget = Duration::from_secs(probe.pick(30, 300));

@@ -123,10 +123,11 @@ pub struct How<'a> {
 pub fn test(request: &Request, wanted: &Wanted, how: &How<'_>, context: &Context) -> Result<Run> {
     let Context { layout, stop } = context;
     let (prepared, init) = watched(None, |events| -> Result<_> {
+        let harness = init::Building::start(layout, stop);
         let needs = prepare::to_test(how.guest.boot);
         let prepared =
             prepare::prepare(request, needs, how.deps, how.guest.accel, events, context)?;
-        Ok((prepared, init::build(layout, events, stop)?))
+        Ok((prepared, harness.finish(events)?))
     })?;
     let machine = Machine {
         kernel: vm::Kernel {

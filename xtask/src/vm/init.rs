@@ -2,6 +2,7 @@
 
 use std::env;
 use std::process::Command;
+use std::thread::{self, JoinHandle};
 
 use camino::Utf8PathBuf;
 use serde::Deserialize;
@@ -24,15 +25,28 @@ struct Target {
     name: String,
 }
 
-/// Builds it, if need be, and returns its path.
-///
-/// # Errors
-/// [`Kind::Machinery`]: that it does not compile says nothing about a kernel.
-pub fn build(layout: &Layout, events: &Events, stop: &Stop) -> Result<Utf8PathBuf> {
-    phase(events, "building the harness", || {
-        let path = cargo_build(layout, stop)?;
-        Ok((path, "ready".into()))
-    })
+/// The harness while cargo builds it, beside whatever else is made ready.
+#[derive(Debug)]
+pub struct Building(JoinHandle<Result<Utf8PathBuf>>);
+
+impl Building {
+    pub fn start(layout: &Layout, stop: &Stop) -> Self {
+        let (layout, stop) = (layout.clone(), stop.clone());
+        Self(thread::spawn(move || cargo_build(&layout, &stop)))
+    }
+
+    /// Waits for it, and returns its path.
+    ///
+    /// # Errors
+    /// [`Kind::Machinery`]: that it does not compile says nothing about a kernel.
+    pub fn finish(self, events: &Events) -> Result<Utf8PathBuf> {
+        phase(events, "building the harness", || {
+            let built = self.0.join();
+            let path =
+                built.map_err(|_| Kind::Machinery.error("a bug of xtask: a thread panicked"))??;
+            Ok((path, "ready".into()))
+        })
+    }
 }
 
 fn cargo_build(layout: &Layout, stop: &Stop) -> Result<Utf8PathBuf> {

@@ -7,6 +7,7 @@ pub mod report;
 pub mod vng;
 mod workshop;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::mpsc::Receiver;
 use std::thread;
@@ -60,14 +61,14 @@ pub enum Quantity {
     /// The same after nothing.
     NoChange,
     /// From the command to the begin of the first case, where nothing is to be built. This program finds that out each
-    /// time, as `test-kernel` does: all of that command is timed but its own start. The bare boot's case is its init.
-    /// What virtme-ng's guest does is not seen from outside: it counts to its end.
+    /// time, as `test-kernel` does: all of that command is timed but its own start and the question for QEMU's version.
+    /// The bare boot's case is its init. What virtme-ng's guest does is not seen from outside: it counts to its end.
     FirstCase,
     /// The same, to the end of a guest that has nothing to do.
     WholeGuest,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Side {
     /// This program.
@@ -103,6 +104,8 @@ pub struct Run {
     pub took: Duration,
     /// In the order in which they were taken.
     pub taken: Vec<Taken>,
+    /// How many source files became objects in a build from nothing, the kernel's own tools included.
+    pub compiled: BTreeMap<Side, usize>,
     /// What did not work at once, in one line each.
     pub problems: Vec<String>,
 }
@@ -153,6 +156,9 @@ impl Plan<'_> {
                     workshop.prepare(quantity, side, round)?;
                     let seconds = seconds(|| workshop.build(side))?;
                     record(run, events, (round, quantity, side, seconds));
+                    if quantity == Quantity::ColdBuild {
+                        run.compiled.insert(side, workshop.compiled(side)?);
+                    }
                 }
             }
         }

@@ -62,7 +62,8 @@ pub fn table(run: &Run) -> Option<Table> {
             ratio(Side::Bare),
         ]
     };
-    let rows: Vec<_> = run.quantities().into_iter().map(row).collect();
+    let rows = run.quantities().into_iter().map(row);
+    let rows: Vec<_> = rows.chain(compiled(run)).collect();
     let header = [
         "time of",
         "xtask",
@@ -73,6 +74,21 @@ pub fn table(run: &Run) -> Option<Table> {
     ];
     let title = "Building a kernel, each with its own default configuration; starting a guest of the same kernel to its first case (virtme-ng: to its end) and to its end, where xtask first looks whether all is up to date: medians (quartiles); ratios, medians of the rounds (their 95 % interval; of fewer than six rounds, the range)";
     (!rows.is_empty()).then(|| Table::new(title, &header, rows))
+}
+
+/// The row of the files that were compiled; none if nothing was.
+fn compiled(run: &Run) -> Option<Vec<String>> {
+    let count = |side| run.compiled.get(&side);
+    let (ours, theirs) = (*count(Side::Xtask)?, *count(Side::Vng)?);
+    let none = || "–".to_owned();
+    Some(vec![
+        "files compiled".to_owned(),
+        ours.to_string(),
+        theirs.to_string(),
+        none(),
+        format!("{:.3}", ours as f64 / theirs as f64),
+        none(),
+    ])
 }
 
 /// None if nothing was measured.
@@ -102,6 +118,7 @@ pub fn plot(run: &Run) -> Result<Option<Plot>> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::time::Duration;
 
     use super::super::Taken;
@@ -129,6 +146,7 @@ mod tests {
             started: "2026-11-21T01:00:00+00:00".into(),
             took: Duration::from_secs(9),
             taken: all.map(taken).to_vec(),
+            compiled: [(Side::Xtask, 1000), (Side::Vng, 4000)].into(),
             problems: vec![],
         }
     }
@@ -136,7 +154,7 @@ mod tests {
     #[test]
     fn a_row_a_quantity() {
         let table = table(&run()).unwrap();
-        assert_eq!(table.rows.len(), 3);
+        assert_eq!(table.rows.len(), 4);
         let cold = [
             "cold build",
             "600 s",
@@ -148,6 +166,8 @@ mod tests {
         assert_eq!(table.rows[0], cold);
         assert_eq!(table.rows[1][1], "400 ms");
         assert_eq!(table.rows[2][5], "2.000 (2.000 to 2.000)");
+        let files = ["files compiled", "1000", "4000", "–", "0.250", "–"];
+        assert_eq!(table.rows[3], files);
         assert!(plot(&run()).unwrap().unwrap().svg.contains("first case"));
     }
 
@@ -155,6 +175,7 @@ mod tests {
     fn nothing_measured_is_nothing_shown() {
         let empty = Run {
             taken: vec![],
+            compiled: BTreeMap::new(),
             ..run()
         };
         assert_eq!(super::table(&empty), None);

@@ -4,6 +4,7 @@ use std::os::unix::fs::symlink;
 
 use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
+use walkdir::WalkDir;
 
 use super::{Plan, Quantity, Side};
 use crate::event::{Event, Events};
@@ -98,6 +99,14 @@ impl<'a> Workshop<'a> {
         self.git(tree, &["clean", "-ffdxq"])
     }
 
+    /// How many source files the builds of this side have made objects of so far.
+    pub fn compiled(&self, side: Side) -> Result<usize> {
+        match side {
+            Side::Xtask => compiled(&self.layout.builds()),
+            Side::Vng | Side::Bare => compiled(&self.vng),
+        }
+    }
+
     fn git(&self, tree: &Utf8Path, arguments: &[&str]) -> Result<()> {
         Git::at(tree, self.plan.stop).read(arguments)?;
         Ok(())
@@ -156,6 +165,20 @@ fn remove(tree: &Utf8Path) -> Result<()> {
     Ok(())
 }
 
+/// Counts the `.NAME.o.cmd` that have a source file: the kernel's scripts/basic/fixdep writes them for what is compiled,
+/// but not for what is linked.
+fn compiled(folder: &Utf8Path) -> Result<usize> {
+    let mut count = 0;
+    for entry in WalkDir::new(folder) {
+        let entry = entry.map_err(|error| Kind::Machinery.error(error))?;
+        if entry.file_name().to_string_lossy().ends_with(".o.cmd") {
+            let text = fs_err::read_to_string(entry.path())?;
+            count += usize::from(text.lines().any(|line| line.starts_with("source_")));
+        }
+    }
+    Ok(count)
+}
+
 /// Changes what the file compiles to, each time in another way: a compiler cache must not help.
 fn edit(file: &Utf8Path, round: u32) -> Result<()> {
     let mut text = fs_err::read_to_string(file)?;
@@ -185,6 +208,22 @@ mod tests {
         assert!(!tree.exists() && folder.exists());
         let left = git.read(["worktree", "list"]).unwrap();
         assert_eq!(left.lines().count(), 1, "{left}");
+    }
+
+    #[test]
+    fn what_was_compiled_is_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        fs_err::create_dir(dir.join("fs")).unwrap();
+        let source = "savedcmd_fs/super.o := gcc\n\nsource_fs/super.o := fs/super.c\n";
+        for (name, text) in [
+            ("fs/.super.o.cmd", source),
+            ("fs/.ext4.o.cmd", "savedcmd_fs/ext4.o := ld\n"),
+            ("fs/super.c", source),
+        ] {
+            fs_err::write(dir.join(name), text).unwrap();
+        }
+        assert_eq!(compiled(dir).unwrap(), 1);
     }
 
     #[test]

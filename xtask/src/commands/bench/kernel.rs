@@ -129,12 +129,13 @@ fn make_ready(options: &Options, context: &Context) -> Result<Ready> {
     };
     let deps = options.kernel.deps;
     let ready = watched(None, |events| -> Result<_> {
+        let harness = init::Building::start(&context.layout, &context.stop);
         let needs = to_test(options.guest.boot);
         let prepare = |request| prepare(request, needs, deps, options.guest.accel, events, context);
         Ok(Ready {
             prepared: [prepare(&base)?, prepare(&request)?],
             requests: [base, request],
-            init: init::build(&context.layout, events, &context.stop)?,
+            init: harness.finish(events)?,
         })
     })?;
     vm::host(&context.layout)?;

@@ -1,5 +1,6 @@
 //! `bench tool`: this program against plain virtme-ng.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use camino::Utf8PathBuf;
@@ -88,6 +89,7 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
         started: started(&Zoned::now()),
         took: Duration::ZERO,
         taken: Vec::new(),
+        compiled: BTreeMap::new(),
         problems: Vec::new(),
     };
     let begun = Instant::now();
@@ -107,9 +109,10 @@ fn make_ready(
 ) -> Result<(Prepared, Utf8PathBuf)> {
     let Context { layout, stop } = context;
     let (deps, accel) = (options.kernel.deps, options.guest.accel);
+    let harness = init::Building::start(layout, stop);
     let needs = to_test(options.guest.boot);
     let prepared = prepare(request, needs, deps, accel, events, context)?;
-    let init = init::build(layout, events, stop)?;
+    let init = harness.finish(events)?;
     vm::host(layout)?;
     Ok((prepared, init))
 }
