@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use clap::Args;
 
 use super::options::{CaseOptions, GuestOptions, KernelOptions};
-use super::prepare::{TO_CHECK, provide_deps};
+use super::prepare::{provide_deps, to_test};
 use super::select::{choose, only, runs};
 use super::test_kernel::{How, test};
 use super::{Context, FAILED, PASSED};
+use crate::deps::Need;
 use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
 use crate::finding::Finding;
@@ -79,7 +80,8 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
     }
     let mut check = Check::new(options, wanted, context)?;
     watched(None, |events| {
-        provide_deps(options.kernel.deps, TO_CHECK, events, context)
+        let needs = [to_test(options.guest.boot), &[Need::Check]].concat();
+        provide_deps(options.kernel.deps, &needs, events, context)
     })?;
     let outcome = check.all();
     terminal::text(&checks::text(&check.rows, &check.notes()));

@@ -8,16 +8,13 @@ use crate::kernel;
 use crate::layout::Layout;
 use crate::report::terminal::text;
 use crate::series;
-use crate::vm::accel;
+use crate::vm::{self, accel};
 
 pub fn run(context: &Context) -> Result<u8> {
     let lacking = missing(TO_TEST);
     let optional = [
         ("series check", missing(&[Need::Check])),
-        (
-            "shell, --boot virtme, bench tool",
-            missing(&[Need::HostRoot]),
-        ),
+        ("shell, --boot virtme, bench tool", missing(&[Need::Virtme])),
     ];
     text(&deps_text(&lacking, &optional));
     text(&kernels_text(&context.layout)?);
@@ -84,7 +81,8 @@ fn accel_text(context: &Context) -> String {
 }
 
 fn measured(context: &Context) -> String {
-    let known = accel::cached(&context.layout, &context.stop);
+    let qemu = vm::qemu_version(&context.stop).unwrap_or_default();
+    let known = accel::cached(&context.layout, &qemu);
     if known.is_empty() {
         return "not known yet: /dev/kvm opens, the next test-kernel measures what it is worth"
             .into();

@@ -6,15 +6,14 @@ use crate::deps::{self, Missing, Need};
 use crate::event::Events;
 use crate::failure::{Kind, Result};
 use crate::kernel::{self, Kernel, Request};
+use crate::vm;
 use crate::vm::accel::{self, Accel, Bootable};
 use crate::vm::boot::Way;
 
 /// What it takes to build a kernel and to run the cases on it, in guests with a root of our own.
 pub const TO_TEST: &[Need] = &[Need::Build, Need::Run];
-/// The same in guests with the host's root.
-pub const TO_TEST_ON_HOST_ROOT: &[Need] = &[Need::Build, Need::Run, Need::HostRoot];
-/// The same for checking patches.
-pub const TO_CHECK: &[Need] = &[Need::Build, Need::Run, Need::Check];
+/// The same with virtme-ng.
+pub const TO_TEST_WITH_VIRTME: &[Need] = &[Need::Build, Need::Run, Need::Virtme];
 
 /// A kernel and what it takes to boot it.
 #[derive(Debug)]
@@ -22,43 +21,43 @@ pub struct Prepared {
     pub kernel: Kernel,
     pub accel: Accel,
     pub single_thread: bool,
+    /// As it calls itself.
+    pub qemu: String,
 }
 
-/// What guests of this kind take.
+/// What it takes to build a kernel and to run the cases in such guests.
 pub fn to_test(boot: Way) -> &'static [Need] {
     match boot {
         Way::Initramfs => TO_TEST,
-        Way::Virtme => TO_TEST_ON_HOST_ROOT,
+        Way::Virtme => TO_TEST_WITH_VIRTME,
     }
 }
 
-/// Looks for the tools, makes the kernel, chooses the accelerator.
+/// Makes the kernel, chooses the accelerator. The tools are there: see [`provide_deps`].
 pub fn prepare(
     request: &Request,
-    needs: &[Need],
-    deps: DepsOptions,
     accel: AccelOptions,
     events: &Events,
     context: &Context,
 ) -> Result<Prepared> {
     let Context { layout, stop } = context;
-    provide_deps(deps, needs, events, context)?;
     let kernel = kernel::prepare(request, layout, events, stop)?;
     events.note(describe(&kernel));
     let config = fs_err::read_to_string(kernel.build.join(".config"))?;
+    let single_thread = accel::needs_single_thread(&config);
+    let qemu = vm::qemu_version(stop)?;
     let bootable = Bootable {
         image: &kernel.image,
         version: &kernel.version,
-        single_thread: accel::needs_single_thread(&config),
+        qemu: &qemu,
+        single_thread,
     };
-    let (accel, single_thread) = (
-        accel::choose(accel.accel, bootable, layout, events, stop)?,
-        bootable.single_thread,
-    );
+    let accel = accel::choose(accel.accel, bootable, layout, events, stop)?;
     Ok(Prepared {
         kernel,
         accel,
         single_thread,
+        qemu,
     })
 }
 
@@ -106,9 +105,12 @@ pub fn provide_deps(
     }
 }
 
-/// Everything that is needed and this machine lacks.
+/// Everything that is needed and this machine lacks, each thing once.
 pub fn missing(needs: &[Need]) -> Vec<Missing> {
-    needs.iter().copied().flat_map(deps::missing).collect()
+    let mut all: Vec<_> = needs.iter().copied().flat_map(deps::missing).collect();
+    all.sort_by(|one, other| one.what.cmp(&other.what));
+    all.dedup();
+    all
 }
 
 /// The command that installs all of it, or none if there is nothing to install.

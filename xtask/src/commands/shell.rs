@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::options::{AccelOptions, KernelOptions};
-use super::prepare::{TO_TEST_ON_HOST_ROOT, prepare};
+use super::prepare::{TO_TEST_WITH_VIRTME, prepare, provide_deps};
 use super::{Context, PASSED, foreground};
 use crate::deps;
 use crate::failure::{Kind, Result};
@@ -21,14 +21,8 @@ pub struct Options {
 pub fn run(options: &Options, context: &Context) -> Result<u8> {
     let request = options.kernel.request(&context.layout)?;
     let (prepared, virtme) = watched(None, |events| -> Result<_> {
-        let prepared = prepare(
-            &request,
-            TO_TEST_ON_HOST_ROOT,
-            options.kernel.deps,
-            options.accel,
-            events,
-            context,
-        )?;
+        provide_deps(options.kernel.deps, TO_TEST_WITH_VIRTME, events, context)?;
+        let prepared = prepare(&request, options.accel, events, context)?;
         let virtme = deps::virtme(&context.layout, events, &context.stop)?;
         Ok((prepared, virtme))
     })?;

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use harness::plan::Work;
 
 use super::options::{CaseOptions, DepsOptions, GuestOptions, KernelOptions};
-use super::prepare::{self, Prepared};
+use super::prepare::{Prepared, prepare, provide_deps, to_test};
 use super::select::{choose, only, runs};
 use super::{Context, FAILED, PASSED};
 use crate::failure::{Kind, Result};
@@ -123,11 +123,9 @@ pub struct How<'a> {
 pub fn test(request: &Request, wanted: &Wanted, how: &How<'_>, context: &Context) -> Result<Run> {
     let Context { layout, stop } = context;
     let (prepared, init) = watched(None, |events| -> Result<_> {
-        let harness = init::Building::start(layout, stop);
-        let needs = prepare::to_test(how.guest.boot);
-        let prepared =
-            prepare::prepare(request, needs, how.deps, how.guest.accel, events, context)?;
-        Ok((prepared, harness.finish(events)?))
+        provide_deps(how.deps, to_test(how.guest.boot), events, context)?;
+        let kernel = || prepare(request, how.guest.accel, events, context);
+        init::beside(kernel, layout, events, stop)
     })?;
     let machine = Machine {
         kernel: vm::Kernel {
@@ -144,7 +142,7 @@ pub fn test(request: &Request, wanted: &Wanted, how: &How<'_>, context: &Context
     let workload = spread(wanted, prepared.accel, how.guests, layout)?;
     let (kernel, host) = (
         kernel_facts(request, &prepared),
-        machine_facts(&prepared, workload.guests, context)?,
+        machine_facts(&prepared, workload.guests)?,
     );
     let mut recorder = Recorder::open(&layout.runs())?;
     let outcome = watched(Some(&mut recorder), |events| {
@@ -215,14 +213,10 @@ fn public_source(request: &Request, source: &str, tree: &str) -> Option<String> 
     request.tree.is_none().then_some(source)
 }
 
-pub(super) fn machine_facts(
-    prepared: &Prepared,
-    guests: usize,
-    context: &Context,
-) -> Result<MachineFacts> {
+pub(super) fn machine_facts(prepared: &Prepared, guests: usize) -> Result<MachineFacts> {
     Ok(MachineFacts {
         accelerator: prepared.accel.name().into(),
-        qemu: vm::qemu_version(&context.stop)?,
+        qemu: prepared.qemu.clone(),
         host_kernel: fs_err::read_to_string("/proc/sys/kernel/osrelease")?
             .trim()
             .into(),

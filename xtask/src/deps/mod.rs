@@ -24,9 +24,9 @@ pub enum Need {
     Build,
     /// To boot it, and for the programs that the cases call: the guest has the host's own.
     Run,
-    /// For guests that have the host's root: virtme-ng, which is installed by pip.
-    HostRoot,
-    /// To check patches, besides building: perl is there already.
+    /// For virtme-ng, which pip installs: guests with the host's root take it, and benchmarks compare with it.
+    Virtme,
+    /// To check patches, besides building: sparse, and python3, which runs the kernel's kernel-doc and spdxcheck.
     Check,
 }
 
@@ -59,13 +59,14 @@ const NEEDED: &[(Need, Thing, &str)] = &[
     (Need::Build, Header("libelf.h"), "libelf-dev"),
     (Need::Build, Header("gelf.h"), "libelf-dev"),
     (Need::Run, Program("qemu-system-x86_64"), "qemu-system-x86"),
-    (Need::HostRoot, Program("python3"), "python3"),
+    (Need::Virtme, Program("python3"), "python3"),
     (
-        Need::HostRoot,
+        Need::Virtme,
         PythonModule("venv, ensurepip"),
         "python3-venv",
     ),
     (Need::Check, Program("sparse"), "sparse"),
+    (Need::Check, Program("python3"), "python3"),
 ];
 
 /// Looks for all that `need` takes; nothing is run but python3.

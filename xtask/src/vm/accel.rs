@@ -57,6 +57,8 @@ struct Known {
 pub struct Bootable<'a> {
     pub image: &'a Utf8Path,
     pub version: &'a str,
+    /// What will run it: a verdict holds for one QEMU.
+    pub qemu: &'a str,
     pub single_thread: bool,
 }
 
@@ -130,8 +132,8 @@ pub fn choose(
 }
 
 /// What was found out in earlier runs and still holds, by the version of the kernel.
-pub fn cached(layout: &Layout, stop: &Stop) -> BTreeMap<String, Verdict> {
-    known(layout, stop).map_or_else(|_| BTreeMap::new(), |known| known.verdicts)
+pub fn cached(layout: &Layout, qemu: &str) -> BTreeMap<String, Verdict> {
+    known(layout, qemu).map_or_else(|_| BTreeMap::new(), |known| known.verdicts)
 }
 
 /// Whether this process may use KVM at all.
@@ -147,13 +149,13 @@ fn cache(layout: &Layout) -> Utf8PathBuf {
     layout.work("accel.json")
 }
 
-fn known(layout: &Layout, stop: &Stop) -> Result<Known> {
+fn known(layout: &Layout, qemu: &str) -> Result<Known> {
     let host_boot = fs_err::read_to_string("/proc/sys/kernel/random/boot_id")?
         .trim()
         .to_owned();
     let now = Known {
         host_boot,
-        qemu: super::qemu_version(stop)?,
+        qemu: qemu.to_owned(),
         verdicts: BTreeMap::new(),
     };
     let before = files::recall::<Known>(&cache(layout));
@@ -162,7 +164,7 @@ fn known(layout: &Layout, stop: &Stop) -> Result<Known> {
 }
 
 fn verdict(kernel: Bootable<'_>, layout: &Layout, events: &Events, stop: &Stop) -> Result<Verdict> {
-    let mut known = known(layout, stop)?;
+    let mut known = known(layout, kernel.qemu)?;
     if let Some(verdict) = known.verdicts.get(kernel.version) {
         return Ok(verdict.clone());
     }

@@ -1,8 +1,9 @@
 //! The guest's init: the harness binary, built with this binary's own profile.
 
 use std::env;
+use std::panic::resume_unwind;
 use std::process::Command;
-use std::thread::{self, JoinHandle};
+use std::thread;
 
 use camino::Utf8PathBuf;
 use serde::Deserialize;
@@ -25,28 +26,25 @@ struct Target {
     name: String,
 }
 
-/// The harness while cargo builds it, beside whatever else is made ready.
-#[derive(Debug)]
-pub struct Building(JoinHandle<Result<Utf8PathBuf>>);
-
-impl Building {
-    pub fn start(layout: &Layout, stop: &Stop) -> Self {
-        let (layout, stop) = (layout.clone(), stop.clone());
-        Self(thread::spawn(move || cargo_build(&layout, &stop)))
-    }
-
-    /// Waits for it, and returns its path.
-    ///
-    /// # Errors
-    /// [`Kind::Machinery`]: that it does not compile says nothing about a kernel.
-    pub fn finish(self, events: &Events) -> Result<Utf8PathBuf> {
-        phase(events, "building the harness", || {
-            let built = self.0.join();
-            let path =
-                built.map_err(|_| Kind::Machinery.error("a bug of xtask: a thread panicked"))??;
-            Ok((path, "ready".into()))
-        })
-    }
+/// Builds it, if need be, while `work` is done, and returns its path with what came of that.
+///
+/// # Errors
+/// Those of `work`, and [`Kind::Machinery`]: that the harness does not compile says nothing about a kernel.
+pub fn beside<T>(
+    work: impl FnOnce() -> Result<T>,
+    layout: &Layout,
+    events: &Events,
+    stop: &Stop,
+) -> Result<(T, Utf8PathBuf)> {
+    thread::scope(|scope| {
+        let cargo = scope.spawn(|| cargo_build(layout, stop));
+        let done = work()?;
+        let path = phase(events, "waiting for the harness", || {
+            let built = cargo.join().unwrap_or_else(|panic| resume_unwind(panic));
+            Ok((built?, "ready".into()))
+        })?;
+        Ok((done, path))
+    })
 }
 
 fn cargo_build(layout: &Layout, stop: &Stop) -> Result<Utf8PathBuf> {

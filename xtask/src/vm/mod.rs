@@ -20,7 +20,6 @@ pub mod supervisor;
 pub mod virtme;
 
 use std::process::Command;
-use std::sync::OnceLock;
 use std::thread::available_parallelism;
 
 use anyhow::Result;
@@ -142,13 +141,8 @@ pub fn host_cpus() -> usize {
     available_parallelism().map_or(1, usize::from)
 }
 
-/// The first line of `qemu --version`, asked for once: it is needed several times before a guest starts.
+/// The first line of `qemu --version`.
 pub fn qemu_version(stop: &Stop) -> failure::Result<String> {
-    static VERSION: OnceLock<String> = OnceLock::new();
-    if let Some(version) = VERSION.get() {
-        return Ok(version.clone());
-    }
     let said = proc::read(Command::new(QEMU).arg("--version"), stop)?;
-    let version = said.lines().next().unwrap_or_default().to_owned();
-    Ok(VERSION.get_or_init(|| version).clone())
+    Ok(said.lines().next().unwrap_or_default().to_owned())
 }

@@ -2,13 +2,14 @@
 //!
 //! The builds are made in folders of their own, so that nobody's are lost: of the checkout only the sources are shared.
 
-mod bare;
 pub mod report;
+mod static_init;
 pub mod vng;
 mod workshop;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::panic::resume_unwind;
 use std::sync::mpsc::Receiver;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -60,9 +61,9 @@ pub enum Quantity {
     WarmBuild,
     /// The same after nothing.
     NoChange,
-    /// From the command to the begin of the first case, where nothing is to be built. This program finds that out each
-    /// time, as `test-kernel` does: all of that command is timed but its own start and the question for QEMU's version.
-    /// The bare boot's case is its init. What virtme-ng's guest does is not seen from outside: it counts to its end.
+    /// From the command to the beginning of the first case, where nothing is to be built: this program finds that out
+    /// each time. Not timed: its own start, what it reads of its command line and of earlier runs, the report. The bare
+    /// boot's case is its init. What goes on in virtme-ng's guest is not seen from outside.
     FirstCase,
     /// The same, to the end of a guest that has nothing to do.
     WholeGuest,
@@ -82,7 +83,7 @@ pub enum Side {
 /// When what happened, in seconds from the command.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Moments {
-    first_case: f64,
+    first_case: Option<f64>,
     end: f64,
 }
 
@@ -104,7 +105,7 @@ pub struct Run {
     pub took: Duration,
     /// In the order in which they were taken.
     pub taken: Vec<Taken>,
-    /// How many source files became objects in a build from nothing, the kernel's own tools included.
+    /// The C and assembler files that the builds of a side made objects of. Host tools of a single file are not among them.
     pub compiled: BTreeMap<Side, usize>,
     /// What did not work at once, in one line each.
     pub problems: Vec<String>,
@@ -156,10 +157,10 @@ impl Plan<'_> {
                     workshop.prepare(quantity, side, round)?;
                     let seconds = seconds(|| workshop.build(side))?;
                     record(run, events, (round, quantity, side, seconds));
-                    if quantity == Quantity::ColdBuild {
-                        run.compiled.insert(side, workshop.compiled(side)?);
-                    }
                 }
+            }
+            for side in [Side::Xtask, Side::Vng] {
+                run.compiled.insert(side, workshop.compiled(side)?);
             }
         }
         Ok(())
@@ -168,17 +169,15 @@ impl Plan<'_> {
     fn starts(&self, run: &mut Run, events: &Events) -> Result<()> {
         let parent = self.layout.work("scratch");
         fs_err::create_dir_all(&parent)?;
-        let folder = Scratch::new(&parent, "bare-")?;
-        let bare = bare::archive(folder.path(), self.stop)?;
+        let folder = Scratch::new(&parent, "init-")?;
+        let root = static_init::archive(folder.path(), self.stop)?;
         for round in 1..=self.rounds * STARTS {
             for side in shuffled([Side::Xtask, Side::Vng, Side::Bare]) {
-                let moments = self.start(side, &bare, run, events)?;
-                for (quantity, seconds) in [
-                    (Quantity::FirstCase, moments.first_case),
-                    (Quantity::WholeGuest, moments.end),
-                ] {
-                    record(run, events, (round, quantity, side, seconds));
+                let Moments { first_case, end } = self.start(side, &root, run, events)?;
+                if let Some(seconds) = first_case {
+                    record(run, events, (round, Quantity::FirstCase, side, seconds));
                 }
+                record(run, events, (round, Quantity::WholeGuest, side, end));
             }
         }
         Ok(())
@@ -188,12 +187,12 @@ impl Plan<'_> {
     fn start(
         &self,
         side: Side,
-        bare: &Utf8Path,
+        root: &Utf8Path,
         run: &mut Run,
         events: &Events,
     ) -> Result<Moments> {
         for _ in 1..ATTEMPTS {
-            match self.try_start(side, bare) {
+            match self.try_start(side, root) {
                 Err(failure) if failure.kind != Kind::Interrupted => {
                     let problem = format!("a guest start with {side} failed");
                     events.send(Event::Warning(format!("{problem}: {failure}")));
@@ -202,28 +201,30 @@ impl Plan<'_> {
                 outcome => return outcome,
             }
         }
-        self.try_start(side, bare)
+        self.try_start(side, root)
     }
 
-    fn try_start(&self, side: Side, bare: &Utf8Path) -> Result<Moments> {
+    fn try_start(&self, side: Side, root: &Utf8Path) -> Result<Moments> {
         match side {
             Side::Xtask => self.start_ours(),
             Side::Vng => self.start_vng(),
-            Side::Bare => self.start_bare(bare),
+            Side::Bare => self.start_bare(root),
         }
     }
 
     fn start_ours(&self) -> Result<Moments> {
         let begun = Instant::now();
         let (events, receiver) = Events::channel();
-        let told = thread::spawn(move || told(&receiver));
-        let outcome = self.run_one(&events);
-        let end = begun.elapsed().as_secs_f64();
-        drop(events);
-        let told = told.join();
+        let (outcome, end, seen) = thread::scope(|scope| {
+            let watcher = scope.spawn(|| with_times(receiver));
+            let outcome = self.run_one(&events);
+            let end = begun.elapsed().as_secs_f64();
+            drop(events);
+            let seen = watcher.join().unwrap_or_else(|panic| resume_unwind(panic));
+            (outcome, end, seen)
+        });
         outcome?;
-        let told = told.map_err(|_| Kind::Machinery.error("a bug of xtask: a thread panicked"))?;
-        let first_case = (one_start(&told)? - begun).as_secs_f64();
+        let first_case = Some((one_start(&seen)? - begun).as_secs_f64());
         Ok(Moments { first_case, end })
     }
 
@@ -248,10 +249,10 @@ impl Plan<'_> {
 
     fn start_bare(&self, root: &Utf8Path) -> Result<Moments> {
         let kernel = self.machine.kernel;
-        let times = vm::bare::boot(kernel, Some(root), bare::MARK, HUNG, self.stop)?;
+        let times = vm::bare::boot(kernel, Some(root), static_init::MARK, HUNG, self.stop)?;
         let times = times.ok_or_else(|| Kind::Machinery.error("the kernel did not boot"))?;
         Ok(Moments {
-            first_case: times.marked.as_secs_f64(),
+            first_case: Some(times.marked.as_secs_f64()),
             end: times.ended.as_secs_f64(),
         })
     }
@@ -266,7 +267,7 @@ impl Plan<'_> {
         let end = begun.elapsed().as_secs_f64();
         match has_run(output.status.code(), &output.stderr()) {
             true => Ok(Moments {
-                first_case: end,
+                first_case: None,
                 end,
             }),
             false => Err(Kind::Machinery.error(format!("{}: {}", output.status, output.stderr()))),
@@ -275,9 +276,9 @@ impl Plan<'_> {
 }
 
 /// All events until the last sender is gone, and when they came.
-fn told(events: &Receiver<Event>) -> Vec<(Instant, Event)> {
+fn with_times(events: Receiver<Event>) -> Vec<(Instant, Event)> {
     let now = |event| (Instant::now(), event);
-    events.iter().map(now).collect()
+    events.into_iter().map(now).collect()
 }
 
 /// When the case began. Fails unless one guest was started, and measured: the time of a second one is not that of a start.
@@ -285,9 +286,8 @@ fn one_start(events: &[(Instant, Event)]) -> Result<Instant> {
     let all = || events.iter().map(|(_, event)| event);
     let started = |event: &&Event| matches!(event, Event::GuestStarted { .. });
     let passed = |event: &Event| matches!(event, Event::CaseEnded(result) if result.verdict == Verdict::Passed);
-    let mut begun = events.iter();
-    let begun = begun.find(|(_, event)| matches!(event, Event::CaseStarted { .. }));
-    match (all().filter(started).count(), begun) {
+    let is_begin = |(_, event): &&(Instant, Event)| matches!(event, Event::CaseStarted { .. });
+    match (all().filter(started).count(), events.iter().find(is_begin)) {
         (1, Some((when, _))) if all().any(passed) => Ok(*when),
         (1, _) => Err(Kind::Machinery.error("the guest measured nothing")),
         (guests, _) => Err(Kind::Machinery.error(format!("it took {guests} guests"))),
@@ -367,7 +367,7 @@ mod tests {
             let (sender, receiver) = Events::channel();
             events.into_iter().for_each(|event| sender.send(event));
             drop(sender);
-            one_start(&told(&receiver))
+            one_start(&with_times(receiver))
         };
         let good = || end(Verdict::Passed);
         let before = Instant::now();

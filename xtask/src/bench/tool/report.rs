@@ -62,8 +62,7 @@ pub fn table(run: &Run) -> Option<Table> {
             ratio(Side::Bare),
         ]
     };
-    let rows = run.quantities().into_iter().map(row);
-    let rows: Vec<_> = rows.chain(compiled(run)).collect();
+    let rows: Vec<_> = run.quantities().into_iter().map(row).collect();
     let header = [
         "time of",
         "xtask",
@@ -72,23 +71,18 @@ pub fn table(run: &Run) -> Option<Table> {
         "xtask : virtme-ng",
         "xtask : bare boot",
     ];
-    let title = "Building a kernel, each with its own default configuration; starting a guest of the same kernel to its first case (virtme-ng: to its end) and to its end, where xtask first looks whether all is up to date: medians (quartiles); ratios, medians of the rounds (their 95 % interval; of fewer than six rounds, the range)";
+    let title = "Building a kernel, each with its own default configuration; starting a guest of the same kernel, to the first case (of the bare boot, the init) and to the guest's end, where xtask first looks whether all is up to date: medians (quartiles); ratios, medians of the rounds (their 95 % interval; of fewer than six rounds, the range)";
     (!rows.is_empty()).then(|| Table::new(title, &header, rows))
 }
 
-/// The row of the files that were compiled; none if nothing was.
-fn compiled(run: &Run) -> Option<Vec<String>> {
+/// A sentence on the files that were compiled; none if nothing was.
+pub fn compiled(run: &Run) -> Option<String> {
     let count = |side| run.compiled.get(&side);
     let (ours, theirs) = (*count(Side::Xtask)?, *count(Side::Vng)?);
-    let none = || "–".to_owned();
-    Some(vec![
-        "files compiled".to_owned(),
-        ours.to_string(),
-        theirs.to_string(),
-        none(),
-        format!("{:.3}", ours as f64 / theirs as f64),
-        none(),
-    ])
+    let ratio = ours as f64 / theirs as f64;
+    Some(format!(
+        "Files compiled: {ours} by xtask, {theirs} by virtme-ng, a ratio of {ratio:.3}."
+    ))
 }
 
 /// None if nothing was measured.
@@ -154,7 +148,7 @@ mod tests {
     #[test]
     fn a_row_a_quantity() {
         let table = table(&run()).unwrap();
-        assert_eq!(table.rows.len(), 4);
+        assert_eq!(table.rows.len(), 3);
         let cold = [
             "cold build",
             "600 s",
@@ -166,8 +160,8 @@ mod tests {
         assert_eq!(table.rows[0], cold);
         assert_eq!(table.rows[1][1], "400 ms");
         assert_eq!(table.rows[2][5], "2.000 (2.000 to 2.000)");
-        let files = ["files compiled", "1000", "4000", "–", "0.250", "–"];
-        assert_eq!(table.rows[3], files);
+        let wanted = "Files compiled: 1000 by xtask, 4000 by virtme-ng, a ratio of 0.250.";
+        assert_eq!(compiled(&run()).as_deref(), Some(wanted));
         assert!(plot(&run()).unwrap().unwrap().svg.contains("first case"));
     }
 

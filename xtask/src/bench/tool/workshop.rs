@@ -99,7 +99,7 @@ impl<'a> Workshop<'a> {
         self.git(tree, &["clean", "-ffdxq"])
     }
 
-    /// How many source files the builds of this side have made objects of so far.
+    /// How many files the builds of this side have made objects of.
     pub fn compiled(&self, side: Side) -> Result<usize> {
         match side {
             Side::Xtask => compiled(&self.layout.builds()),

@@ -17,7 +17,7 @@ use crate::bench::machine::Machine as Described;
 use crate::bench::model::{Document, Kernel, Run};
 use crate::bench::{plot, store, table};
 use crate::commands::options::{GuestOptions, KernelOptions};
-use crate::commands::prepare::{Prepared, prepare, to_test};
+use crate::commands::prepare::{Prepared, prepare, provide_deps, to_test};
 use crate::commands::test_kernel::{kernel_facts, machine_facts};
 use crate::commands::{Context, FAILED, PASSED};
 use crate::failure::{Kind, OrFail, Result};
@@ -102,7 +102,7 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
         layout: &context.layout,
         stop: &context.stop,
     };
-    let mut run = empty(&ready, effort, context)?;
+    let mut run = empty(&ready, effort)?;
     let begun = Instant::now();
     let mut console = fs_err::File::create(folder.path().join("console.log"))?;
     let outcome = watched(None, |events| plan.take(&mut run, &mut console, events));
@@ -127,15 +127,16 @@ fn make_ready(options: &Options, context: &Context) -> Result<Ready> {
         },
         Against::Itself => request.clone(),
     };
-    let deps = options.kernel.deps;
+    let needs = to_test(options.guest.boot);
     let ready = watched(None, |events| -> Result<_> {
-        let harness = init::Building::start(&context.layout, &context.stop);
-        let needs = to_test(options.guest.boot);
-        let prepare = |request| prepare(request, needs, deps, options.guest.accel, events, context);
+        provide_deps(options.kernel.deps, needs, events, context)?;
+        let prepare = |request| prepare(request, options.guest.accel, events, context);
+        let both = || Ok([prepare(&base)?, prepare(&request)?]);
+        let (prepared, init) = init::beside(both, &context.layout, events, &context.stop)?;
         Ok(Ready {
-            prepared: [prepare(&base)?, prepare(&request)?],
             requests: [base, request],
-            init: harness.finish(events)?,
+            prepared,
+            init,
         })
     })?;
     vm::host(&context.layout)?;
@@ -143,10 +144,10 @@ fn make_ready(options: &Options, context: &Context) -> Result<Ready> {
 }
 
 /// A run that has measured nothing yet.
-fn empty(ready: &Ready, effort: Effort, context: &Context) -> Result<Run> {
+fn empty(ready: &Ready, effort: Effort) -> Result<Run> {
     let facts = |side: usize| facts(&ready.requests[side], &ready.prepared[side]);
     Ok(Run {
-        machine: Described::this(machine_facts(&ready.prepared[1], 1, context)?)?,
+        machine: Described::this(machine_facts(&ready.prepared[1], 1)?)?,
         base: facts(0)?,
         other: facts(1)?,
         started: started(&Zoned::now()),

@@ -15,7 +15,7 @@ use crate::bench::tool::vng::Vng;
 use crate::bench::tool::{Part, Plan, Run, report};
 use crate::bench::{store, table};
 use crate::commands::options::{GuestOptions, KernelOptions};
-use crate::commands::prepare::{Prepared, TO_TEST_ON_HOST_ROOT, prepare, provide_deps, to_test};
+use crate::commands::prepare::{Prepared, TO_TEST_WITH_VIRTME, prepare, provide_deps, to_test};
 use crate::commands::test_kernel::{kernel_facts, machine_facts};
 use crate::commands::{Context, PASSED};
 use crate::deps;
@@ -58,7 +58,8 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
         return Err(Kind::Usage.error("bench tool builds what this repository names, not a --tree"));
     }
     let (prepared, init, virtme) = watched(None, |events| -> Result<_> {
-        provide_deps(options.kernel.deps, TO_TEST_ON_HOST_ROOT, events, context)?;
+        // What this program is compared with is needed, too.
+        provide_deps(options.kernel.deps, TO_TEST_WITH_VIRTME, events, context)?;
         let (prepared, init) = make_ready(&request, options, events, context)?;
         Ok((prepared, init, deps::virtme(layout, events, stop)?))
     })?;
@@ -84,7 +85,7 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
     };
     let folder = Folder::open(&layout.benchmarks())?;
     let mut run = Run {
-        machine: Described::this(machine_facts(&prepared, 1, context)?)?,
+        machine: Described::this(machine_facts(&prepared, 1)?)?,
         kernel: kernel_facts(&request, &prepared),
         started: started(&Zoned::now()),
         took: Duration::ZERO,
@@ -108,11 +109,14 @@ fn make_ready(
     context: &Context,
 ) -> Result<(Prepared, Utf8PathBuf)> {
     let Context { layout, stop } = context;
-    let (deps, accel) = (options.kernel.deps, options.guest.accel);
-    let harness = init::Building::start(layout, stop);
-    let needs = to_test(options.guest.boot);
-    let prepared = prepare(request, needs, deps, accel, events, context)?;
-    let init = harness.finish(events)?;
+    provide_deps(
+        options.kernel.deps,
+        to_test(options.guest.boot),
+        events,
+        context,
+    )?;
+    let kernel = || prepare(request, options.guest.accel, events, context);
+    let (prepared, init) = init::beside(kernel, layout, events, stop)?;
     vm::host(layout)?;
     Ok((prepared, init))
 }
@@ -128,7 +132,10 @@ fn show(run: &Run, folder: Folder) -> Result<()> {
         terminal::text(&format!("note: {problem}"));
     }
     let (kernel, machine) = (run.kernel.title(), run.machine.describe());
-    let head = format!("Linux {kernel} on {machine}; in {:.0?}.", run.took);
+    let mut head = format!("Linux {kernel} on {machine}; in {:.0?}.", run.took);
+    if let Some(compiled) = report::compiled(run) {
+        head = format!("{head} {compiled}");
+    }
     let markdown = table::markdown(&head, &tables, &[], &names(&plots));
     let path = store::write(folder, run, &markdown, &plots)?;
     terminal::text(&format!("{head}\nnumbers, Markdown and plots in {path}"));

@@ -1,4 +1,4 @@
-//! What the bare boot ends in: an init that says that it runs, and ends the machine.
+//! The root of the bare boot: an init that says that it runs, and ends the machine.
 
 use std::io::Write as _;
 use std::process::Command;
