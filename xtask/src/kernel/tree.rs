@@ -436,6 +436,28 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_git_does_not_know_is_neither_built_nor_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::at(Utf8Path::from_path(dir.path()).unwrap());
+        let source = source(&layout);
+        let tree = provide(&source, &layout).unwrap();
+        let file = tree.path.join("new.c");
+        fs_err::write(&file, "").unwrap();
+        assert!(!provide(&source, &layout).unwrap().edited);
+
+        let git = Git::at(&source.repository, &Stop::default());
+        let later = Source {
+            commit: git.read(["commit-tree", "-m", "y", &tree.content]).unwrap(),
+            ..source.clone()
+        };
+        let failure = provide(&later, &layout).unwrap_err();
+        assert!(failure.to_string().contains("new.c"), "{failure}");
+        fs_err::write(tree.path.join("Makefile"), "all: new.o\n").unwrap();
+        assert!(provide(&source, &layout).unwrap().edited);
+        assert!(file.exists());
+    }
+
+    #[test]
     fn names() {
         assert_eq!(name("6.12", &[]), "6.12-stock");
         assert_eq!(
