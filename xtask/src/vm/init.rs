@@ -14,6 +14,13 @@ use crate::kernel::phase::phase;
 use crate::layout::Layout;
 use crate::proc::{self, Stop};
 
+/// The guest's. It is named, as a flag then holds for what is to run there only, and not for what cargo runs to build it.
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// Static: emulated, the dynamic loader takes as long as all else that init does before the first case, and it would run
+/// before every case.
+const FLAG: &str = "-Ctarget-feature=+crt-static";
+
 /// Of cargo's JSON messages, what we read.
 #[derive(Deserialize)]
 struct Message {
@@ -54,6 +61,10 @@ fn cargo_build(layout: &Layout, stop: &Stop) -> Result<Utf8PathBuf> {
         "--package",
         "harness",
         "--message-format=json-render-diagnostics",
+        "--target",
+        TARGET,
+        "--config",
+        &format!("target.{TARGET}.rustflags=['{FLAG}']"),
     ]);
     if !cfg!(debug_assertions) {
         cargo.arg("--release");

@@ -17,8 +17,10 @@ use std::time::{Duration, Instant};
 use camino::Utf8Path;
 use clap::ValueEnum;
 use harness::case::Filesystem;
+use harness::measure::Unit;
 use serde::Serialize;
 
+use super::format;
 use super::machine::Machine as Described;
 use crate::event::{CaseId, Event, Events, Verdict};
 use crate::failure::{Kind, Result};
@@ -305,9 +307,8 @@ fn record(
     events: &Events,
     (round, quantity, side, seconds): (u32, Quantity, Side, f64),
 ) {
-    events.note(format!(
-        "round {round}: {quantity} with {side}: {seconds:.1} s"
-    ));
+    let time = format::value(seconds * 1e9, Unit::Nanoseconds);
+    events.note(format!("round {round}: {quantity} with {side}: {time}"));
     run.taken.push(Taken {
         round,
         quantity,
