@@ -198,9 +198,6 @@ impl Place<'_> {
 
     /// Goes from one tip to another unless that would lose edits; says whether there are some.
     fn update(&self, state: &State, key: &str, wanted: &str) -> Result<bool> {
-        if (key, wanted) == (&state.key, &state.tip) && self.builds_the_same(state)? {
-            return Ok(false);
-        }
         let edits = edits(&self.git)?;
         let head = self.git.read(["rev-parse", "HEAD"])?;
         let untouched = edits.files().is_none() && head == state.tip;
@@ -225,13 +222,6 @@ impl Place<'_> {
             return Ok(false);
         }
         Err(self.would_lose(&edits))
-    }
-
-    /// Whether every file that git knows is as it was. To look for others takes as long again, in each run, and a file
-    /// that nothing refers to is not built.
-    fn builds_the_same(&self, state: &State) -> Result<bool> {
-        let status = ["status", "--porcelain", "--untracked-files=no"];
-        Ok(self.git.read(status)?.is_empty() && self.git.read(["rev-parse", "HEAD"])? == state.tip)
     }
 
     /// True after the edits became patches: nothing is lost by going there.
@@ -330,7 +320,10 @@ impl Edits {
 }
 
 pub fn edits(git: &Git) -> Result<Edits> {
-    Ok(Edits(git.read(["status", "--porcelain"])?))
+    // From the second time on git only looks into folders that have changed: half the time, in each run. It goes by
+    // their times, as make goes by those of files.
+    let status = ["-c", "core.untrackedCache=true", "status", "--porcelain"];
+    Ok(Edits(git.read(status)?))
 }
 
 /// Reads `Updating files:  45% (39011/86691)`.
@@ -436,25 +429,20 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_git_does_not_know_is_neither_built_nor_lost() {
+    fn a_file_that_git_does_not_know_is_an_edit_whenever_it_comes() {
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout::at(Utf8Path::from_path(dir.path()).unwrap());
         let source = source(&layout);
         let tree = provide(&source, &layout).unwrap();
-        let file = tree.path.join("new.c");
-        fs_err::write(&file, "").unwrap();
-        assert!(!provide(&source, &layout).unwrap().edited);
-
-        let git = Git::at(&source.repository, &Stop::default());
-        let later = Source {
-            commit: git.read(["commit-tree", "-m", "y", &tree.content]).unwrap(),
-            ..source.clone()
-        };
-        let failure = provide(&later, &layout).unwrap_err();
-        assert!(failure.to_string().contains("new.c"), "{failure}");
-        fs_err::write(tree.path.join("Makefile"), "all: new.o\n").unwrap();
-        assert!(provide(&source, &layout).unwrap().edited);
-        assert!(file.exists());
+        let folder = tree.path.join("fs");
+        fs_err::create_dir(&folder).unwrap();
+        for file in ["localversion-a", "fs/Kbuild"] {
+            assert!(!provide(&source, &layout).unwrap().edited, "before {file}");
+            let file = tree.path.join(file);
+            fs_err::write(&file, "").unwrap();
+            assert!(provide(&source, &layout).unwrap().edited, "{file}");
+            fs_err::remove_file(file).unwrap();
+        }
     }
 
     #[test]

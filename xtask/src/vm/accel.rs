@@ -10,6 +10,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use super::bare::Outcome;
 use super::{bare, command};
 use crate::event::Events;
 use crate::failure::Result;
@@ -199,10 +200,13 @@ fn measure(kernel: Bootable<'_>, stop: &Stop) -> Result<Verdict> {
     })
 }
 
-/// The time a kernel takes to find out that it has no root, which makes it panic and QEMU end.
+/// The time a kernel takes to find out that it has no root, which makes it panic and QEMU end; none if it does not get there.
 fn boot(kernel: command::Kernel<'_>, limit: Duration, stop: &Stop) -> Result<Option<Duration>> {
-    let times = bare::boot(kernel, None, "Kernel panic", limit, stop)?;
-    Ok(times.map(|times| times.ended))
+    let outcome = bare::boot(kernel, None, "Kernel panic", limit, stop)?;
+    Ok(match outcome {
+        Outcome::Booted(times) => Some(times.ended),
+        Outcome::Failed(_) => None,
+    })
 }
 
 #[cfg(test)]

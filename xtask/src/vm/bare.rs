@@ -20,16 +20,24 @@ pub struct Times {
     pub ended: Duration,
 }
 
+/// What came of a boot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Booted(Times),
+    /// Why it counts as failed, with the last line of the console.
+    Failed(String),
+}
+
 /// Boots until QEMU ends, with an archive as the root or with none, when the kernel panics.
 ///
-/// None if that takes longer than `limit`, or if no line of the console had the mark.
+/// That fails if it takes longer than `limit`, or if no line of the console has the mark.
 pub fn boot(
     kernel: Kernel<'_>,
     root: Option<&Utf8Path>,
     mark: &str,
     limit: Duration,
     stop: &Stop,
-) -> Result<Option<Times>> {
+) -> Result<Outcome> {
     let begun = Instant::now();
     let mut argv = command::bare(kernel, &["console=ttyS0", "panic=-1"]);
     argv.extend(
@@ -37,19 +45,28 @@ pub fn boot(
             .flat_map(|it| ["-initrd".into(), it.to_string()]),
     );
     let mut guest = Guest::start(&argv)?;
-    let mut marked = None;
+    let (mut marked, mut last) = (None, String::new());
     while begun.elapsed() < limit {
         stop.check()?;
         match guest.next(TICK) {
-            Next::Line(Line::Console(line)) if line.contains(mark) => {
-                marked.get_or_insert_with(|| begun.elapsed());
+            Next::Line(Line::Console(line)) => {
+                if line.contains(mark) {
+                    marked.get_or_insert_with(|| begun.elapsed());
+                }
+                last = line;
             }
             Next::Over => {
                 let ended = begun.elapsed();
-                return Ok(marked.map(|marked| Times { marked, ended }));
+                return Ok(match marked {
+                    Some(marked) => Outcome::Booted(Times { marked, ended }),
+                    None => Outcome::Failed(format!("QEMU ended too early; last line: {last:?}")),
+                });
             }
-            Next::Line(_) | Next::Quiet => {}
+            Next::Line(Line::Ktap(_)) | Next::Quiet => {}
         }
     }
-    Ok(None)
+    let limit = limit.as_secs();
+    Ok(Outcome::Failed(format!(
+        "not done in {limit} s; last line: {last:?}"
+    )))
 }

@@ -8,7 +8,7 @@ use std::thread;
 use camino::Utf8PathBuf;
 use serde::Deserialize;
 
-use crate::event::Events;
+use crate::event::{Event, Events};
 use crate::failure::{Kind, Result};
 use crate::kernel::phase::phase;
 use crate::layout::Layout;
@@ -43,14 +43,26 @@ pub fn beside<T>(
     stop: &Stop,
 ) -> Result<(T, Utf8PathBuf)> {
     thread::scope(|scope| {
-        let cargo = scope.spawn(|| cargo_build(layout, stop));
-        let done = work()?;
+        let cargo = scope.spawn(|| told_at_once(cargo_build(layout, stop), events));
+        let done = work();
         let path = phase(events, "waiting for the harness", || {
             let built = cargo.join().unwrap_or_else(|panic| resume_unwind(panic));
             Ok((built?, "ready".into()))
-        })?;
-        Ok((done, path))
+        });
+        Ok((done?, path?))
     })
+}
+
+/// Nobody need wait for a kernel to learn that it will not be used.
+fn told_at_once(built: Result<Utf8PathBuf>, events: &Events) -> Result<Utf8PathBuf> {
+    if let Err(failure) = &built
+        && failure.kind != Kind::Interrupted
+    {
+        events.send(Event::Warning(format!(
+            "the harness cannot be built: {failure}"
+        )));
+    }
+    built
 }
 
 fn cargo_build(layout: &Layout, stop: &Stop) -> Result<Utf8PathBuf> {
@@ -62,9 +74,9 @@ fn cargo_build(layout: &Layout, stop: &Stop) -> Result<Utf8PathBuf> {
         "--message-format=json-render-diagnostics",
         "--target",
         TARGET,
-        "--config",
-        &format!("target.{TARGET}.rustflags=['{FLAG}']"),
     ]);
+    // In the place of whatever flags the user has set.
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", FLAG);
     if !cfg!(debug_assertions) {
         cargo.arg("--release");
     }

@@ -29,6 +29,7 @@ use crate::layout::Layout;
 use crate::proc::{self, Stop};
 use crate::report::model::KernelFacts;
 use crate::vm::accel::Accel;
+use crate::vm::bare::Outcome;
 use crate::vm::claim::Scratch;
 use crate::vm::queue::Workload;
 use crate::vm::supervisor::Limits;
@@ -251,12 +252,13 @@ impl Plan<'_> {
 
     fn start_bare(&self, root: &Utf8Path) -> Result<Moments> {
         let kernel = self.machine.kernel;
-        let times = vm::bare::boot(kernel, Some(root), static_init::MARK, HUNG, self.stop)?;
-        let times = times.ok_or_else(|| Kind::Machinery.error("the kernel did not boot"))?;
-        Ok(Moments {
-            first_case: Some(times.marked.as_secs_f64()),
-            end: times.ended.as_secs_f64(),
-        })
+        match vm::bare::boot(kernel, Some(root), static_init::MARK, HUNG, self.stop)? {
+            Outcome::Failed(why) => Err(Kind::Machinery.error(why)),
+            Outcome::Booted(times) => Ok(Moments {
+                first_case: Some(times.marked.as_secs_f64()),
+                end: times.ended.as_secs_f64(),
+            }),
+        }
     }
 
     fn start_vng(&self) -> Result<Moments> {
