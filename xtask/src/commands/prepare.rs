@@ -1,14 +1,16 @@
 //! What must be there before a guest can boot.
 
+use camino::Utf8PathBuf;
+
 use super::Context;
-use super::options::{AccelOptions, DepsOptions};
+use super::options::{AccelOptions, DepsOptions, GuestOptions};
 use crate::deps::{self, Missing, Need};
 use crate::event::Events;
 use crate::failure::{Kind, Result};
 use crate::kernel::{self, Kernel, Request};
-use crate::vm;
 use crate::vm::accel::{self, Accel, Bootable};
 use crate::vm::boot::Way;
+use crate::vm::{self, init};
 
 /// What it takes to build a kernel and to run the cases on it, in guests with a root of our own.
 pub const TO_TEST: &[Need] = &[Need::Build, Need::Run];
@@ -59,6 +61,19 @@ pub fn prepare(
         single_thread,
         qemu,
     })
+}
+
+/// All that has to be there for a run of cases: the tools, the kernel, the accelerator, and the harness, whose path is returned.
+pub fn make_ready(
+    request: &Request,
+    deps: DepsOptions,
+    guest: &GuestOptions,
+    events: &Events,
+    context: &Context,
+) -> Result<(Prepared, Utf8PathBuf)> {
+    provide_deps(deps, to_test(guest.boot), events, context)?;
+    let kernel = || prepare(request, guest.accel, events, context);
+    init::beside(kernel, &context.layout, events, &context.stop)
 }
 
 fn describe(kernel: &Kernel) -> String {

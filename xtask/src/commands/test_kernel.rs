@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use harness::plan::Work;
 
 use super::options::{CaseOptions, DepsOptions, GuestOptions, KernelOptions};
-use super::prepare::{Prepared, prepare, provide_deps, to_test};
+use super::prepare::{Prepared, make_ready};
 use super::select::{choose, only, runs};
 use super::{Context, FAILED, PASSED};
 use crate::failure::{Kind, Result};
@@ -21,7 +21,7 @@ use crate::vm::accel::Accel;
 use crate::vm::capacity;
 use crate::vm::queue::Workload;
 use crate::vm::supervisor::Limits;
-use crate::vm::{self, Machine, init};
+use crate::vm::{self, Machine};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -122,10 +122,8 @@ pub struct How<'a> {
 /// Makes one kernel, runs the cases on it, writes and shows the report.
 pub fn test(request: &Request, wanted: &Wanted, how: &How<'_>, context: &Context) -> Result<Run> {
     let Context { layout, stop } = context;
-    let (prepared, init) = watched(None, |events| -> Result<_> {
-        provide_deps(how.deps, to_test(how.guest.boot), events, context)?;
-        let kernel = || prepare(request, how.guest.accel, events, context);
-        init::beside(kernel, layout, events, stop)
+    let (prepared, init) = watched(None, |events| {
+        make_ready(request, how.deps, how.guest, events, context)
     })?;
     let machine = Machine {
         kernel: vm::Kernel {

@@ -39,11 +39,7 @@ pub fn boot(
     stop: &Stop,
 ) -> Result<Outcome> {
     let begun = Instant::now();
-    let mut argv = command::bare(kernel, &["console=ttyS0", "panic=-1"]);
-    argv.extend(
-        root.into_iter()
-            .flat_map(|it| ["-initrd".into(), it.to_string()]),
-    );
+    let argv = command::bare(kernel, &["console=ttyS0", "panic=-1"], root);
     let mut guest = Guest::start(&argv)?;
     let (mut marked, mut last) = (None, String::new());
     while begun.elapsed() < limit {

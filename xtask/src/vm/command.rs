@@ -43,8 +43,8 @@ pub fn guest(base: &[String], own: &Own<'_>) -> Vec<String> {
     argv
 }
 
-/// A kernel on the machine that comes up soonest, with nothing but a console. It has no root yet.
-pub fn bare(kernel: Kernel<'_>, arguments: &[&str]) -> Vec<String> {
+/// A kernel on the machine that comes up soonest, with nothing but a console, and this archive as its root, if any.
+pub fn bare(kernel: Kernel<'_>, arguments: &[&str], root: Option<&Utf8Path>) -> Vec<String> {
     let cpus = cpus().to_string();
     let append = [arguments, SOON].concat().join(" ");
     let words = [
@@ -74,14 +74,17 @@ pub fn bare(kernel: Kernel<'_>, arguments: &[&str]) -> Vec<String> {
     ];
     let mut argv = words.map(str::to_owned).to_vec();
     argv.extend(kernel.accelerated());
+    argv.extend(
+        root.into_iter()
+            .flat_map(|it| ["-initrd".into(), it.to_string()]),
+    );
     argv
 }
 
-/// A kernel with this archive as its root.
+/// A kernel with this archive as its root, and a bus for the ports.
 pub fn initramfs(kernel: Kernel<'_>, archive: &Utf8Path) -> Vec<String> {
-    let mut argv = bare(kernel, OUR_ARGUMENTS);
-    let device = "virtio-serial-pci";
-    argv.extend(["-initrd", archive.as_str(), "-device", device].map(str::to_owned));
+    let mut argv = bare(kernel, OUR_ARGUMENTS, Some(archive));
+    argv.extend(["-device", "virtio-serial-pci"].map(str::to_owned));
     argv
 }
 

@@ -87,6 +87,12 @@ pub fn provide(
     })
 }
 
+/// An archive of nothing but a static program, as /init.
+pub fn of_one(program: &Utf8Path) -> Result<Vec<u8>> {
+    let init = ("/init".into(), Entry::of(program)?);
+    Root([init].into()).pack()
+}
+
 impl Wanted {
     /// Tools that this machine lacks are left out: the case that calls one says so.
     fn find(harness: &Utf8Path) -> Self {

@@ -97,9 +97,7 @@ fn boot(machine: &Machine<'_>, base: &[String], plan: &Plan, layout: &Layout) ->
 
 /// Empty images, one for each of [`harness::disk::SCRATCH`], gone with the folder.
 pub fn scratch_disks(layout: &Layout) -> Result<(Scratch, Vec<Utf8PathBuf>)> {
-    let parent = scratch(layout);
-    fs_err::create_dir_all(&parent)?;
-    let dir = Scratch::new(&parent, DISKS)?;
+    let dir = Scratch::new(&scratch(layout)?, DISKS)?;
     let images: Vec<_> = harness::disk::SCRATCH
         .iter()
         .map(|serial| dir.path().join(format!("{serial}.img")))
@@ -115,7 +113,7 @@ pub fn scratch_disks(layout: &Layout) -> Result<(Scratch, Vec<Utf8PathBuf>)> {
 /// # Errors
 /// [`Kind::Machinery`](failure::Kind::Machinery) if that is not enough for one.
 pub fn host(layout: &Layout) -> failure::Result<Host> {
-    let folder = scratch(layout);
+    let folder = scratch(layout)?;
     // What a killed run left there is no longer in the way.
     claim::sweep(&folder, DISKS);
     let host = Host::this(&folder)?;
@@ -123,8 +121,11 @@ pub fn host(layout: &Layout) -> failure::Result<Host> {
     Ok(host)
 }
 
-fn scratch(layout: &Layout) -> Utf8PathBuf {
-    layout.work("scratch")
+/// The folder for what is gone after a run.
+pub fn scratch(layout: &Layout) -> Result<Utf8PathBuf> {
+    let folder = layout.work("scratch");
+    fs_err::create_dir_all(&folder)?;
+    Ok(folder)
 }
 
 /// Virtual processors: two show races; more than the host has give stalls.

@@ -170,9 +170,7 @@ impl Plan<'_> {
     }
 
     fn starts(&self, run: &mut Run, events: &Events) -> Result<()> {
-        let parent = self.layout.work("scratch");
-        fs_err::create_dir_all(&parent)?;
-        let folder = Scratch::new(&parent, "init-")?;
+        let folder = Scratch::new(&vm::scratch(self.layout)?, "init-")?;
         let root = static_init::archive(folder.path(), self.stop)?;
         for round in 1..=self.rounds * STARTS {
             for side in shuffled([Side::Xtask, Side::Vng, Side::Bare]) {

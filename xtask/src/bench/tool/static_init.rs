@@ -1,13 +1,12 @@
 //! The root of the bare boot: an init that says that it runs, and ends the machine.
 
-use std::io::Write as _;
 use std::process::Command;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use cpio::newc::{Builder, ModeFileType, trailer};
 
 use crate::failure::Result;
 use crate::proc::{self, Stop};
+use crate::vm::initramfs;
 
 /// What it says.
 pub const MARK: &str = "bare init runs";
@@ -31,15 +30,7 @@ pub fn archive(folder: &Utf8Path, stop: &Stop) -> Result<Utf8PathBuf> {
     gcc.args(["-nostdlib", "-static", "-x", "assembler", "-o"]);
     gcc.args([program.as_str(), "-"]);
     proc::pipe(&mut gcc, source().as_bytes(), stop)?;
-    let content = fs_err::read(&program)?;
-    let head = Builder::new("init").mode(0o755);
-    let head = head.set_mode_file_type(ModeFileType::Regular);
-    let mut writer = head.write(
-        Vec::new(),
-        content.len().try_into().map_err(anyhow::Error::from)?,
-    );
-    writer.write_all(&content)?;
     let archive = folder.join("bare.cpio");
-    fs_err::write(&archive, trailer(writer.finish()?)?)?;
+    fs_err::write(&archive, initramfs::of_one(&program)?)?;
     Ok(archive)
 }

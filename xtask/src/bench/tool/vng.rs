@@ -18,7 +18,6 @@ pub struct Vng {
 impl Vng {
     /// The one that `virtme_run` belongs to; its home is made in `parent`.
     pub fn new(virtme_run: &Utf8Path, parent: &Utf8Path) -> Result<Self> {
-        fs_err::create_dir_all(parent)?;
         Ok(Self {
             programs: virtme_run.parent().unwrap_or(virtme_run).to_owned(),
             home: Scratch::new(parent, "home-")?,

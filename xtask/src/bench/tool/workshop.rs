@@ -14,6 +14,7 @@ use crate::kernel::phase::phase;
 use crate::kernel::{self, files, space, tree};
 use crate::layout::Layout;
 use crate::proc::{self, Stop};
+use crate::vm;
 use crate::vm::claim::Scratch;
 
 /// What is edited for a warm build: a file that the patches touch, and that no other includes.
@@ -33,9 +34,7 @@ pub struct Workshop<'a> {
 impl<'a> Workshop<'a> {
     /// Makes the folders; the trees are still to come.
     pub fn new(plan: &'a Plan<'a>, events: &'a Events) -> Result<Self> {
-        let parent = plan.layout.work("scratch");
-        fs_err::create_dir_all(&parent)?;
-        let dir = Scratch::new(&parent, "builds-")?;
+        let dir = Scratch::new(&vm::scratch(plan.layout)?, "builds-")?;
         let layout = Layout::at(dir.path());
         fs_err::create_dir_all(layout.work(""))?;
         for (there, here) in [

@@ -15,7 +15,7 @@ use crate::bench::tool::vng::Vng;
 use crate::bench::tool::{Part, Plan, Run, report};
 use crate::bench::{store, table};
 use crate::commands::options::{GuestOptions, KernelOptions};
-use crate::commands::prepare::{Prepared, TO_TEST_WITH_VIRTME, prepare, provide_deps, to_test};
+use crate::commands::prepare::{self, Prepared, TO_TEST_WITH_VIRTME, provide_deps};
 use crate::commands::test_kernel::{kernel_facts, machine_facts};
 use crate::commands::{Context, PASSED};
 use crate::deps;
@@ -24,7 +24,7 @@ use crate::failure::{Kind, Result};
 use crate::kernel::Request;
 use crate::report::store::{Folder, started};
 use crate::report::{terminal, watched};
-use crate::vm::{self, init};
+use crate::vm;
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -79,7 +79,7 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
         request: &request,
         machine: machine(&prepared, options.guest.boot, &init, work),
         ready: &ready,
-        vng: Vng::new(&virtme.virtme_run, &layout.work("scratch"))?,
+        vng: Vng::new(&virtme.virtme_run, &vm::scratch(layout)?)?,
         layout,
         stop,
     };
@@ -108,17 +108,15 @@ fn make_ready(
     events: &Events,
     context: &Context,
 ) -> Result<(Prepared, Utf8PathBuf)> {
-    let Context { layout, stop } = context;
-    provide_deps(
+    let ready = prepare::make_ready(
+        request,
         options.kernel.deps,
-        to_test(options.guest.boot),
+        &options.guest,
         events,
         context,
     )?;
-    let kernel = || prepare(request, options.guest.accel, events, context);
-    let (prepared, init) = init::beside(kernel, layout, events, stop)?;
-    vm::host(layout)?;
-    Ok((prepared, init))
+    vm::host(&context.layout)?;
+    Ok(ready)
 }
 
 /// Shows and keeps what there is, also of a run that was ended early.
