@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Args;
 
-use super::options::{CaseOptions, GuestOptions, KernelOptions};
+use super::options::{CaseOptions, GuestOptions, PatchedOptions, TreeOptions};
 use super::prepare::{provide_deps, to_test};
 use super::select::{choose, only, runs};
 use super::test_kernel::{How, test};
@@ -61,7 +61,9 @@ pub struct Options {
     no_run: bool,
 
     #[command(flatten)]
-    kernel: KernelOptions,
+    kernel: PatchedOptions,
+    #[command(flatten)]
+    given: TreeOptions,
     #[command(flatten)]
     guest: GuestOptions,
     #[command(flatten)]
@@ -71,14 +73,11 @@ pub struct Options {
 pub fn run(options: &Options, context: &Context) -> Result<u8> {
     let chosen = choose(&options.cases)?;
     let wanted = Wanted::of(runs(&chosen, options.cases.repeat), options.cases.shard)?;
+    let mut check = Check::new(options, wanted, context)?;
     if options.cases.list {
-        terminal::cases(&only(chosen, &wanted.cases));
+        terminal::cases(&only(chosen, &check.wanted.cases));
         return Ok(PASSED);
     }
-    if options.kernel.stock {
-        return Err(Kind::Usage.error("--stock leaves no patch to check"));
-    }
-    let mut check = Check::new(options, wanted, context)?;
     watched(None, |events| {
         let needs = [to_test(options.guest.boot), &[Need::Check]].concat();
         provide_deps(options.kernel.deps, &needs, events, context)
@@ -107,7 +106,7 @@ struct Check<'a> {
 
 impl<'a> Check<'a> {
     fn new(options: &'a Options, wanted: Wanted, context: &'a Context) -> Result<Self> {
-        let request = options.kernel.request(&context.layout)?;
+        let request = options.kernel.request(&options.given, context)?;
         let series: Vec<Series> = request
             .series
             .iter()
@@ -407,6 +406,7 @@ mod tests {
         )
         .unwrap();
         fs_err::write(series.join("series"), "# none yet\n").unwrap();
+        fs_err::write(layout.configs().join("base.config"), "").unwrap();
         let stop = Stop::default();
         let words = ["check", "--series", "empty"];
         let options = SeriesCheck::try_parse_from(words).unwrap().options;

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
 use harness::case::Filesystem;
 
+use super::Context;
 use crate::failure::{Kind, Result};
 use crate::kernel::{self, Part, Request};
 use crate::layout::Layout;
-use crate::series;
 use crate::shard::Shard;
 use crate::vm::accel::Choice;
 use crate::vm::boot::Way;
@@ -18,17 +18,23 @@ use crate::vm::boot::Way;
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Kernel")]
 pub struct KernelOptions {
-    /// The kernel to start from, a name in configs/kernels.toml; chooses the patches, too. For test-kernel, `all` is every one
-    #[arg(long, default_value = "6.12")]
-    pub base: String,
-
-    /// Take the source from this kernel tree (what is committed there) instead of Debian's; it is never written to
-    #[arg(long, value_name = "PATH")]
-    pub tree: Option<Utf8PathBuf>,
+    #[command(flatten)]
+    pub patched: PatchedOptions,
+    #[command(flatten)]
+    pub given: TreeOptions,
 
     /// Apply no patches
-    #[arg(long, conflicts_with = "series")]
+    #[arg(long, conflicts_with = "series", help_heading = "Kernel")]
     pub stock: bool,
+}
+
+/// Which kernel, where it cannot be one without patches.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Kernel")]
+pub struct PatchedOptions {
+    /// The kernel to start from, a name in configs/kernels.toml; chooses the patches, too
+    #[arg(long, default_value = "6.12")]
+    pub base: String,
 
     /// Apply patches/BASE/NAME; may be given more than once, in the order to apply
     #[arg(long, value_name = "NAME", default_value = "generic-freeze")]
@@ -45,6 +51,13 @@ pub struct KernelOptions {
 
     #[command(flatten)]
     pub deps: DepsOptions,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct TreeOptions {
+    /// Take the source from this kernel tree (what is committed there) instead of Debian's; it is never written to
+    #[arg(long, value_name = "PATH", help_heading = "Kernel")]
+    pub tree: Option<Utf8PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, Args)]
@@ -82,9 +95,9 @@ pub struct CaseOptions {
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub fs: Vec<Filesystem>,
 
-    /// Only cases whose name matches
-    #[arg(long, value_name = "REGEX")]
-    pub filter: Option<String>,
+    /// Only cases whose name matches; may be given more than once, then any of them
+    #[arg(long = "filter", value_name = "REGEX")]
+    pub filters: Vec<String>,
 
     /// List the chosen cases, and run nothing
     #[arg(long)]
@@ -107,9 +120,60 @@ pub struct CaseOptions {
 const ALL: &str = "all";
 
 impl KernelOptions {
-    /// What to build; what can be found wrong at once is found here.
-    pub fn request(&self, layout: &Layout) -> Result<Request> {
-        let known = known(layout)?;
+    /// What to build; what is wrong with it is found here.
+    pub fn request(&self, context: &Context) -> Result<Request> {
+        let series = self.series();
+        self.patched
+            .named(series, self.given.tree.as_deref(), context)
+    }
+
+    /// One request, or one for each base if `--base` is `all`.
+    pub fn requests(&self, context: &Context) -> Result<Vec<Request>> {
+        if self.patched.base != ALL {
+            return Ok(vec![self.request(context)?]);
+        }
+        if self.given.tree.is_some() {
+            return Err(Kind::Usage.error("--tree is one kernel, --base all is several"));
+        }
+        known(&context.layout)?
+            .iter()
+            .map(|base| self.patched.of(base, self.series(), None, context))
+            .collect()
+    }
+
+    pub fn jobs(&self) -> Option<usize> {
+        self.patched.jobs()
+    }
+
+    pub fn deps(&self) -> DepsOptions {
+        self.patched.deps
+    }
+
+    fn series(&self) -> &[String] {
+        match self.stock {
+            true => &[],
+            false => &self.patched.series,
+        }
+    }
+}
+
+impl PatchedOptions {
+    /// What to build, from the base's own source or from this tree; what is wrong with it is found here.
+    pub fn request(&self, given: &TreeOptions, context: &Context) -> Result<Request> {
+        self.named(&self.series, given.tree.as_deref(), context)
+    }
+
+    pub fn jobs(&self) -> Option<usize> {
+        self.jobs.map(usize::from)
+    }
+
+    fn named(
+        &self,
+        series: &[String],
+        tree: Option<&Utf8Path>,
+        context: &Context,
+    ) -> Result<Request> {
+        let known = known(&context.layout)?;
         if !known.contains(&self.base) {
             return Err(Kind::Usage.error(format!(
                 "unknown --base {:?}; known: {}",
@@ -117,45 +181,42 @@ impl KernelOptions {
                 known.join(", ")
             )));
         }
-        self.of(&self.base, layout)
+        self.of(&self.base, series, tree, context)
     }
 
-    /// One request, or one for each base if `--base` is `all`.
-    pub fn requests(&self, layout: &Layout) -> Result<Vec<Request>> {
-        if self.base != ALL {
-            return Ok(vec![self.request(layout)?]);
-        }
-        if self.tree.is_some() {
-            return Err(Kind::Usage.error("--tree is one kernel, --base all is several"));
-        }
-        known(layout)?
-            .iter()
-            .map(|base| self.of(base, layout))
-            .collect()
-    }
-
-    pub fn jobs(&self) -> Option<usize> {
-        self.jobs.map(usize::from)
-    }
-
-    fn of(&self, base: &str, layout: &Layout) -> Result<Request> {
-        let series = if self.stock {
-            Vec::new()
-        } else {
-            self.series.clone()
-        };
-        for name in &series {
-            series::load(layout, base, name)?;
-        }
-        Ok(Request {
+    fn of(
+        &self,
+        base: &str,
+        series: &[String],
+        tree: Option<&Utf8Path>,
+        context: &Context,
+    ) -> Result<Request> {
+        are_names("--series", series)?;
+        are_names("--config", &self.configs)?;
+        let request = Request {
             base: base.to_owned(),
-            tree: self.tree.clone(),
-            series,
+            tree: tree.map(Utf8Path::to_owned),
+            series: series.to_vec(),
             configs: self.configs.clone(),
             part: Part::Whole,
             jobs: self.jobs(),
-        })
+        };
+        kernel::check_request(&request, &context.layout, &context.stop)?;
+        Ok(request)
     }
+}
+
+/// Names of ours become names of folders: each counts once, and leads nowhere else.
+fn are_names(flag: &str, names: &[String]) -> Result<()> {
+    for (at, name) in names.iter().enumerate() {
+        if name.is_empty() || name.starts_with('.') || name.contains('/') {
+            return Err(Kind::Usage.error(format!("{flag} takes a name, which {name:?} is not")));
+        }
+        if names[..at].contains(name) {
+            return Err(Kind::Usage.error(format!("{flag} {name} is given twice")));
+        }
+    }
+    Ok(())
 }
 
 fn known(layout: &Layout) -> Result<Vec<String>> {

@@ -1,7 +1,7 @@
 //! From flags to the cases that are wanted.
 
 use harness::case::{Case, Filesystem};
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 
 use super::options::CaseOptions;
 use crate::event::CaseId;
@@ -22,38 +22,56 @@ pub fn choose(options: &CaseOptions) -> Result<Vec<Choice>> {
 }
 
 fn select(all: &'static [Case], options: &CaseOptions) -> Result<Vec<Choice>> {
-    let filter = options.filter.as_deref().unwrap_or_default();
+    let on_filesystems = |case: &'static Case| -> Choice {
+        let wanted = |fs: &Filesystem| options.fs.is_empty() || options.fs.contains(fs);
+        (case, case.filesystems.iter().copied().filter(wanted).collect())
+    };
+    let mut chosen: Vec<Choice> = all.iter().map(on_filesystems).collect();
+    let there = chosen.iter().map(|(case, on)| (case.name, !on.is_empty()));
+    let filter = Filter::of(&options.filters, "case", &there.collect::<Vec<_>>())?;
+    chosen.retain(|(case, on)| !on.is_empty() && filter.is_match(case.name));
+    Ok(chosen)
+}
+
+/// `--filter`, given any number of times.
+#[derive(Debug)]
+pub struct Filter(Vec<Regex>);
+
+impl Filter {
+    /// Of the names that there are, each with whether `--fs` leaves something of it; `kind` is what they are names of.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] if one of the expressions chooses nothing, whatever the others choose: it is misspelt.
+    pub fn of(filters: &[String], kind: &str, there: &[(&str, bool)]) -> Result<Self> {
+        let everything = [String::new()];
+        let filters = match filters {
+            [] => &everything,
+            filters => filters,
+        };
+        let regexes = filters.iter().map(|filter| matching(filter, kind, there));
+        regexes.collect::<Result<_>>().map(Self)
+    }
+
+    pub fn is_match(&self, name: &str) -> bool {
+        self.0.iter().any(|regex| regex.is_match(name))
+    }
+}
+
+fn matching(filter: &str, kind: &str, there: &[(&str, bool)]) -> Result<Regex> {
     let regex = Regex::new(filter).or_fail(Kind::Usage)?;
-    let wanted = |fs: &Filesystem| options.fs.is_empty() || options.fs.contains(fs);
-    let named: Vec<_> = all
-        .iter()
-        .filter(|case| regex.is_match(case.name))
-        .collect();
-    if named.is_empty() {
+    let mut named = there.iter().filter(|(name, _)| regex.is_match(name)).peekable();
+    if named.peek().is_none() {
         return Err(Kind::Usage.error(format!(
-            "--filter {filter:?} matches no case; {}",
-            hint(all, filter)
+            "--filter {filter:?} matches no {kind}; {}",
+            hint(there, filter)
         )));
     }
-    let chosen: Vec<Choice> = named
-        .into_iter()
-        .map(|case| {
-            (
-                case,
-                case.filesystems
-                    .iter()
-                    .copied()
-                    .filter(wanted)
-                    .collect::<Vec<_>>(),
-            )
-        })
-        .filter(|(_, filesystems)| !filesystems.is_empty())
-        .collect();
-    if chosen.is_empty() {
-        return Err(Kind::Usage
-            .error("none of these cases is for the filesystems of --fs; --list shows which are"));
+    if !named.any(|(_, left)| *left) {
+        return Err(Kind::Usage.error(format!(
+            "--filter {filter:?} matches no {kind} for the filesystems of --fs; --list shows which are"
+        )));
     }
-    Ok(chosen)
+    Ok(regex)
 }
 
 /// Every run of every case, filesystem by filesystem, as often as asked.
@@ -88,10 +106,17 @@ pub fn only(chosen: Vec<Choice>, runs: &[CaseId]) -> Vec<Choice> {
         .collect()
 }
 
-fn hint(all: &[Case], filter: &str) -> String {
-    let mut near: Vec<_> = all
-        .iter()
-        .map(|case| (strsim::jaro_winkler(case.name, filter), case.name))
+/// What may have been meant.
+fn hint(there: &[(&str, bool)], filter: &str) -> String {
+    let names = || there.iter().map(|(name, _)| *name);
+    let whatever_case = RegexBuilder::new(filter).case_insensitive(true).build();
+    if let Ok(regex) = whatever_case
+        && let Some(name) = names().find(|name| regex.is_match(name))
+    {
+        return format!("upper and lower case differ: {name} would match (?i){filter}");
+    }
+    let mut near: Vec<_> = names()
+        .map(|name| (likeness(name, filter), name))
         .filter(|(likeness, _)| *likeness >= NEAR)
         .collect();
     near.sort_by(|a, b| b.0.total_cmp(&a.0));
@@ -106,6 +131,15 @@ fn hint(all: &[Case], filter: &str) -> String {
                 .join(", ")
         ),
     }
+}
+
+/// Of the word in a filter that is most like the name: what is no letter of a name belongs to the expression.
+fn likeness(name: &str, filter: &str) -> f64 {
+    let words = filter.split(|c: char| !c.is_alphanumeric() && c != '_');
+    words
+        .filter(|word| !word.is_empty())
+        .map(|word| strsim::jaro_winkler(name, &word.to_lowercase()))
+        .fold(0.0, f64::max)
 }
 
 #[cfg(test)]
@@ -134,7 +168,7 @@ mod tests {
     fn options(filter: &str, fs: &[Filesystem]) -> CaseOptions {
         CaseOptions {
             fs: fs.to_vec(),
-            filter: Some(filter.into()),
+            filters: vec![filter.into()],
             list: false,
             repeat: 1,
             shard: None,
@@ -192,9 +226,28 @@ mod tests {
     }
 
     #[test]
+    fn several_filters_are_one_choice_and_each_must_match() {
+        let of = |filters: &[&str]| CaseOptions {
+            filters: filters.iter().map(|filter| (*filter).to_owned()).collect(),
+            ..options("", &[])
+        };
+        let names = |filters| -> Vec<_> {
+            let chosen = select(&ALL, &of(filters)).unwrap().into_iter();
+            chosen.map(|(case, _)| case.name).collect()
+        };
+        assert_eq!(names(&[]), ["writes_stop", "nesting", "ioctl_numbers"]);
+        assert_eq!(names(&["numbers", "^n", "nest"]), ["nesting", "ioctl_numbers"]);
+        let failure = select(&ALL, &of(&["nesting", "zzz"])).unwrap_err();
+        assert!(failure.to_string().contains("\"zzz\" matches no case"), "{failure}");
+    }
+
+    #[test]
     fn nothing_is_an_error_that_helps() {
         let table: &[(&str, &[Filesystem], &str)] = &[
             ("nestign", &[], "near it: nesting"),
+            ("^nestign$|zzz", &[], "near it: nesting"),
+            ("Nesting", &[], "nesting would match (?i)Nesting"),
+            ("WRITES_STPO", &[], "near it: writes_stop"),
             ("zzz", &[], "--list names all"),
             ("(", &[], "unclosed group"),
             ("numbers", &[Ext3], "filesystems of --fs"),

@@ -19,9 +19,9 @@ pub struct Options {
 }
 
 pub fn run(options: &Options, context: &Context) -> Result<u8> {
-    let request = options.kernel.request(&context.layout)?;
+    let request = options.kernel.request(context)?;
     let (prepared, virtme) = watched(None, |events| -> Result<_> {
-        provide_deps(options.kernel.deps, TO_TEST_WITH_VIRTME, events, context)?;
+        provide_deps(options.kernel.deps(), TO_TEST_WITH_VIRTME, events, context)?;
         let prepared = prepare(&request, options.accel, events, context)?;
         let virtme = deps::virtme(&context.layout, events, &context.stop)?;
         Ok((prepared, virtme))

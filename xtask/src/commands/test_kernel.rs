@@ -46,11 +46,11 @@ pub enum Compare {
 pub fn run(options: &Options, context: &Context) -> Result<u8> {
     let chosen = choose(&options.cases)?;
     let wanted = Wanted::of(runs(&chosen, options.cases.repeat), options.cases.shard)?;
+    let requests = options.kernel.requests(context)?;
     if options.cases.list {
         terminal::cases(&only(chosen, &wanted.cases));
         return Ok(PASSED);
     }
-    let requests = options.kernel.requests(&context.layout)?;
     match requests.as_slice() {
         [request] => one(request, &wanted, options, context),
         several => each(several, &wanted, options, context),
@@ -87,7 +87,7 @@ fn endings(ends: &[(&str, u8)]) -> String {
 
 fn one(request: &Request, wanted: &Wanted, options: &Options, context: &Context) -> Result<u8> {
     let how = How {
-        deps: options.kernel.deps,
+        deps: options.kernel.deps(),
         guest: &options.guest,
         deadline: options.cases.deadline(),
         guests: options.kernel.jobs(),

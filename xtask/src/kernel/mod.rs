@@ -21,6 +21,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use harness::case::Feature;
 use regex::Regex;
 
+use crate::deps;
 use crate::event::Events;
 use crate::failure::{Kind, Result};
 use crate::layout::Layout;
@@ -126,6 +127,18 @@ pub fn prepare(request: &Request, layout: &Layout, events: &Events, stop: &Stop)
         fingerprint: built.fingerprint,
         rebuilt: built.rebuilt,
     })
+}
+
+/// Whether a request can be made, as far as that can be told before anything is installed or fetched.
+///
+/// # Errors
+/// Those of [`prepare`]. A tree is looked at once there is git to do it.
+pub fn check_request(request: &Request, layout: &Layout, stop: &Stop) -> Result<()> {
+    let mut request = request.clone();
+    if deps::program("git").is_none() {
+        request.tree = None;
+    }
+    Order::of(&request, layout, stop).map(drop)
 }
 
 /// A request whose every name was found good.

@@ -8,7 +8,6 @@ use harness::case::Filesystem;
 use harness::measure::{self, Effort};
 use harness::plan::Work;
 use jiff::Zoned;
-use regex::Regex;
 
 use super::{machine, names};
 use crate::bench::findings::{Findings, GoalLine, Outcome};
@@ -18,9 +17,10 @@ use crate::bench::model::{Document, Kernel, Run};
 use crate::bench::{plot, store, table};
 use crate::commands::options::{GuestOptions, KernelOptions};
 use crate::commands::prepare::{Prepared, prepare, provide_deps, to_test};
+use crate::commands::select::Filter;
 use crate::commands::test_kernel::{kernel_facts, machine_facts};
 use crate::commands::{Context, FAILED, PASSED};
-use crate::failure::{Kind, OrFail, Result};
+use crate::failure::{Kind, Result};
 use crate::kernel::Request;
 use crate::report::store::{Folder, started};
 use crate::report::{terminal, watched};
@@ -41,9 +41,9 @@ pub struct Options {
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     fs: Vec<Filesystem>,
 
-    /// Only measurements whose name matches
-    #[arg(long, value_name = "REGEX", default_value = "")]
-    filter: String,
+    /// Only measurements whose name matches; may be given more than once, then any of them
+    #[arg(long = "filter", value_name = "REGEX")]
+    filters: Vec<String>,
 
     /// List the chosen measurements, and run nothing
     #[arg(long)]
@@ -78,12 +78,13 @@ struct Ready {
 }
 
 pub fn run(options: &Options, context: &Context) -> Result<u8> {
-    let chosen = choose(&options.filter, &options.fs)?;
+    let chosen = choose(&options.filters, &options.fs)?;
+    let requests = requests(options, context)?;
     if options.list {
         terminal::text(&list(&chosen));
         return Ok(PASSED);
     }
-    let ready = make_ready(options, context)?;
+    let ready = make_ready(requests, options, context)?;
     let folder = Folder::open(&context.layout.benchmarks())?;
     let effort = match options.quick {
         true => Effort::Quick,
@@ -113,8 +114,9 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
     verdict(&run, options.check, &goals?)
 }
 
-fn make_ready(options: &Options, context: &Context) -> Result<Ready> {
-    let request = options.kernel.request(&context.layout)?;
+/// What is compared with, and what is measured.
+fn requests(options: &Options, context: &Context) -> Result<[Request; 2]> {
+    let request = options.kernel.request(context)?;
     let base = match options.against {
         Against::Stock if request.series.is_empty() => {
             return Err(
@@ -127,14 +129,18 @@ fn make_ready(options: &Options, context: &Context) -> Result<Ready> {
         },
         Against::Itself => request.clone(),
     };
+    Ok([base, request])
+}
+
+fn make_ready(requests: [Request; 2], options: &Options, context: &Context) -> Result<Ready> {
     let needs = to_test(options.guest.boot);
     let ready = watched(None, |events| -> Result<_> {
-        provide_deps(options.kernel.deps, needs, events, context)?;
+        provide_deps(options.kernel.deps(), needs, events, context)?;
         let prepare = |request| prepare(request, options.guest.accel, events, context);
-        let both = || Ok([prepare(&base)?, prepare(&request)?]);
+        let both = || Ok([prepare(&requests[0])?, prepare(&requests[1])?]);
         let (prepared, init) = init::beside(both, &context.layout, events, &context.stop)?;
         Ok(Ready {
-            requests: [base, request],
+            requests,
             prepared,
             init,
         })
@@ -215,23 +221,20 @@ fn facts(request: &Request, prepared: &Prepared) -> Result<Kernel> {
 
 /// In the order in which they run. What is measured in one guest only comes last: whatever it does to that guest, the
 /// numbers that are compared are taken before.
-fn choose(filter: &str, fs: &[Filesystem]) -> Result<Vec<Chosen>> {
-    let regex = Regex::new(filter).or_fail(Kind::Usage)?;
+fn choose(filters: &[String], fs: &[Filesystem]) -> Result<Vec<Chosen>> {
+    let wanted = |filesystem| fs.is_empty() || fs.contains(filesystem);
+    let there = measure::all()
+        .iter()
+        .map(|it| (it.name, it.filesystems.iter().any(wanted)));
+    let filter = Filter::of(filters, "measurement", &there.collect::<Vec<_>>())?;
     let mut chosen = Vec::new();
-    for filesystem in Filesystem::ALL {
+    for filesystem in Filesystem::ALL.iter().filter(|it| wanted(it)) {
         let all = measure::all().iter();
-        let named = all.filter(|it| regex.is_match(it.name) && it.filesystems.contains(filesystem));
-        if fs.is_empty() || fs.contains(filesystem) {
-            chosen.extend(named.map(|it| (*filesystem, it)));
-        }
+        let named = all.filter(|it| filter.is_match(it.name) && it.filesystems.contains(filesystem));
+        chosen.extend(named.map(|it| (*filesystem, it)));
     }
     chosen.sort_by_key(|(_, it)| it.once);
-    match chosen.is_empty() {
-        true => Err(Kind::Usage.error(format!(
-            "no measurement on these filesystems matches {filter:?}; --list names all"
-        ))),
-        false => Ok(chosen),
-    }
+    Ok(chosen)
 }
 
 fn list(chosen: &[Chosen]) -> String {
@@ -279,6 +282,7 @@ mod tests {
 
     #[test]
     fn choices() {
+        let choose = |filter: &str, fs: &[Filesystem]| choose(&[filter.to_owned()], fs);
         let names = |filter, fs: &[Filesystem]| -> Vec<_> {
             let chosen = choose(filter, fs).unwrap().into_iter();
             chosen.map(|(fs, it)| format!("{fs} {}", it.name)).collect()

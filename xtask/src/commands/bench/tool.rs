@@ -14,7 +14,7 @@ use crate::bench::machine::Machine as Described;
 use crate::bench::tool::vng::Vng;
 use crate::bench::tool::{Part, Plan, Run, report};
 use crate::bench::{store, table};
-use crate::commands::options::{GuestOptions, KernelOptions};
+use crate::commands::options::{GuestOptions, PatchedOptions, TreeOptions};
 use crate::commands::prepare::{self, Prepared, TO_TEST_WITH_VIRTME, provide_deps};
 use crate::commands::test_kernel::{kernel_facts, machine_facts};
 use crate::commands::{Context, PASSED};
@@ -29,7 +29,7 @@ use crate::vm;
 #[derive(Clone, Debug, Args)]
 pub struct Options {
     #[command(flatten)]
-    kernel: KernelOptions,
+    kernel: PatchedOptions,
     #[command(flatten)]
     guest: GuestOptions,
 
@@ -53,10 +53,8 @@ pub struct Options {
 
 pub fn run(options: &Options, context: &Context) -> Result<u8> {
     let Context { layout, stop } = context;
-    let request = options.kernel.request(layout)?;
-    if request.tree.is_some() {
-        return Err(Kind::Usage.error("bench tool builds what this repository names, not a --tree"));
-    }
+    // It builds what this repository names.
+    let request = options.kernel.request(&TreeOptions { tree: None }, context)?;
     let (prepared, init, virtme) = watched(None, |events| -> Result<_> {
         // What this program is compared with is needed, too.
         provide_deps(options.kernel.deps, TO_TEST_WITH_VIRTME, events, context)?;
