@@ -19,6 +19,8 @@ pub enum Kind {
     Build,
     /// No source, no tool, no boot, no space: exit code 4.
     Machinery,
+    /// A kernel that was built does not get as far as a case: exit code 4, too.
+    NoBoot,
     /// Ctrl-C: exit code 130, as a shell reports it.
     Interrupted,
 }
@@ -30,7 +32,7 @@ impl Kind {
         match self {
             Kind::Usage => 2,
             Kind::Build => 3,
-            Kind::Machinery => 4,
+            Kind::Machinery | Kind::NoBoot => 4,
             Kind::Interrupted => 130,
         }
     }

@@ -22,6 +22,7 @@ use crate::report::{terminal, watched};
 use crate::series::checkpatch::{self, IGNORED};
 use crate::series::{self, Patch, Series};
 use crate::shard::Wanted;
+use crate::vm::accel;
 
 const AFTER_HELP: &str = "\
 What is checked, a column each:
@@ -78,6 +79,7 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
         terminal::cases(&only(chosen, &check.wanted.cases));
         return Ok(PASSED);
     }
+    accel::is_there(options.guest.accel.accel)?;
     watched(None, |events| {
         let needs = [to_test(options.guest.boot), &[Need::Check]].concat();
         provide_deps(options.kernel.deps, &needs, events, context)

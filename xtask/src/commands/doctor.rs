@@ -1,7 +1,7 @@
 //! `doctor`: what is missing, what is there.
 
 use super::Context;
-use super::prepare::{TO_TEST, install_line, missing};
+use super::prepare::{TO_TEST, missing};
 use crate::deps::{self, Need};
 use crate::failure::{Kind, Result};
 use crate::kernel;
@@ -27,12 +27,12 @@ pub fn run(context: &Context) -> Result<u8> {
 
 /// What is optional comes with what it is for.
 fn deps_text(missing: &[deps::Missing], optional: &[(&str, Vec<deps::Missing>)]) -> String {
-    let mut text = match install_line(missing) {
+    let mut text = match deps::to_have(missing) {
         None => "tools: all there".into(),
         Some(line) => format!("tools: missing{}", list(missing, &line)),
     };
     for (what, missing) in optional {
-        if let Some(line) = install_line(missing) {
+        if let Some(line) = deps::to_have(missing) {
             text += &format!("\noptional, for {what}: missing{}", list(missing, &line));
         }
     }
@@ -74,7 +74,7 @@ fn kernels_text(layout: &Layout) -> Result<String> {
 
 fn accel_text(context: &Context) -> String {
     let verdict = match accel::kvm_is_there() {
-        Err(error) => format!("tcg: /dev/kvm cannot be opened ({error})"),
+        Err(why) => format!("tcg: {why}"),
         Ok(()) => measured(context),
     };
     format!("accelerator: {verdict}")
@@ -111,12 +111,12 @@ mod tests {
         let (needed, optional) = text.split_once('\n').unwrap();
         assert_eq!(needed, "tools: all there");
         assert!(optional.starts_with("optional, for series check: missing\n  sparse"));
-        assert!(optional.ends_with("apt-get install --no-install-recommends sparse"));
+        assert!(optional.contains("\ninstall with\n  "), "{optional}");
         let text = deps_text(&[missing("bc"), missing("flex")], &[]);
         assert!(
             text.starts_with("tools: missing\n  bc (package bc)\n  flex"),
             "{text}"
         );
-        assert!(text.ends_with(" bc flex"), "{text}");
+        assert!(text.trim_end_matches('\'').ends_with(" bc flex"), "{text}");
     }
 }

@@ -1,6 +1,7 @@
 //! A file a command. Each has its options and a `run` that returns the exit code.
 
 mod bench;
+pub mod bisect;
 mod check;
 mod ci;
 mod doctor;

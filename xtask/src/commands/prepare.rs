@@ -43,6 +43,7 @@ pub fn prepare(
     context: &Context,
 ) -> Result<Prepared> {
     let Context { layout, stop } = context;
+    accel::starts(accel.accel, stop)?;
     let kernel = kernel::prepare(request, layout, events, stop)?;
     events.note(describe(&kernel));
     let config = fs_err::read_to_string(kernel.build.join(".config"))?;
@@ -107,7 +108,7 @@ pub fn provide_deps(
     if options.install_deps {
         return deps::install(&missing, &context.layout, events, &context.stop);
     }
-    match install_line(&missing) {
+    match deps::to_have(&missing) {
         Some(line) => Err(Kind::Machinery.error(format!(
             "{} missing; run: {line}\n(or add --install-deps)",
             missing
@@ -126,15 +127,4 @@ pub fn missing(needs: &[Need]) -> Vec<Missing> {
     all.sort_by(|one, other| one.what.cmp(&other.what));
     all.dedup();
     all
-}
-
-/// The command that installs all of it, or none if there is nothing to install.
-pub fn install_line(missing: &[Missing]) -> Option<String> {
-    let mut packages: Vec<_> = missing
-        .iter()
-        .map(|missing| missing.package.as_str())
-        .collect();
-    packages.sort_unstable();
-    packages.dedup();
-    (!packages.is_empty()).then(|| deps::by_hand(&packages))
 }

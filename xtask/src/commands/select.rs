@@ -24,7 +24,10 @@ pub fn choose(options: &CaseOptions) -> Result<Vec<Choice>> {
 fn select(all: &'static [Case], options: &CaseOptions) -> Result<Vec<Choice>> {
     let on_filesystems = |case: &'static Case| -> Choice {
         let wanted = |fs: &Filesystem| options.fs.is_empty() || options.fs.contains(fs);
-        (case, case.filesystems.iter().copied().filter(wanted).collect())
+        (
+            case,
+            case.filesystems.iter().copied().filter(wanted).collect(),
+        )
     };
     let mut chosen: Vec<Choice> = all.iter().map(on_filesystems).collect();
     let there = chosen.iter().map(|(case, on)| (case.name, !on.is_empty()));
@@ -59,7 +62,10 @@ impl Filter {
 
 fn matching(filter: &str, kind: &str, there: &[(&str, bool)]) -> Result<Regex> {
     let regex = Regex::new(filter).or_fail(Kind::Usage)?;
-    let mut named = there.iter().filter(|(name, _)| regex.is_match(name)).peekable();
+    let mut named = there
+        .iter()
+        .filter(|(name, _)| regex.is_match(name))
+        .peekable();
     if named.peek().is_none() {
         return Err(Kind::Usage.error(format!(
             "--filter {filter:?} matches no {kind}; {}",
@@ -236,9 +242,15 @@ mod tests {
             chosen.map(|(case, _)| case.name).collect()
         };
         assert_eq!(names(&[]), ["writes_stop", "nesting", "ioctl_numbers"]);
-        assert_eq!(names(&["numbers", "^n", "nest"]), ["nesting", "ioctl_numbers"]);
+        assert_eq!(
+            names(&["numbers", "^n", "nest"]),
+            ["nesting", "ioctl_numbers"]
+        );
         let failure = select(&ALL, &of(&["nesting", "zzz"])).unwrap_err();
-        assert!(failure.to_string().contains("\"zzz\" matches no case"), "{failure}");
+        assert!(
+            failure.to_string().contains("\"zzz\" matches no case"),
+            "{failure}"
+        );
     }
 
     #[test]

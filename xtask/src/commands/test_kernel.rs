@@ -17,7 +17,7 @@ use crate::report::store::{Finished, Recorder};
 use crate::report::times::Times;
 use crate::report::{markdown, terminal, watched};
 use crate::shard::Wanted;
-use crate::vm::accel::Accel;
+use crate::vm::accel::{self, Accel};
 use crate::vm::capacity;
 use crate::vm::queue::Workload;
 use crate::vm::supervisor::Limits;
@@ -35,6 +35,11 @@ pub struct Options {
     /// Run the same cases on another kernel first, and print a table of both; how they end there does not count
     #[arg(long, value_enum, value_name = "WITH", conflicts_with = "stock")]
     pub compare: Option<Compare>,
+
+    /// End with the exit codes that `git bisect run` takes: 0, 1 if a case failed, 125 (skip) if the kernel cannot be
+    /// built or does not boot, 128 (stop) or more if nothing can be said of any kernel
+    #[arg(long)]
+    pub bisect: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -51,6 +56,7 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
         terminal::cases(&only(chosen, &wanted.cases));
         return Ok(PASSED);
     }
+    accel::is_there(options.guest.accel.accel)?;
     match requests.as_slice() {
         [request] => one(request, &wanted, options, context),
         several => each(several, &wanted, options, context),

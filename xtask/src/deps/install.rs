@@ -8,6 +8,7 @@ use std::time::Duration;
 use camino::Utf8PathBuf;
 use nix::unistd::geteuid;
 
+use super::advice::by_hand;
 use super::apt::{Root, codename};
 use super::{Missing, program};
 use crate::event::{Event, Events};
@@ -60,14 +61,6 @@ pub fn install(missing: &[Missing], layout: &Layout, events: &Events, stop: &Sto
     })
 }
 
-/// One line that a person can paste.
-pub fn by_hand(packages: &[&str]) -> String {
-    format!(
-        "sudo apt-get install --no-install-recommends {}",
-        packages.join(" ")
-    )
-}
-
 /// What to put before a command to run it as root; `None` if there is no way without a password.
 fn privilege(stop: &Stop) -> Result<Option<&'static [&'static str]>> {
     if geteuid().is_root() {
@@ -117,9 +110,11 @@ impl Apt<'_> {
             let mut command = root.command("apt-get");
             command.args(["-t", &suite]);
             match self.try_install(command, &[package])? {
-                None => self
-                    .events
-                    .note(format!("{package} was installed from {suite}: {}", refusal)),
+                None => self.events.note(format!(
+                    "{package} was installed from {suite}, since apt refused that of {}: {}",
+                    codename()?,
+                    plainly(&refusal)
+                )),
                 Some(second) => return Err(self.give_up(package, &refusal, &second)),
             }
         }
@@ -128,6 +123,7 @@ impl Apt<'_> {
 
     fn give_up(&self, package: &str, plain: &str, backports: &str) -> Failure {
         let (line, log) = (by_hand(&[package]), self.log());
+        let (plain, backports) = (plainly(plain), plainly(backports));
         Kind::Machinery.error(format!(
             "apt does not install {package} without removing other packages; look what it wants: {line}\n\
              from this release: {plain}\nfrom backports: {backports}\nfull log: {log}"
@@ -219,6 +215,14 @@ impl Apt<'_> {
     }
 }
 
+/// What apt says of `--no-remove` is an answer to a question that the user did not ask.
+fn plainly(reasons: &str) -> String {
+    reasons.replace(
+        "Packages need to be removed but remove is disabled.",
+        "it would have removed packages that are installed here",
+    )
+}
+
 /// The lines of apt's answer that say why.
 fn reasons(said: &str) -> String {
     let errors: Vec<&str> = said
@@ -229,5 +233,22 @@ fn reasons(said: &str) -> String {
         said.to_owned()
     } else {
         errors.join(" ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_told_in_our_words() {
+        let said = "`apt-get install -y qemu` failed (exit status: 100):\n\
+            E: Packages need to be removed but remove is disabled.\nE: Broken";
+        let told = plainly(&reasons(said));
+        assert_eq!(
+            told,
+            "it would have removed packages that are installed here Broken"
+        );
+        assert_eq!(plainly(&reasons("killed")), "killed");
     }
 }

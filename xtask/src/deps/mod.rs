@@ -1,5 +1,6 @@
 //! What the host must have, and how to get it.
 
+mod advice;
 pub mod apt;
 mod install;
 mod virtme;
@@ -7,7 +8,8 @@ mod virtme;
 use camino::{Utf8Path, Utf8PathBuf};
 use harness::program::{PATH, TOOLS};
 
-pub use install::{by_hand, install};
+pub use advice::to_have;
+pub use install::install;
 pub use virtme::virtme;
 
 /// A tool or header that is not there, and the Debian package that has it.
@@ -60,6 +62,8 @@ const NEEDED: &[(Need, Thing, &str)] = &[
     (Need::Build, Header("gelf.h"), "libelf-dev"),
     (Need::Run, Program("qemu-system-x86_64"), "qemu-system-x86"),
     (Need::Virtme, Program("python3"), "python3"),
+    // It reads a kernel's version with it.
+    (Need::Virtme, Program("file"), "file"),
     (
         Need::Virtme,
         PythonModule("venv, ensurepip"),

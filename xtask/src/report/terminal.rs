@@ -313,7 +313,7 @@ pub fn failure(failure: &Failure) {
     let line = match failure.kind {
         Kind::Interrupted => style("interrupted").for_stderr().red().to_string(),
         Kind::Build => format!("{} {failure}", style("build failed:").for_stderr().red()),
-        Kind::Usage | Kind::Machinery => {
+        Kind::Usage | Kind::Machinery | Kind::NoBoot => {
             format!("{} {failure}", style("error:").for_stderr().red())
         }
     };

@@ -4,21 +4,26 @@
 //! crawl under KVM and be quick under emulation.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::process::Command;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::ValueEnum;
+use nix::unistd::{Group, User, geteuid};
 use serde::{Deserialize, Serialize};
 
 use super::bare::Outcome;
-use super::{bare, command};
+use super::{QEMU, bare, command};
 use crate::event::Events;
-use crate::failure::Result;
+use crate::failure::{Kind, Result};
 use crate::kernel::files;
 use crate::kernel::phase::phase;
 use crate::layout::Layout;
-use crate::proc::Stop;
+use crate::proc::{self, Stop};
 
+const KVM: &str = "/dev/kvm";
 /// When a boot that ends in "no root" should have come to that, even emulated on a busy machine.
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -118,10 +123,7 @@ pub fn choose(
         Choice::Kvm => (Accel::Kvm, "kvm: as asked".into()),
         Choice::Tcg => (Accel::Tcg, "tcg: as asked".into()),
         Choice::Auto => match kvm_is_there() {
-            Err(error) => (
-                Accel::Tcg,
-                format!("tcg: /dev/kvm cannot be opened ({error})"),
-            ),
+            Err(why) => (Accel::Tcg, format!("tcg: {why}")),
             Ok(()) => {
                 let verdict = verdict(kernel, layout, events, stop)?;
                 (verdict.accel(), verdict.sentence())
@@ -137,13 +139,102 @@ pub fn cached(layout: &Layout, qemu: &str) -> BTreeMap<String, Verdict> {
     known(layout, qemu).map_or_else(|_| BTreeMap::new(), |known| known.verdicts)
 }
 
-/// Whether this process may use KVM at all.
-pub fn kvm_is_there() -> std::io::Result<()> {
-    std::fs::File::options()
-        .read(true)
-        .write(true)
-        .open("/dev/kvm")
-        .map(drop)
+/// Whether this process may use KVM at all; if not, why, and what to do about it.
+pub fn kvm_is_there() -> std::result::Result<(), String> {
+    openable().map_err(|error| not_openable(&error, &Access::of_this_user()))
+}
+
+fn openable() -> std::io::Result<()> {
+    let mut options = std::fs::File::options();
+    options.read(true).write(true).open(KVM).map(drop)
+}
+
+/// That an accelerator which was asked for can be had, as far as that can be told at once.
+///
+/// # Errors
+/// [`Kind::Usage`] if this machine has no KVM, [`Kind::Machinery`] if it may not be used.
+pub fn is_there(choice: Choice) -> Result<()> {
+    if choice != Choice::Kvm {
+        return Ok(());
+    }
+    let kind = match Utf8Path::new(KVM).exists() {
+        true => Kind::Machinery,
+        false => Kind::Usage,
+    };
+    kvm_is_there().map_err(|why| kind.error(format!("--accel kvm: {why}")))
+}
+
+/// The same by QEMU's word, which does not need a kernel for it.
+pub fn starts(choice: Choice, stop: &Stop) -> Result<()> {
+    is_there(choice)?;
+    if choice != Choice::Kvm {
+        return Ok(());
+    }
+    let mut qemu = Command::new(QEMU);
+    qemu.args(["-accel", "kvm", "-machine", "none", "-nodefaults"]);
+    qemu.args(["-display", "none", "-monitor", "stdio"]);
+    let output = proc::output(&mut qemu, b"quit\n", stop)?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = output.stderr();
+    let last = said.trim_end().lines().last().unwrap_or("nothing");
+    Err(Kind::Machinery.error(format!(
+        "--accel kvm: QEMU does not start with it, and says {last:?}"
+    )))
+}
+
+/// Who may open a device, and who wants to.
+#[derive(Debug)]
+struct Access {
+    user: String,
+    /// The device's group, and whether its mode lets that group in.
+    group: String,
+    group_may: bool,
+    /// By the system's files: in a session that began before, it is of no use yet.
+    member: bool,
+}
+
+impl Access {
+    fn of_this_user() -> Self {
+        let user = User::from_uid(geteuid()).ok().flatten();
+        let user = user.map_or_else(|| geteuid().to_string(), |user| user.name);
+        let device = fs_err::metadata(KVM).ok();
+        let group = device
+            .as_ref()
+            .and_then(|device| Group::from_gid(device.gid().into()).ok().flatten());
+        Self {
+            group_may: device.is_some_and(|device| device.mode() & 0o060 == 0o060),
+            member: group
+                .as_ref()
+                .is_some_and(|group| group.mem.contains(&user)),
+            group: group.map(|group| group.name).unwrap_or_default(),
+            user,
+        }
+    }
+}
+
+fn not_openable(error: &std::io::Error, access: &Access) -> String {
+    let Access { user, group, .. } = access;
+    match error.kind() {
+        ErrorKind::NotFound => {
+            format!("there is no {KVM}: no virtualisation here, or its module is not loaded")
+        }
+        ErrorKind::PermissionDenied if access.member => format!(
+            "{KVM} may not be opened: {user} is in the group {group}, but not yet in this session; log in again"
+        ),
+        ErrorKind::PermissionDenied
+            if access.group_may && !matches!(group.as_str(), "" | "root") =>
+        {
+            format!(
+                "{KVM} may not be opened by {user}; run: sudo adduser {user} {group}, and log in again"
+            )
+        }
+        ErrorKind::PermissionDenied => format!(
+            "{KVM} may not be opened by {user}: its mode lets in no group; on Debian it is group kvm, mode 660"
+        ),
+        _ => format!("{KVM} cannot be opened ({error})"),
+    }
 }
 
 fn cache(layout: &Layout) -> Utf8PathBuf {
@@ -225,6 +316,45 @@ mod tests {
             let single = needs_single_thread(config);
             assert_eq!(Accel::Tcg.qemu(single), wanted, "{config}");
             assert_eq!(Accel::Kvm.qemu(single), "kvm");
+        }
+    }
+
+    #[test]
+    fn what_to_do_about_kvm() {
+        let access = |group: &str, group_may, member| Access {
+            user: "ada".into(),
+            group: group.into(),
+            group_may,
+            member,
+        };
+        let denied = ErrorKind::PermissionDenied;
+        for (error, access, wanted) in [
+            (
+                denied,
+                access("kvm", true, false),
+                "sudo adduser ada kvm, and log in again",
+            ),
+            (
+                denied,
+                access("kvm", true, true),
+                "not yet in this session; log in again",
+            ),
+            (denied, access("root", true, false), "lets in no group"),
+            (denied, access("kvm", false, false), "lets in no group"),
+            (denied, access("", true, false), "lets in no group"),
+            (
+                ErrorKind::NotFound,
+                access("", false, false),
+                "there is no /dev/kvm",
+            ),
+            (
+                ErrorKind::ResourceBusy,
+                access("kvm", true, true),
+                "cannot be opened (resource busy)",
+            ),
+        ] {
+            let said = not_openable(&error.into(), &access);
+            assert!(said.contains(wanted), "{said}");
         }
     }
 

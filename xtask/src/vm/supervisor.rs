@@ -59,7 +59,7 @@ pub struct Rig {
 /// Runs all cases; how each ends is told by events.
 ///
 /// # Errors
-/// [`Kind::Machinery`] if guests do not come up, [`Kind::Interrupted`] if stopped.
+/// [`Kind::NoBoot`] if guests do not come up, [`Kind::Interrupted`] if stopped.
 pub fn supervise(
     workload: &Workload,
     limits: &Limits,
@@ -201,7 +201,7 @@ fn no_boot(ledger: &Ledger, end: &End) -> failure::Failure {
     } else {
         console.join("\n    ")
     };
-    Kind::Machinery.error(format!(
+    Kind::NoBoot.error(format!(
         "{BOOT_FAILURES} guests in a row ended without having run a case ({}); the console said last:\n    {console}",
         describe(end)
     ))
@@ -405,7 +405,7 @@ mod tests {
             &Stop::default(),
         );
         let failure = outcome.unwrap_err();
-        assert_eq!(failure.kind, Kind::Machinery);
+        assert_eq!(failure.kind, Kind::NoBoot);
         assert!(failure.to_string().ends_with("no root again"), "{failure}");
         assert_eq!(words(&results), [("a", "ok")]);
     }

@@ -24,7 +24,7 @@ use crate::failure::{Kind, Result};
 use crate::kernel::Request;
 use crate::report::store::{Folder, started};
 use crate::report::{terminal, watched};
-use crate::vm::{self, init};
+use crate::vm::{self, accel, init};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -84,6 +84,7 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
         terminal::text(&list(&chosen));
         return Ok(PASSED);
     }
+    accel::is_there(options.guest.accel.accel)?;
     let ready = make_ready(requests, options, context)?;
     let folder = Folder::open(&context.layout.benchmarks())?;
     let effort = match options.quick {
@@ -230,7 +231,8 @@ fn choose(filters: &[String], fs: &[Filesystem]) -> Result<Vec<Chosen>> {
     let mut chosen = Vec::new();
     for filesystem in Filesystem::ALL.iter().filter(|it| wanted(it)) {
         let all = measure::all().iter();
-        let named = all.filter(|it| filter.is_match(it.name) && it.filesystems.contains(filesystem));
+        let named =
+            all.filter(|it| filter.is_match(it.name) && it.filesystems.contains(filesystem));
         chosen.extend(named.map(|it| (*filesystem, it)));
     }
     chosen.sort_by_key(|(_, it)| it.once);

@@ -24,7 +24,7 @@ use crate::failure::{Kind, Result};
 use crate::kernel::Request;
 use crate::report::store::{Folder, started};
 use crate::report::{terminal, watched};
-use crate::vm;
+use crate::vm::{self, accel};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -54,7 +54,10 @@ pub struct Options {
 pub fn run(options: &Options, context: &Context) -> Result<u8> {
     let Context { layout, stop } = context;
     // It builds what this repository names.
-    let request = options.kernel.request(&TreeOptions { tree: None }, context)?;
+    let request = options
+        .kernel
+        .request(&TreeOptions { tree: None }, context)?;
+    accel::is_there(options.guest.accel.accel)?;
     let (prepared, init, virtme) = watched(None, |events| -> Result<_> {
         // What this program is compared with is needed, too.
         provide_deps(options.kernel.deps, TO_TEST_WITH_VIRTME, events, context)?;
