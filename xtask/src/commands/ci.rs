@@ -6,9 +6,11 @@ use std::process::Command;
 use clap::{Args, Parser};
 
 use super::options::DepsOptions;
-use super::prepare::{TO_TEST, provide_deps};
+use super::prepare::provide_deps;
 use super::{Context, FAILED, PASSED, foreground, test_kernel};
+use crate::deps::Need;
 use crate::failure::{Kind, Result};
+use crate::proc;
 use crate::report::{terminal, watched};
 
 #[derive(Clone, Debug, Args)]
@@ -31,8 +33,12 @@ const CHECKS: &[&[&str]] = &[
         "-D",
         "warnings",
     ],
-    &["test", "--workspace"],
+    // Those as well that are ignored since they take tools.
+    &["test", "--workspace", "--", "--include-ignored"],
 ];
+
+/// Parts of a toolchain that rustup installs apart, and the cargo commands that take them.
+const COMPONENTS: &[(&str, &str)] = &[("rustfmt", "fmt"), ("clippy", "clippy")];
 
 /// Every base with all that is provided for it, and one kernel that looks for what cases cannot see.
 const KERNELS: &[&[&str]] = &[
@@ -62,11 +68,14 @@ struct TestKernel {
 }
 
 pub fn run(options: &Options, context: &Context) -> Result<u8> {
-    if options.deps.install_deps {
-        watched(None, |events| {
-            provide_deps(options.deps, TO_TEST, events, context)
-        })?;
-    }
+    components(|name| {
+        let mut cargo = command(&[name, "--version"], context);
+        let output = proc::output(&mut cargo, b"", &context.stop)?;
+        Ok(output.status.success())
+    })?;
+    watched(None, |events| {
+        provide_deps(options.deps, needs(options), events, context)
+    })?;
     for check in CHECKS {
         let code = cargo(check, context)?;
         if code != PASSED {
@@ -85,6 +94,33 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
     Ok(PASSED)
 }
 
+/// Tools that are missing are told before anything is compiled.
+fn needs(options: &Options) -> &'static [Need] {
+    match options.no_kernel {
+        true => &[Need::Tests],
+        false => &[Need::Tests, Need::Build, Need::Run],
+    }
+}
+
+/// # Errors
+/// [`Kind::Machinery`] with the line that installs what is missing.
+fn components(works: impl Fn(&str) -> Result<bool>) -> Result<()> {
+    let mut missing = Vec::new();
+    for (component, command) in COMPONENTS {
+        if !works(command)? {
+            missing.push(*component);
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Kind::Machinery.error(format!(
+        "{} missing; run: rustup component add {}\n(without rustup, they are packages of their own, or part of cargo's)",
+        missing.join(", "),
+        missing.join(" ")
+    )))
+}
+
 fn test_kernel(arguments: &[&str], context: &Context) -> Result<u8> {
     let words: Vec<_> = ["test-kernel"].iter().chain(arguments).copied().collect();
     terminal::text(&format!("$ cargo xtask {}", words.join(" ")));
@@ -96,10 +132,15 @@ fn test_kernel(arguments: &[&str], context: &Context) -> Result<u8> {
 /// Runs cargo on our own terminal, for its exit code.
 fn cargo(arguments: &[&str], context: &Context) -> Result<u8> {
     terminal::text(&format!("$ cargo {}", arguments.join(" ")));
+    let mut cargo = command(arguments, context);
+    let status = foreground::run_with_children(&mut cargo, &context.stop)?;
+    Ok(exit_code(status.code()))
+}
+
+fn command(arguments: &[&str], context: &Context) -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
     cargo.current_dir(context.layout.root()).args(arguments);
-    let status = foreground::run(&mut cargo, &context.stop)?;
-    Ok(exit_code(status.code()))
+    cargo
 }
 
 /// Cargo's own codes, such as 101, are not among those that we promise.
@@ -120,6 +161,20 @@ mod tests {
             let words = ["test-kernel"].iter().chain(*arguments);
             TestKernel::try_parse_from(words).unwrap();
         }
+    }
+
+    #[test]
+    fn missing_components_come_with_their_line() {
+        assert!(components(|_| Ok(true)).is_ok());
+        let failure = components(|command| Ok(command != "clippy")).unwrap_err();
+        assert_eq!(failure.kind, Kind::Machinery);
+        let said = failure.to_string();
+        assert!(said.contains("rustup component add clippy\n"), "{said}");
+        let said = components(|_| Ok(false)).unwrap_err().to_string();
+        assert!(
+            said.contains("rustup component add rustfmt clippy\n"),
+            "{said}"
+        );
     }
 
     #[test]

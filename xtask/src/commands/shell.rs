@@ -1,25 +1,63 @@
 //! `shell`: the kernel under test, virtme-ng's init, the host's root read only, and the scratch disks.
 
+use std::io::{IsTerminal, Read, Write, stderr, stdin, stdout};
+use std::os::unix::process::CommandExt;
+use std::panic::resume_unwind;
+use std::process::{ExitStatus, Stdio};
+use std::thread::{self, JoinHandle};
+
+use camino::Utf8Path;
 use clap::Args;
+use console::Term;
+use nix::sys::signal::kill;
 
 use super::options::{AccelOptions, KernelOptions};
 use super::prepare::{TO_TEST_WITH_VIRTME, prepare, provide_deps};
 use super::{Context, PASSED, foreground};
 use crate::deps;
-use crate::failure::{Kind, Result};
+use crate::failure::{Failure, Kind, Result};
 use crate::report::{terminal, watched};
-use crate::vm::{self, virtme};
+use crate::vm::virtme::{Script, Shell};
+use crate::vm::{self, accel};
+
+const AFTER_HELP: &str = "\
+Without COMMAND it is a shell on this terminal; if standard input is none, it is run as a script of sh.
+All of this machine's files are there, read only, and what is written to /tmp is gone afterwards. The
+scratch disks have the serials scratch0 and scratch1: `grep . /sys/block/*/serial` names the devices.
+
+Examples:
+  cargo xtask shell                                   leave with `exit`
+  cargo xtask shell --stock -- uname -r               one command, its output and its exit code
+  cargo xtask shell -- sh -c 'mkfs.xfs -q /dev/vda && mount /dev/vda /mnt && fsfreeze -f /mnt'
+  cargo xtask shell < script.sh
+
+Exit codes:
+  0 the shell has ended; that of COMMAND or of the script, if there is one
+  2 the command line is wrong   3 the kernel could not be built
+  4 a tool is missing, the guest does not boot or has died   130 interrupted";
+
+/// How long a line may be that reaches the guest on the kernel's command line, coded, which ends at 2048 bytes.
+const LONGEST: usize = 900;
+/// Lines of the console that are told of a guest that has died.
+const LAST: usize = 10;
 
 #[derive(Clone, Debug, Args)]
+#[command(after_help = AFTER_HELP)]
 pub struct Options {
     #[command(flatten)]
     pub kernel: KernelOptions,
     #[command(flatten)]
     pub accel: AccelOptions,
+
+    /// What to run in place of a shell, after `--`; its standard input is ours unless that is a terminal
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
 }
 
 pub fn run(options: &Options, context: &Context) -> Result<u8> {
+    let script = script(&options.command, stdin().is_terminal())?;
     let request = options.kernel.request(context)?;
+    accel::is_there(options.accel.accel)?;
     let (prepared, virtme) = watched(None, |events| -> Result<_> {
         provide_deps(options.kernel.deps(), TO_TEST_WITH_VIRTME, events, context)?;
         let prepared = prepare(&request, options.accel, events, context)?;
@@ -27,22 +65,148 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
         Ok((prepared, virtme))
     })?;
     vm::host(&context.layout)?;
-    let (_folder, disks) = vm::scratch_disks(&context.layout)?;
+    let (folder, disks) = vm::scratch_disks(&context.layout)?;
+    let shell = Shell {
+        virtme_run: &virtme.virtme_run,
+        kernel: vm::Kernel {
+            image: &prepared.kernel.image,
+            accel: prepared.accel,
+            single_thread: prepared.single_thread,
+        },
+        disks: &disks,
+    };
+    match script {
+        None => interactive(&shell, context),
+        Some(script) => of_script(
+            shell.script(&script, folder.path(), &context.stop)?,
+            context,
+        ),
+    }
+}
+
+/// What the guest is to run; a shell for people if that is nothing.
+fn script(command: &[String], on_a_terminal: bool) -> Result<Option<String>> {
+    let words = command.iter().map(String::as_str);
+    let line = match command {
+        [] if on_a_terminal => return Ok(None),
+        [] => "exec sh -s".to_owned(),
+        _ => shlex::try_join(words)
+            .map_err(|error| Kind::Usage.error(format!("COMMAND: {error}")))?,
+    };
+    if line.len() > LONGEST {
+        return Err(Kind::Usage.error(format!(
+            "COMMAND is longer than {LONGEST} bytes; write it into a file, and run: cargo xtask shell < FILE"
+        )));
+    }
+    Ok(Some(line))
+}
+
+fn interactive(shell: &Shell<'_>, context: &Context) -> Result<u8> {
     terminal::text(
         "Scratch disks: the serials scratch0 and scratch1; `grep . /sys/block/*/serial` names the devices. \
          Leave with `exit`.",
     );
-    let mut guest = virtme::interactive(
-        &virtme.virtme_run,
-        &prepared.kernel.image,
-        prepared.accel,
-        prepared.single_thread,
-        &disks,
-    );
+    let mut guest = shell.interactive(Term::stdout().size_checked(), &context.stop)?;
     let status = foreground::run(&mut guest, &context.stop)?;
     if status.success() {
         return Ok(PASSED);
     }
     // What the shell in the guest ends with does not get here.
     Err(Kind::Machinery.error(format!("`{guest:?}` failed ({status})")))
+}
+
+/// Runs the guest to its end, for the exit code of what ran in it.
+fn of_script(script: Script, context: &Context) -> Result<u8> {
+    let Script {
+        mut qemu,
+        code,
+        console,
+    } = script;
+    qemu.stdin(match stdin().is_terminal() {
+        true => Stdio::null(),
+        false => Stdio::inherit(),
+    });
+    // Ctrl-C is ours to answer; and QEMU opens its output by name, which is not possible with every kind of ours.
+    qemu.process_group(0)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = foreground::spawn(&mut qemu, &context.stop)?;
+    let out = pass_on(child.stdout.take(), stdout());
+    let err = pass_on(child.stderr.take(), stderr());
+    let ended = foreground::tend(&mut child, kill, &context.stop);
+    for thread in [out, err] {
+        thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+    }
+    let status = ended?;
+    let said = fs_err::read_to_string(&code).unwrap_or_default();
+    exit_code(&said).ok_or_else(|| died(&console, status))
+}
+
+/// The number that the guest has written; there is none if it did not get there.
+fn exit_code(said: &str) -> Option<u8> {
+    said.trim().parse().ok()
+}
+
+/// Copies all that comes; a reader that is gone (`| head`) does not end the command.
+fn pass_on(
+    from: Option<impl Read + Send + 'static>,
+    mut to: impl Write + Send + 'static,
+) -> JoinHandle<()> {
+    thread::spawn(move || {
+        let Some(mut from) = from else { return };
+        let mut chunk = [0; 8192];
+        while let Ok(length @ 1..) = from.read(&mut chunk) {
+            let _ = to.write_all(&chunk[..length]).and_then(|()| to.flush());
+        }
+    })
+}
+
+fn died(console: &Utf8Path, status: ExitStatus) -> Failure {
+    let text = fs_err::read(console).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+    let last = lines[lines.len().saturating_sub(LAST)..].join("\n    ");
+    let last = match last.is_empty() {
+        true => "(nothing)",
+        false => &last,
+    };
+    Kind::Machinery.error(format!(
+        "the guest has died before the command's end (QEMU: {status}); its console said last:\n    {last}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_guest_runs() {
+        let of = |words: &[&str], on_a_terminal| {
+            let words: Vec<_> = words.iter().map(|word| (*word).to_owned()).collect();
+            script(&words, on_a_terminal)
+        };
+        assert_eq!(of(&[], true).unwrap(), None);
+        assert_eq!(of(&[], false).unwrap().as_deref(), Some("exec sh -s"));
+        for on_a_terminal in [true, false] {
+            let line = of(&["sh", "-c", "echo $1", "it's"], on_a_terminal).unwrap();
+            let words = shlex::split(&line.unwrap()).unwrap();
+            assert_eq!(words, ["sh", "-c", "echo $1", "it's"]);
+            let long = "x".repeat(LONGEST + 1);
+            let failure = of(&[&long], on_a_terminal).unwrap_err();
+            assert_eq!(failure.kind, Kind::Usage);
+        }
+    }
+
+    #[test]
+    fn exit_codes() {
+        for (said, wanted) in [
+            ("0\n", Some(0)),
+            ("7", Some(7)),
+            ("255", Some(255)),
+            ("", None),
+            ("-1", None),
+        ] {
+            assert_eq!(exit_code(said), wanted, "{said:?}");
+        }
+    }
 }

@@ -28,6 +28,8 @@ pub enum Need {
     Run,
     /// For virtme-ng, which pip installs: guests with the host's root take it, and benchmarks compare with it.
     Virtme,
+    /// For the tests of this repository that are ignored where tools may be missing.
+    Tests,
     /// To check patches, besides building: sparse, and python3, which runs the kernel's kernel-doc and spdxcheck.
     Check,
 }
@@ -69,6 +71,9 @@ const NEEDED: &[(Need, Thing, &str)] = &[
         PythonModule("venv, ensurepip"),
         "python3-venv",
     ),
+    (Need::Tests, Program("git"), "git"),
+    (Need::Tests, Tool("mkfs.ext3"), "e2fsprogs"),
+    (Need::Tests, Tool("e2fsck"), "e2fsprogs"),
     (Need::Check, Program("sparse"), "sparse"),
     (Need::Check, Program("python3"), "python3"),
 ];

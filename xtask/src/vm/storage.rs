@@ -149,6 +149,7 @@ mod tests {
     }
 
     #[test]
+    #[ignore = "takes mkfs.ext3 and e2fsck; cargo xtask ci sees to them"]
     fn a_copy_of_a_clean_filesystem_is_clean_until_it_needs_recovery() {
         let (_dir, disks) = disks();
         let mut mkfs = program::of_administrator("mkfs.ext3");

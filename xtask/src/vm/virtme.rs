@@ -1,4 +1,4 @@
-//! What virtme-ng is asked for: the QEMU command line, or a whole interactive guest.
+//! What virtme-ng is asked for: QEMU command lines, for guests with its init or with ours.
 
 use std::process::Command;
 
@@ -7,9 +7,26 @@ use camino::{Utf8Path, Utf8PathBuf};
 use nix::sys::signal::Signal;
 
 use super::accel::Accel;
-use super::{MEMORY, command, cpus};
+use super::{Kernel, MEMORY, command, cpus};
 use crate::failure;
 use crate::proc::{self, Stop};
+
+/// What guests with virtme-ng's init are made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Shell<'a> {
+    pub virtme_run: &'a Utf8Path,
+    pub kernel: Kernel<'a>,
+    pub disks: &'a [Utf8PathBuf],
+}
+
+/// A guest that runs one command, and where it leaves what has no place in the command's output.
+#[derive(Debug)]
+pub struct Script {
+    pub qemu: Command,
+    /// The command's exit code as a number, once there is one.
+    pub code: Utf8PathBuf,
+    pub console: Utf8PathBuf,
+}
 
 /// The QEMU command line that virtme-ng would use, program first. Nothing is run.
 pub fn command_line(
@@ -18,33 +35,80 @@ pub fn command_line(
     accel: Accel,
     stop: &Stop,
 ) -> failure::Result<Vec<String>> {
+    line(virtme_run, image, accel, &[], stop)
+}
+
+fn line(
+    virtme_run: &Utf8Path,
+    image: &Utf8Path,
+    accel: Accel,
+    more: &[&str],
+    stop: &Stop,
+) -> failure::Result<Vec<String>> {
     let mut virtme = Command::new(virtme_run);
     virtme
         .args(options(image, accel))
+        .args(more)
         .args(["--show-command", "--dry-run"]);
     let said = proc::read(&mut virtme, stop)?;
     Ok(parse(&said)?)
 }
 
-/// An interactive guest on the caller's terminal: virtme-ng's init, the host's root, our disks.
-pub fn interactive(
-    virtme_run: &Utf8Path,
-    image: &Utf8Path,
-    accel: Accel,
-    single_thread: bool,
-    disks: &[Utf8PathBuf],
-) -> Command {
-    let mut virtme = Command::new(virtme_run);
-    virtme
-        .args(options(image, accel))
-        .args(["--pwd", "--qemu-opts"]);
-    // With KVM, virtme-ng says so itself, in a way that excludes -accel.
-    if accel == Accel::Tcg {
-        virtme.args(["-accel", accel.qemu(single_thread)]);
+impl Shell<'_> {
+    /// A guest on the caller's terminal, of so many rows and columns if that is known.
+    pub fn interactive(&self, size: Option<(u16, u16)>, stop: &Stop) -> failure::Result<Command> {
+        let size =
+            size.map(|(rows, columns)| format!("virtme_stty_con=rows {rows} cols {columns} iutf8"));
+        let size = size.iter().flat_map(|size| ["--kopt", size]);
+        Ok(self.qemu(self.line(&size.collect::<Vec<_>>(), stop)?))
     }
-    virtme.args(command::disks(disks));
-    // Lest it outlive a killed xtask, with the disks that are ours to remove.
-    proc::mortal(Signal::SIGKILL, &virtme)
+
+    /// A guest that runs a line of the shell: its standard input, output and error are those of QEMU.
+    pub fn script(&self, script: &str, folder: &Utf8Path, stop: &Stop) -> failure::Result<Script> {
+        let mut words = self.line(&["--script-sh", script], stop)?;
+        let (code, console) = (folder.join("code"), folder.join("console.log"));
+        redirect(&mut words, "ret", &code)?;
+        redirect(&mut words, "console", &console)?;
+        Ok(Script {
+            qemu: self.qemu(words),
+            code,
+            console,
+        })
+    }
+
+    fn line(&self, more: &[&str], stop: &Stop) -> failure::Result<Vec<String>> {
+        let Kernel { image, accel, .. } = self.kernel;
+        let more = [&["--pwd"], more].concat();
+        line(self.virtme_run, image, accel, &more, stop)
+    }
+
+    /// QEMU is our own child, not virtme-ng's, which leaves it behind when it is ended.
+    fn qemu(&self, words: Vec<String>) -> Command {
+        let mut qemu = Command::new(&words[0]);
+        qemu.args(&words[1..]);
+        // With KVM, virtme-ng says so itself, in a way that excludes -accel.
+        let Kernel {
+            accel,
+            single_thread,
+            ..
+        } = self.kernel;
+        if accel == Accel::Tcg {
+            qemu.args(["-accel", accel.qemu(single_thread)]);
+        }
+        qemu.args(command::disks(self.disks));
+        // Lest it outlive a killed xtask, with the disks that are ours to remove.
+        proc::mortal(Signal::SIGKILL, &qemu)
+    }
+}
+
+/// Has a character device of QEMU write to another file.
+fn redirect(words: &mut [String], id: &str, to: &Utf8Path) -> Result<()> {
+    let begin = format!("file,id={id},path=");
+    let device = words.iter_mut().find(|word| word.starts_with(&begin));
+    let device = device
+        .with_context(|| format!("virtme-ng computed a QEMU command line without {begin}"))?;
+    *device = begin + &command::escape(to);
+    Ok(())
 }
 
 fn options(image: &Utf8Path, accel: Accel) -> Vec<String> {
@@ -69,6 +133,7 @@ fn options(image: &Utf8Path, accel: Accel) -> Vec<String> {
 fn parse(said: &str) -> Result<Vec<String>> {
     let line = said.lines().last().unwrap_or_default();
     shlex::split(line)
+        .filter(|words| !words.is_empty())
         .with_context(|| format!("virtme-run --show-command printed no command line: {line:?}"))
 }
 
@@ -84,5 +149,15 @@ mod tests {
             ["qemu", "-append", "ro quiet", "-m", "1G"]
         );
         assert!(parse("qemu 'unfinished").is_err());
+        assert!(parse("").is_err());
+    }
+
+    #[test]
+    fn devices_are_led_elsewhere() {
+        let mut words =
+            ["-chardev", "file,id=ret,path=/tmp/virtme_ret1", "-device"].map(str::to_owned);
+        redirect(&mut words, "ret", "/w/a,b".into()).unwrap();
+        assert_eq!(words, ["-chardev", "file,id=ret,path=/w/a,,b", "-device"]);
+        assert!(redirect(&mut words, "console", "/w".into()).is_err());
     }
 }
