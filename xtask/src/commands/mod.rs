@@ -4,6 +4,7 @@ mod bench;
 pub mod bisect;
 mod check;
 mod ci;
+mod clean;
 mod doctor;
 mod foreground;
 mod options;
@@ -13,6 +14,7 @@ mod select;
 mod series;
 mod shell;
 mod test_kernel;
+mod usage;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -60,12 +62,18 @@ pub enum Command {
     Report(report::Options),
     /// Say what this machine lacks, which kernels are known and built, which accelerator is worth using
     Doctor,
+    /// Say what is under target/freeze and what it costs, or remove it
+    Clean(clean::Options),
     /// All that a merge needs: formatting, clippy, the host's tests, then test-kernel
     Ci(ci::Options),
 }
 
 impl Command {
     pub fn run(&self, context: &Context) -> Result<u8> {
+        let _lock = match self {
+            Command::Clean(_) | Command::Doctor => None,
+            _ => Some(usage::share(&context.layout, &context.stop)?),
+        };
         match self {
             Command::TestKernel(options) => test_kernel::run(options, context),
             Command::Shell(options) => shell::run(options, context),
@@ -73,6 +81,7 @@ impl Command {
             Command::Series(options) => series::run(options, context),
             Command::Report(options) => report::run(options, context),
             Command::Doctor => doctor::run(context),
+            Command::Clean(options) => clean::run(options, context),
             Command::Ci(options) => ci::run(options, context),
         }
     }

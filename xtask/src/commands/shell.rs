@@ -37,7 +37,7 @@ Exit codes:
   4 a tool is missing, the guest does not boot or has died   130 interrupted";
 
 /// How long a line may be that reaches the guest on the kernel's command line, coded, which ends at 2048 bytes.
-const LONGEST: usize = 900;
+const LONGEST: usize = 600;
 /// Lines of the console that are told of a guest that has died.
 const LAST: usize = 10;
 
@@ -89,7 +89,7 @@ fn script(command: &[String], on_a_terminal: bool) -> Result<Option<String>> {
     let words = command.iter().map(String::as_str);
     let line = match command {
         [] if on_a_terminal => return Ok(None),
-        [] => "exec sh -s".to_owned(),
+        [] => "sh -s".to_owned(),
         _ => shlex::try_join(words)
             .map_err(|error| Kind::Usage.error(format!("COMMAND: {error}")))?,
     };
@@ -186,7 +186,7 @@ mod tests {
             script(&words, on_a_terminal)
         };
         assert_eq!(of(&[], true).unwrap(), None);
-        assert_eq!(of(&[], false).unwrap().as_deref(), Some("exec sh -s"));
+        assert_eq!(of(&[], false).unwrap().as_deref(), Some("sh -s"));
         for on_a_terminal in [true, false] {
             let line = of(&["sh", "-c", "echo $1", "it's"], on_a_terminal).unwrap();
             let words = shlex::split(&line.unwrap()).unwrap();

@@ -308,6 +308,29 @@ impl Place<'_> {
     }
 }
 
+/// What a work tree has and its patches do not: files, or commits; `None` if there is nothing of the kind.
+///
+/// One that git cannot read counts as edited: nobody can tell.
+pub fn unsaved(path: &Utf8Path, stop: &Stop) -> Result<Option<String>> {
+    let memory = format!("{path}.json");
+    let state: Option<State> = files::recall(Utf8Path::new(&memory));
+    if state.as_ref().is_some_and(|state| !state.settled) {
+        // Its very files were still being written.
+        return Ok(None);
+    }
+    stop.check()?;
+    let git = Git::at(path, stop);
+    let found = || -> Result<Option<String>> {
+        if let Some(files) = edits(&git)?.files() {
+            return Ok(Some(files));
+        }
+        let head = git.read(["rev-parse", "--verify", "HEAD"])?;
+        let ours = state.as_ref().is_some_and(|state| state.tip == head);
+        Ok((!ours).then(|| "commits of your own".to_owned()))
+    };
+    Ok(found().unwrap_or_else(|error| Some(format!("cannot tell: {error}"))))
+}
+
 /// What is in a work tree and in no commit.
 #[derive(Debug)]
 pub struct Edits(String);

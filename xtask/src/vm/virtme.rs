@@ -64,8 +64,12 @@ impl Shell<'_> {
     }
 
     /// A guest that runs a line of the shell: its standard input, output and error are those of QEMU.
-    pub fn script(&self, script: &str, folder: &Utf8Path, stop: &Stop) -> failure::Result<Script> {
-        let mut words = self.line(&["--script-sh", script], stop)?;
+    pub fn script(&self, line: &str, folder: &Utf8Path, stop: &Stop) -> failure::Result<Script> {
+        let mut words = self.line(&["--script-sh", &on_ports(line)], stop)?;
+        // virtme-ng's init finds ports of these names only with udev, and without them it leaves them to the script.
+        for word in &mut words {
+            *word = word.replace("virtserialport,name=virtme.", "virtserialport,name=shell.");
+        }
         let (code, console) = (folder.join("code"), folder.join("console.log"));
         redirect(&mut words, "ret", &code)?;
         redirect(&mut words, "console", &console)?;
@@ -99,6 +103,18 @@ impl Shell<'_> {
         // Lest it outlive a killed xtask, with the disks that are ours to remove.
         proc::mortal(Signal::SIGKILL, &qemu)
     }
+}
+
+/// A script that runs a line of the shell with its input, output, error and exit code on ports of these names.
+///
+/// A port can be opened but once, which is why the line gets pipes: it may open its /dev/stderr.
+fn on_ports(line: &str) -> String {
+    format!(
+        r#"p() {{ for d in /sys/class/virtio-ports/*; do read n <$d/name; [ $n = shell.$1 ] && echo /dev/${{d##*/}}; done; }}
+{{ {{ (
+{line}
+) <$(p stdin) 3>&-; echo $? >$(p ret); }} 2>&3 | cat >$(p stdout) 3>&-; }} 3>&1 | cat >$(p stderr)"#
+    )
 }
 
 /// Has a character device of QEMU write to another file.
@@ -150,6 +166,36 @@ mod tests {
         );
         assert!(parse("qemu 'unfinished").is_err());
         assert!(parse("").is_err());
+    }
+
+    /// With files as ports.
+    #[test]
+    fn a_line_runs_on_ports() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        for (port, name) in [
+            ("p1", "stdin"),
+            ("p2", "stdout"),
+            ("p3", "stderr"),
+            ("p4", "ret"),
+        ] {
+            fs_err::create_dir_all(dir.join("sys").join(port)).unwrap();
+            fs_err::write(
+                dir.join("sys").join(port).join("name"),
+                format!("shell.{name}\n"),
+            )
+            .unwrap();
+            fs_err::write(dir.join(port), "").unwrap();
+        }
+        fs_err::write(dir.join("p1"), "in\n").unwrap();
+        let line = "cat; echo why >/dev/stderr; exit 7";
+        let script = on_ports(line)
+            .replace("/sys/class/virtio-ports", dir.join("sys").as_str())
+            .replace("/dev/$", &format!("{dir}/$"));
+        let said = proc::read(Command::new("sh").args(["-c", &script]), &Stop::default()).unwrap();
+        assert_eq!(said, "");
+        let on = |port: &str| fs_err::read_to_string(dir.join(port)).unwrap();
+        assert_eq!([on("p2"), on("p3"), on("p4")], ["in\n", "why\n", "7\n"]);
     }
 
     #[test]

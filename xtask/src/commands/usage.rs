@@ -1,0 +1,122 @@
+//! Who works under `target/freeze`: any number of commands at once, or `clean` alone.
+
+use std::fs::{File, TryLockError};
+use std::time::Duration;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::failure::{Kind, Result};
+use crate::layout::Layout;
+use crate::proc::Stop;
+use crate::report::terminal;
+
+/// Names of lock files, which are never removed: who waits for one has it open.
+pub const LOCKS: [&str; 2] = [USED, PREPARED];
+const USED: &str = "used";
+/// See [`crate::kernel::lock`]: what a killed run has started may still hold it.
+const PREPARED: &str = "lock";
+const POLL: Duration = Duration::from_millis(200);
+
+/// Held until dropped.
+#[derive(Debug)]
+pub struct Lock {
+    _files: Vec<File>,
+}
+
+/// Keeps `clean` away; waits for one that is at work.
+///
+/// There is none where nothing can be written, and nothing to remove either.
+pub fn share(layout: &Layout, stop: &Stop) -> Result<Lock> {
+    let mut files = Vec::new();
+    if let Some(file) = open(&layout.work(USED)) {
+        let mut told = false;
+        while let Err(TryLockError::WouldBlock) = file.try_lock_shared() {
+            if !std::mem::replace(&mut told, true) {
+                terminal::text("waiting for the end of cargo xtask clean");
+            }
+            stop.sleep(POLL)?;
+        }
+        files.push(file);
+    }
+    Ok(Lock { _files: files })
+}
+
+/// Keeps everybody else away.
+///
+/// # Errors
+/// [`Kind::Machinery`] if somebody is at work.
+pub fn alone(layout: &Layout) -> Result<Lock> {
+    let mut files = Vec::new();
+    for path in LOCKS.map(|name| layout.work(name)) {
+        let Some(file) = open(&path) else { continue };
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            return Err(Kind::Machinery.error(format!(
+                "a run of this checkout is at work; end it, or wait for its end{}",
+                who(&path)
+            )));
+        }
+        files.push(file);
+    }
+    Ok(Lock { _files: files })
+}
+
+fn open(path: &Utf8PathBuf) -> Option<File> {
+    fs_err::create_dir_all(path.parent()?).ok()?;
+    let mut options = File::options();
+    options.write(true).create(true).truncate(false);
+    options.open(path).ok()
+}
+
+/// Processes that have the file open, as the system tells it; other users' are not told.
+fn who(path: &Utf8Path) -> String {
+    let open_by = |pid: &str| {
+        let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd"));
+        let mut descriptors = descriptors.into_iter().flatten().flatten();
+        descriptors.any(|it| std::fs::read_link(it.path()).is_ok_and(|file| file == *path))
+    };
+    let own = std::process::id().to_string();
+    let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids: Vec<String> = all
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
+        .filter(|pid| *pid != own && open_by(pid))
+        .collect();
+    match pids.as_slice() {
+        [] => String::new(),
+        pids => format!(" (process {})", pids.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clean_is_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::at(Utf8Path::from_path(dir.path()).unwrap());
+        let stop = Stop::default();
+        let [one, other] = [
+            share(&layout, &stop).unwrap(),
+            share(&layout, &stop).unwrap(),
+        ];
+        assert_eq!(alone(&layout).unwrap_err().kind, Kind::Machinery);
+        drop(one);
+        assert!(alone(&layout).is_err());
+        drop(other);
+        let clean = alone(&layout).unwrap();
+        stop.request();
+        assert_eq!(share(&layout, &stop).unwrap_err().kind, Kind::Interrupted);
+        drop(clean);
+        share(&layout, &stop).unwrap();
+    }
+
+    #[test]
+    fn what_a_killed_run_left_at_work_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::at(Utf8Path::from_path(dir.path()).unwrap());
+        let make = open(&layout.work(PREPARED)).unwrap();
+        make.lock().unwrap();
+        assert!(alone(&layout).is_err());
+    }
+}
