@@ -93,6 +93,112 @@ fn a_tree_that_is_no_kernel() {
     );
 }
 
+/// What a run refuses, its list refuses as well, and nothing is listed.
+#[test]
+fn a_list_is_refused_as_the_run_is() {
+    let commands: &[&[&str]] = &[&["test-kernel"], &["series", "check"], &["bench", "kernel"]];
+    let mistakes: &[(&[&str], &str)] = &[
+        (&["--base", "5.4"], "known: 6.12"),
+        (&["--series", "nonesuch"], "(known: "),
+        (&["--series", "../6.1/generic-freeze"], "takes a name"),
+        (
+            &["--series", "generic-freeze", "--series", "generic-freeze"],
+            "given twice",
+        ),
+        (&["--config", "nonesuch"], "known: "),
+        (&["--config", ""], "takes a name"),
+        (&["--tree", "/nonexistent"], "/nonexistent"),
+        (&["--tree", env!("CARGO_MANIFEST_DIR")], "no kernel tree"),
+        (
+            &["--filter", "freeze", "--filter", "nonesuch"],
+            "\"nonesuch\" matches no",
+        ),
+        (&["--filter", "FREEZE"], "(?i)FREEZE"),
+        (&["--fs", "btrfs"], "known: ext3, xfs"),
+    ];
+    for command in commands {
+        for (mistake, words) in mistakes {
+            is_usage_error(&[command, *mistake].concat(), words);
+            is_usage_error(&[command, *mistake, &["--list"]].concat(), words);
+        }
+    }
+}
+
+/// A flag that a command can only refuse is none of its flags.
+#[test]
+fn help_has_what_a_command_takes() {
+    let table: &[(&[&str], &str)] = &[
+        (&["series", "check"], "--stock"),
+        (&["bench", "tool"], "--tree"),
+        (&["shell"], "--list"),
+    ];
+    for (command, flag) in table {
+        let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
+            .args(*command)
+            .arg("--help")
+            .output()
+            .unwrap();
+        let help = String::from_utf8(output.stdout).unwrap();
+        let has = help.lines().any(|line| line.trim_start().starts_with(flag));
+        assert!(!has, "{command:?} {flag}");
+    }
+}
+
+/// What people look for in it.
+#[test]
+fn help_has_examples_and_exit_codes() {
+    let commands: &[&[&str]] = &[
+        &[],
+        &["test-kernel"],
+        &["shell"],
+        &["bench", "kernel"],
+        &["bench", "tool"],
+        &["series", "check"],
+        &["doctor"],
+        &["clean"],
+        &["ci"],
+    ];
+    for command in commands {
+        let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
+            .args(*command)
+            .arg("--help")
+            .output()
+            .unwrap();
+        let help = String::from_utf8(output.stdout).unwrap();
+        for part in ["Examples:", "Exit codes:"] {
+            assert!(help.contains(part), "{command:?} --help has no {part}");
+        }
+    }
+}
+
+/// As `git bisect run` reads them, nothing but a case that failed is between 1 and 124.
+#[test]
+fn a_bisection_stops_at_a_wrong_command_line() {
+    for mistake in [
+        &["--nonesuch"][..],
+        &["--filter", "nonesuch"],
+        &["--tree", "/nonexistent"],
+        &["--repeat", "0"],
+    ] {
+        let (code, said) = xtask(&[&["test-kernel", "--bisect"], mistake].concat());
+        assert_eq!(code, Some(128), "{mistake:?}: {said}");
+        assert!(said.contains(mistake[0]), "{mistake:?}: {said}");
+    }
+    assert_eq!(xtask(&["test-kernel", "--bisect", "--list"]).0, Some(0));
+}
+
+#[test]
+fn a_shell_runs_a_line_that_reaches_the_guest() {
+    let long = "x".repeat(5000);
+    is_usage_error(&["shell", "--", &long], "longer than");
+}
+
+#[test]
+fn what_there_is_no_part_of() {
+    is_usage_error(&["clean", "kernels"], "builds");
+    is_usage_error(&["clean", "--all", "builds"], "cannot be used with");
+}
+
 #[test]
 fn the_list_needs_no_kernel() {
     let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
@@ -110,7 +216,7 @@ fn the_list_needs_no_kernel() {
 #[test]
 fn a_check_of_nothing() {
     let check = |words: &[&'static str]| [&["series", "check"], words].concat();
-    is_usage_error(&check(&["--stock"]), "no patch to check");
+    is_usage_error(&check(&["--stock"]), "unexpected argument");
     is_usage_error(&check(&["--base", "5.4"]), "known: 6.12");
     is_usage_error(&check(&["--series", "nonesuch"]), "(known: ");
     is_usage_error(&check(&["--filter", "nonesuch"]), "matches no case");

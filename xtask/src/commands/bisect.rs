@@ -37,7 +37,12 @@ pub fn exit_code(end: &Result<u8>) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
+    use camino::Utf8Path;
+
     use super::*;
+    use crate::proc::{self, Stop};
 
     #[test]
     fn exit_codes() {
@@ -56,6 +61,81 @@ mod tests {
             (Ok(101), 128),
         ] {
             assert_eq!(exit_code(&end), wanted, "{end:?}");
+        }
+    }
+
+    /// What `git bisect run` makes of commits that end so, the first good and the last bad: its exit code, and the
+    /// number of the commit that it calls the first bad one.
+    fn bisected(ends: &[Result<u8>]) -> (bool, Option<usize>) {
+        let dir = tempfile::tempdir().unwrap();
+        let place = Utf8Path::from_path(dir.path()).unwrap();
+        let stop = Stop::default();
+        let git = |words: &[&str]| {
+            let mut git = Command::new("git");
+            git.current_dir(place)
+                .args(["-c", "user.name=x", "-c", "user.email=x"]);
+            proc::output(git.args(words), b"", &stop).unwrap()
+        };
+        git(&["init", "--quiet"]);
+        for (end, number) in ends.iter().zip(0..) {
+            let file = format!("exit {} # {number}", exit_code(end));
+            fs_err::write(place.join("end"), file).unwrap();
+            git(&["add", "end"]);
+            git(&[
+                "commit",
+                "--quiet",
+                "--message",
+                &format!("number {number}"),
+            ]);
+        }
+        let first = format!("HEAD~{}", ends.len() - 1);
+        git(&["bisect", "start", "HEAD", &first]);
+        let run = git(&["bisect", "run", "sh", "end"]);
+        let bad = git(&["log", "-1", "--format=%s", "refs/bisect/bad"]);
+        let said = String::from_utf8(run.stdout).unwrap();
+        let bad = String::from_utf8(bad.stdout).unwrap();
+        let number = bad.trim().strip_prefix("number ").unwrap().parse().ok();
+        let found = number.filter(|_| said.contains("is the first bad commit"));
+        (run.status.success(), found)
+    }
+
+    #[test]
+    fn git_finds_the_commit_and_stops_where_nothing_can_be_learned() {
+        let good = || Ok(PASSED);
+        let bad = || Ok(FAILED);
+        let no = |kind: Kind| Err(kind.error("x"));
+        for (ends, wanted) in [
+            (
+                vec![good(), good(), good(), bad(), bad(), bad()],
+                (true, Some(3)),
+            ),
+            // Neither breaks the case.
+            (
+                vec![
+                    good(),
+                    no(Kind::Build),
+                    good(),
+                    bad(),
+                    no(Kind::NoBoot),
+                    bad(),
+                    bad(),
+                ],
+                (true, Some(3)),
+            ),
+            (
+                vec![good(), good(), no(Kind::Machinery), bad(), bad()],
+                (false, None),
+            ),
+            (
+                vec![good(), good(), no(Kind::Usage), bad(), bad()],
+                (false, None),
+            ),
+            (
+                vec![good(), good(), no(Kind::Interrupted), bad(), bad()],
+                (false, None),
+            ),
+        ] {
+            assert_eq!(bisected(&ends), wanted, "{ends:?}");
         }
     }
 

@@ -13,7 +13,17 @@ use crate::failure::{Kind, Result};
 use crate::proc;
 use crate::report::{terminal, watched};
 
+const AFTER_HELP: &str = "\
+Examples:
+  cargo xtask ci --install-deps      all of it, on a machine that may lack tools
+  cargo xtask ci --no-kernel         what takes no kernel: minutes
+
+Exit codes:
+  0 all is well   1 a check, a test or a case failed   3 a kernel could not be built
+  4 no verdict: a tool is missing, which is said first   130 interrupted";
+
 #[derive(Clone, Debug, Args)]
+#[command(after_help = AFTER_HELP)]
 pub struct Options {
     #[command(flatten)]
     pub deps: DepsOptions,

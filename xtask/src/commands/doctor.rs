@@ -10,6 +10,13 @@ use crate::report::terminal::text;
 use crate::series;
 use crate::vm::{self, accel};
 
+pub const AFTER_HELP: &str = "\
+Examples:
+  cargo xtask doctor
+
+Exit codes:
+  0 test-kernel has all it needs   4 something is missing";
+
 pub fn run(context: &Context) -> Result<u8> {
     let lacking = missing(TO_TEST);
     let optional = [

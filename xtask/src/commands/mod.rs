@@ -35,6 +35,7 @@ Examples:
   cargo xtask test-kernel --compare stock             the same, beside the kernel without the series
   cargo xtask test-kernel --tree ~/linux --filter thaw --fs xfs --repeat 10
   cargo xtask shell --stock                           a guest to look around in
+  cargo xtask clean                                   what target/freeze costs
 
 Exit codes:
   0 all passed   1 a case, a check, a measurement failed   2 the command line is wrong   3 the kernel could not be built
@@ -61,6 +62,7 @@ pub enum Command {
     /// Merge the reports of several runs
     Report(report::Options),
     /// Say what this machine lacks, which kernels are known and built, which accelerator is worth using
+    #[command(after_help = doctor::AFTER_HELP)]
     Doctor,
     /// Say what is under target/freeze and what it costs, or remove it
     Clean(clean::Options),

@@ -10,6 +10,7 @@ use camino::Utf8Path;
 use clap::Args;
 use console::Term;
 use nix::sys::signal::kill;
+use nix::unistd::{dup, dup2_stdout};
 
 use super::options::{AccelOptions, KernelOptions};
 use super::prepare::{TO_TEST_WITH_VIRTME, prepare, provide_deps};
@@ -58,12 +59,18 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
     let script = script(&options.command, stdin().is_terminal())?;
     let request = options.kernel.request(context)?;
     accel::is_there(options.accel.accel)?;
-    let (prepared, virtme) = watched(None, |events| -> Result<_> {
-        provide_deps(options.kernel.deps(), TO_TEST_WITH_VIRTME, events, context)?;
-        let prepared = prepare(&request, options.accel, events, context)?;
-        let virtme = deps::virtme(&context.layout, events, &context.stop)?;
-        Ok((prepared, virtme))
-    })?;
+    let make_ready = || {
+        watched(None, |events| -> Result<_> {
+            provide_deps(options.kernel.deps(), TO_TEST_WITH_VIRTME, events, context)?;
+            let prepared = prepare(&request, options.accel, events, context)?;
+            let virtme = deps::virtme(&context.layout, events, &context.stop)?;
+            Ok((prepared, virtme))
+        })
+    };
+    let (prepared, virtme) = match script {
+        Some(_) => with_output_as_error(make_ready)?,
+        None => make_ready(),
+    }?;
     vm::host(&context.layout)?;
     let (folder, disks) = vm::scratch_disks(&context.layout)?;
     let shell = Shell {
@@ -82,6 +89,16 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
             context,
         ),
     }
+}
+
+/// Does some work that prints, while standard output is where errors go: it belongs to the guest's command.
+fn with_output_as_error<T>(work: impl FnOnce() -> T) -> anyhow::Result<T> {
+    let output = dup(stdout())?;
+    dup2_stdout(stderr())?;
+    let done = work();
+    stdout().flush()?;
+    dup2_stdout(&output)?;
+    Ok(done)
 }
 
 /// What the guest is to run; a shell for people if that is nothing.

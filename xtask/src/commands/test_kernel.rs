@@ -9,7 +9,7 @@ use super::options::{CaseOptions, DepsOptions, GuestOptions, KernelOptions};
 use super::prepare::{Prepared, make_ready};
 use super::select::{choose, only, runs};
 use super::{Context, FAILED, PASSED};
-use crate::failure::{Kind, Result};
+use crate::failure::{Failure, Kind, Result};
 use crate::kernel::Request;
 use crate::layout::Layout;
 use crate::report::model::{Counts, KernelFacts, MachineFacts, Run};
@@ -17,13 +17,36 @@ use crate::report::store::{Finished, Recorder};
 use crate::report::times::Times;
 use crate::report::{markdown, terminal, watched};
 use crate::shard::Wanted;
-use crate::vm::accel::{self, Accel};
+use crate::vm::accel::{self, Accel, Choice};
 use crate::vm::capacity;
 use crate::vm::queue::Workload;
 use crate::vm::supervisor::Limits;
 use crate::vm::{self, Machine};
 
+const AFTER_HELP: &str = "\
+Examples:
+  cargo xtask test-kernel                              Debian's 6.12 with generic-freeze, every case
+  cargo xtask test-kernel --filter '^dm_' --filter nest --fs xfs
+  cargo xtask test-kernel --stock                      without the patches: see them fail
+  cargo xtask test-kernel --compare stock              both, and a table of both
+  cargo xtask test-kernel --tree ~/linux               what is committed in a kernel tree of yours
+  cargo xtask test-kernel --series generic-freeze --series ext3-ioctl
+  cargo xtask test-kernel --base all                   every base, one after the other
+  cargo xtask test-kernel --list --filter timeout      the names of cases
+  git bisect run sh -c 'cd ~/freeze || exit 128; cargo xtask test-kernel --bisect --tree ~/linux --filter nest'
+
+Exit codes:
+  0 every case passed, or was skipped with a reason
+  1 a case failed, hung, or killed the guest
+  2 the command line, or a file that it names, is wrong
+  3 a patch does not apply, an option got lost, or the kernel does not compile
+  4 no verdict: no source, no tool, no space, no boot, or nothing ran   130 interrupted
+With --bisect:
+  0 and 1 as above   125 (skip) for 3, and for a kernel that does not boot
+  128 (stop) for 2 and all else of 4   130 interrupted";
+
 #[derive(Clone, Debug, Args)]
+#[command(after_help = AFTER_HELP)]
 pub struct Options {
     #[command(flatten)]
     pub kernel: KernelOptions,
@@ -158,10 +181,29 @@ pub fn test(request: &Request, wanted: &Wanted, how: &How<'_>, context: &Context
         folder,
         written,
     } = recorder.finish(kernel, host, wanted, failure);
-    terminal::summary(&run, &folder);
+    let outcome = outcome.map_err(|failure| of_accel(failure, how.guest.accel.accel));
+    match &outcome {
+        Err(_) if run.results.is_empty() => {
+            terminal::text(&format!(
+                "no case has run; what there is to read is in {folder}"
+            ));
+        }
+        _ => terminal::summary(&run, &folder),
+    }
     outcome?;
     written?;
     Ok(run)
+}
+
+/// An accelerator that was asked for is the first thing to doubt.
+fn of_accel(failure: Failure, asked: Choice) -> Failure {
+    match (failure.kind, asked) {
+        (Kind::NoBoot, Choice::Kvm) => Failure {
+            kind: Kind::Machinery,
+            ..failure.context("--accel kvm, which --accel auto would have compared with emulation")
+        },
+        _ => failure,
+    }
 }
 
 /// Over how many guests the cases are spread; fewer than asked for is told.
@@ -258,6 +300,19 @@ mod tests {
     fn several_bases_end_in_a_line_each() {
         let wanted = "base a: passed\nbase b: failed\nbase c: no verdict (exit code 3)";
         assert_eq!(endings(&[("a", PASSED), ("b", FAILED), ("c", 3)]), wanted);
+    }
+
+    #[test]
+    fn a_kernel_is_not_to_blame_for_an_accelerator() {
+        let kind = |kind: Kind, asked| of_accel(kind.error("x"), asked).kind;
+        assert_eq!(kind(Kind::NoBoot, Choice::Auto), Kind::NoBoot);
+        assert_eq!(kind(Kind::NoBoot, Choice::Kvm), Kind::Machinery);
+        assert_eq!(kind(Kind::Interrupted, Choice::Kvm), Kind::Interrupted);
+        let said = of_accel(Kind::NoBoot.error("2 guests"), Choice::Kvm).to_string();
+        assert!(
+            said.starts_with("--accel kvm") && said.ends_with("2 guests"),
+            "{said}"
+        );
     }
 
     #[test]

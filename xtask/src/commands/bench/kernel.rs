@@ -26,7 +26,21 @@ use crate::report::store::{Folder, started};
 use crate::report::{terminal, watched};
 use crate::vm::{self, accel, init};
 
+const AFTER_HELP: &str = "\
+Examples:
+  cargo xtask bench kernel                       the patched kernel against the stock one
+  cargo xtask bench kernel --against itself      what the benchmark makes of equals
+  cargo xtask bench kernel --quick --rounds 1    whether it works, in minutes
+  cargo xtask bench kernel --list                what is measured
+
+Exit codes:
+  0 it was measured
+  1 a measurement failed; with --check, a goal is not met, or too little is known of one
+  2 the command line is wrong   3 a kernel could not be built
+  4 no numbers: a tool is missing, a guest does not boot   130 interrupted";
+
 #[derive(Clone, Debug, Args)]
+#[command(after_help = AFTER_HELP)]
 pub struct Options {
     #[command(flatten)]
     kernel: KernelOptions,

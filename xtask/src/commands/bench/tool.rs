@@ -26,7 +26,17 @@ use crate::report::store::{Folder, started};
 use crate::report::{terminal, watched};
 use crate::vm::{self, accel};
 
+const AFTER_HELP: &str = "\
+Examples:
+  cargo xtask bench tool --only start      guest starts: this program, plain virtme-ng, a bare boot
+  cargo xtask bench tool                   and builds: from nothing, after an edit, after nothing
+
+Exit codes:
+  0 it was measured   2 the command line is wrong   3 a kernel could not be built
+  4 no numbers: a tool is missing, a guest does not boot   130 interrupted";
+
 #[derive(Clone, Debug, Args)]
+#[command(after_help = AFTER_HELP)]
 pub struct Options {
     #[command(flatten)]
     kernel: PatchedOptions,
