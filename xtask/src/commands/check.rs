@@ -82,7 +82,8 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
     accel::is_there(options.guest.accel.accel)?;
     watched(None, |events| {
         let needs = [to_test(options.guest.boot), &[Need::Check]].concat();
-        provide_deps(options.kernel.deps, &needs, events, context)
+        provide_deps(options.kernel.deps, &needs, events, context)?;
+        accel::starts(options.guest.accel.accel, &context.stop)
     })?;
     let outcome = check.all();
     terminal::text(&checks::text(&check.rows, &check.notes()));

@@ -109,7 +109,9 @@ mod tests {
         let failure = run_with_children(&mut parent, &stop).unwrap_err();
         assert_eq!(failure.kind, Kind::Interrupted);
         drop(parent);
+        let begun = Instant::now();
         watcher.join().unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(30));
     }
 
     #[test]

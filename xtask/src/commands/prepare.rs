@@ -43,7 +43,6 @@ pub fn prepare(
     context: &Context,
 ) -> Result<Prepared> {
     let Context { layout, stop } = context;
-    accel::starts(accel.accel, stop)?;
     let kernel = kernel::prepare(request, layout, events, stop)?;
     events.note(describe(&kernel));
     let config = fs_err::read_to_string(kernel.build.join(".config"))?;
@@ -73,6 +72,7 @@ pub fn make_ready(
     context: &Context,
 ) -> Result<(Prepared, Utf8PathBuf)> {
     provide_deps(deps, to_test(guest.boot), events, context)?;
+    accel::starts(guest.accel.accel, &context.stop)?;
     let kernel = || prepare(request, guest.accel, events, context);
     init::beside(kernel, &context.layout, events, &context.stop)
 }

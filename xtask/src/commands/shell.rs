@@ -40,7 +40,7 @@ Exit codes:
 /// How long a line may be that reaches the guest on the kernel's command line, coded, which ends at 2048 bytes.
 const LONGEST: usize = 600;
 /// Lines of the console that are told of a guest that has died.
-const LAST: usize = 10;
+const SHOWN: usize = 10;
 
 #[derive(Clone, Debug, Args)]
 #[command(after_help = AFTER_HELP)]
@@ -62,6 +62,7 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
     let make_ready = || {
         watched(None, |events| -> Result<_> {
             provide_deps(options.kernel.deps(), TO_TEST_WITH_VIRTME, events, context)?;
+            accel::starts(options.accel.accel, &context.stop)?;
             let prepared = prepare(&request, options.accel, events, context)?;
             let virtme = deps::virtme(&context.layout, events, &context.stop)?;
             Ok((prepared, virtme))
@@ -181,15 +182,23 @@ fn pass_on(
 fn died(console: &Utf8Path, status: ExitStatus) -> Failure {
     let text = fs_err::read(console).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
-    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
-    let last = lines[lines.len().saturating_sub(LAST)..].join("\n    ");
-    let last = match last.is_empty() {
-        true => "(nothing)",
-        false => &last,
-    };
     Kind::Machinery.error(format!(
-        "the guest has died before the command's end (QEMU: {status}); its console said last:\n    {last}"
+        "the guest has died before the command's end (QEMU: {status}); its console said:\n    {}",
+        telling(&text).join("\n    ")
     ))
+}
+
+/// Lines of a console that may say why it ends: from where the kernel names the reason, or the last ones.
+fn telling(console: &str) -> Vec<&str> {
+    let reasons = ["BUG:", "Oops", "Kernel panic"];
+    let lines: Vec<&str> = console.lines().map(str::trim_end).collect();
+    let named = |line: &&str| reasons.iter().any(|reason| line.contains(reason));
+    let begin = lines.iter().position(named);
+    let begin = begin.unwrap_or(lines.len().saturating_sub(SHOWN));
+    match &lines[begin..] {
+        [] => vec!["(nothing)"],
+        lines => lines[..lines.len().min(SHOWN)].to_vec(),
+    }
 }
 
 #[cfg(test)]
@@ -212,6 +221,17 @@ mod tests {
             let failure = of(&[&long], on_a_terminal).unwrap_err();
             assert_eq!(failure.kind, Kind::Usage);
         }
+    }
+
+    #[test]
+    fn why_a_guest_has_died() {
+        let trace = "x\n".repeat(30);
+        let console = format!("boot\r\n[1.0] Kernel panic - not syncing: y\r\n{trace}");
+        let told = telling(&console);
+        assert_eq!((told[0], told.len()), ("[1.0] Kernel panic - not syncing: y", SHOWN));
+        assert_eq!(telling("a\nqemu: no"), ["a", "qemu: no"]);
+        assert_eq!(telling(&trace).len(), SHOWN);
+        assert_eq!(telling(""), ["(nothing)"]);
     }
 
     #[test]

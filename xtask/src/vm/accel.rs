@@ -171,16 +171,19 @@ pub fn starts(choice: Choice, stop: &Stop) -> Result<()> {
         return Ok(());
     }
     let mut qemu = Command::new(QEMU);
-    qemu.args(["-accel", "kvm", "-machine", "none", "-nodefaults"]);
-    qemu.args(["-display", "none", "-monitor", "stdio"]);
+    // A processor that is set up, and never runs.
+    qemu.args(["-accel", "kvm", "-cpu", "host", "-machine", "q35", "-S"]);
+    qemu.args(["-nodefaults", "-display", "none", "-monitor", "stdio"]);
     let output = proc::output(&mut qemu, b"quit\n", stop)?;
     if output.status.success() {
         return Ok(());
     }
     let said = output.stderr();
-    let last = said.trim_end().lines().last().unwrap_or("nothing");
+    let first = said.lines().find(|line| !line.trim().is_empty());
     Err(Kind::Machinery.error(format!(
-        "--accel kvm: QEMU does not start with it, and says {last:?}"
+        "--accel kvm: QEMU does not start with it ({}): {}",
+        output.status,
+        first.unwrap_or("it says nothing")
     )))
 }
 

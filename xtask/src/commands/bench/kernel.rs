@@ -151,6 +151,7 @@ fn make_ready(requests: [Request; 2], options: &Options, context: &Context) -> R
     let needs = to_test(options.guest.boot);
     let ready = watched(None, |events| -> Result<_> {
         provide_deps(options.kernel.deps(), needs, events, context)?;
+        accel::starts(options.guest.accel.accel, &context.stop)?;
         let prepare = |request| prepare(request, options.guest.accel, events, context);
         let both = || Ok([prepare(&requests[0])?, prepare(&requests[1])?]);
         let (prepared, init) = init::beside(both, &context.layout, events, &context.stop)?;
