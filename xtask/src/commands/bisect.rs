@@ -104,24 +104,19 @@ mod tests {
         let good = || Ok(PASSED);
         let bad = || Ok(FAILED);
         let no = |kind: Kind| Err(kind.error("x"));
+        let skipping = |end| {
+            let before = [good(), good(), good(), good()];
+            let after = [good(), bad(), bad(), bad()];
+            before.into_iter().chain([end]).chain(after).collect()
+        };
         for (ends, wanted) in [
             (
                 vec![good(), good(), good(), bad(), bad(), bad()],
                 (true, Some(3)),
             ),
-            // Neither breaks the case.
-            (
-                vec![
-                    good(),
-                    no(Kind::Build),
-                    good(),
-                    bad(),
-                    no(Kind::NoBoot),
-                    bad(),
-                    bad(),
-                ],
-                (true, Some(3)),
-            ),
+            // The middle, where git looks first.
+            (skipping(no(Kind::Build)), (true, Some(6))),
+            (skipping(no(Kind::NoBoot)), (true, Some(6))),
             (
                 vec![good(), good(), no(Kind::Machinery), bad(), bad()],
                 (false, None),

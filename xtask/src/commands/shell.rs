@@ -1,11 +1,12 @@
 //! `shell`: the kernel under test, virtme-ng's init, the host's root read only, and the scratch disks.
 
-use std::io::{IsTerminal, Read, Write, stderr, stdin, stdout};
+use std::io::{self, IsTerminal, Read, Write, stderr, stdin, stdout};
 use std::os::unix::process::CommandExt;
 use std::panic::resume_unwind;
 use std::process::{ExitStatus, Stdio};
 use std::thread::{self, JoinHandle};
 
+use anyhow::Context as _;
 use camino::Utf8Path;
 use clap::Args;
 use console::Term;
@@ -152,10 +153,11 @@ fn of_script(script: Script, context: &Context) -> Result<u8> {
     let out = pass_on(child.stdout.take(), stdout());
     let err = pass_on(child.stderr.take(), stderr());
     let ended = foreground::tend(&mut child, kill, &context.stop);
-    for thread in [out, err] {
-        thread.join().unwrap_or_else(|panic| resume_unwind(panic));
-    }
+    let written = [out, err].map(|it| it.join().unwrap_or_else(|panic| resume_unwind(panic)));
     let status = ended?;
+    for written in written {
+        written.context("cannot pass on what the guest's command has printed")?;
+    }
     let said = fs_err::read_to_string(&code).unwrap_or_default();
     exit_code(&said).ok_or_else(|| died(&console, status))
 }
@@ -168,14 +170,26 @@ fn exit_code(said: &str) -> Option<u8> {
 /// Copies all that comes; a reader that is gone (`| head`) does not end the command.
 fn pass_on(
     from: Option<impl Read + Send + 'static>,
-    mut to: impl Write + Send + 'static,
-) -> JoinHandle<()> {
-    thread::spawn(move || {
-        let Some(mut from) = from else { return };
-        let mut chunk = [0; 8192];
-        while let Ok(length @ 1..) = from.read(&mut chunk) {
-            let _ = to.write_all(&chunk[..length]).and_then(|()| to.flush());
+    to: impl Write + Send + 'static,
+) -> JoinHandle<io::Result<()>> {
+    thread::spawn(move || match from {
+        Some(from) => copy_all(from, to),
+        None => Ok(()),
+    })
+}
+
+/// Reads to the end in any case: a guest that cannot write waits for ever.
+fn copy_all(mut from: impl Read, mut to: impl Write) -> io::Result<()> {
+    let mut written = Ok(());
+    let mut chunk = [0; 8192];
+    while let length @ 1.. = from.read(&mut chunk)? {
+        if written.is_ok() {
+            written = to.write_all(&chunk[..length]).and_then(|()| to.flush());
         }
+    }
+    written.or_else(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Ok(()),
+        _ => Err(error),
     })
 }
 
@@ -224,11 +238,32 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_written_is_told_and_all_is_read() {
+        let full = || {
+            fs_err::OpenOptions::new()
+                .write(true)
+                .open("/dev/full")
+                .unwrap()
+        };
+        let mut output = vec![7; 20_000]
+            .into_iter()
+            .collect::<std::collections::VecDeque<u8>>();
+        assert!(copy_all(&mut output, full()).is_err());
+        assert!(output.is_empty());
+        let (reader, gone) = std::io::pipe().unwrap();
+        drop(reader);
+        assert!(copy_all([7; 20_000].as_slice(), gone).is_ok());
+    }
+
+    #[test]
     fn why_a_guest_has_died() {
         let trace = "x\n".repeat(30);
         let console = format!("boot\r\n[1.0] Kernel panic - not syncing: y\r\n{trace}");
         let told = telling(&console);
-        assert_eq!((told[0], told.len()), ("[1.0] Kernel panic - not syncing: y", SHOWN));
+        assert_eq!(
+            (told[0], told.len()),
+            ("[1.0] Kernel panic - not syncing: y", SHOWN)
+        );
         assert_eq!(telling("a\nqemu: no"), ["a", "qemu: no"]);
         assert_eq!(telling(&trace).len(), SHOWN);
         assert_eq!(telling(""), ["(nothing)"]);
