@@ -20,10 +20,11 @@ use crate::proc::Stop;
 use crate::report::{terminal, watched};
 
 const AFTER_HELP: &str = "\
-Without PART it lists them all, and what each costs on the disk. All of them come back by themselves when
-they are needed, but for runs, benchmarks, and edits in work trees. It removes nothing while another command
-is at work, and nothing outside of target/freeze. Work trees with edits, and sources with branches, stay
-unless there is --force. What cargo has built is left to cargo clean.
+Without PART it lists them all, and what each costs on the disk. All of them come back by \
+themselves when they are needed, but for runs, benchmarks, and edits in work trees. It removes \
+nothing while another command is at work, and nothing outside of target/freeze. Work trees with \
+edits, and sources with branches, stay unless there is --force. What cargo has built is left to \
+cargo clean.
 
 Examples:
   cargo xtask clean                      what there is

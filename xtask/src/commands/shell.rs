@@ -23,13 +23,14 @@ use crate::vm::virtme::{Script, Shell};
 use crate::vm::{self, accel};
 
 const AFTER_HELP: &str = "\
-Without COMMAND it is a shell on this terminal; if standard input is none, it is run as a script of sh.
-All of this machine's files are there, read only, and what is written to /tmp is gone afterwards. The
-scratch disks have the serials scratch0 and scratch1: `grep . /sys/block/*/serial` names the devices.
+Without COMMAND it is a shell on this terminal; if standard input is no terminal, that is run as \
+a script of sh. All of this machine's files are there, read only; what is written to /tmp is gone \
+afterwards. The scratch disks have the serials scratch0 and scratch1: \
+`grep . /sys/block/*/serial` names the devices.
 
 Examples:
-  cargo xtask shell                                   leave with `exit`
-  cargo xtask shell --stock -- uname -r               one command, its output and its exit code
+  cargo xtask shell                         leave with `exit`
+  cargo xtask shell --stock -- uname -r     one command, its output and its exit code
   cargo xtask shell -- sh -c 'mkfs.xfs -q /dev/vda && mount /dev/vda /mnt && fsfreeze -f /mnt'
   cargo xtask shell < script.sh
 

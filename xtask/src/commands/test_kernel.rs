@@ -33,7 +33,7 @@ Examples:
   cargo xtask test-kernel --series generic-freeze --series ext3-ioctl
   cargo xtask test-kernel --base all                   every base, one after the other
   cargo xtask test-kernel --list --filter timeout      the names of cases
-  git bisect run sh -c 'cd ~/freeze || exit 128; cargo xtask test-kernel --bisect --tree ~/linux --filter nest'
+  git bisect run sh -c 'cd ~/freeze || exit 128; cargo xtask test-kernel --bisect --tree ~/linux'
 
 Exit codes:
   0 every case passed, or was skipped with a reason
