@@ -43,9 +43,21 @@ const CHECKS: &[&[&str]] = &[
         "-D",
         "warnings",
     ],
-    // Those as well that are ignored since they take tools.
-    &["test", "--workspace", "--", "--include-ignored"],
+    // Those as well that are ignored since they take tools, but not a kernel.
+    &[
+        "test",
+        "--workspace",
+        "--",
+        "--include-ignored",
+        "--skip",
+        WITH_KERNEL,
+    ],
 ];
+
+/// Where the tests are that boot a kernel which was built before.
+const WITH_KERNEL: &str = "vm::faults";
+const CHECKS_WITH_KERNEL: &[&[&str]] =
+    &[&["test", "--package", "xtask", "--", "--ignored", WITH_KERNEL]];
 
 /// Parts of a toolchain that rustup installs apart, and the cargo commands that take them.
 const COMPONENTS: &[(&str, &str)] = &[("rustfmt", "fmt"), ("clippy", "clippy")];
@@ -86,17 +98,20 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
     watched(None, |events| {
         provide_deps(options.deps, needs(options), events, context)
     })?;
-    for check in CHECKS {
-        let code = cargo(check, context)?;
-        if code != PASSED {
-            return Ok(code);
-        }
+    let code = all(CHECKS, |check| cargo(check, context))?;
+    if code != PASSED || options.no_kernel {
+        return Ok(code);
     }
-    if options.no_kernel {
-        return Ok(PASSED);
+    match all(KERNELS, |arguments| test_kernel(arguments, context))? {
+        PASSED => all(CHECKS_WITH_KERNEL, |check| cargo(check, context)),
+        code => Ok(code),
     }
-    for arguments in KERNELS {
-        let code = test_kernel(arguments, context)?;
+}
+
+/// One after the other, up to the first that is no pass.
+fn all(lines: &[&[&str]], run: impl Fn(&[&str]) -> Result<u8>) -> Result<u8> {
+    for line in lines {
+        let code = run(line)?;
         if code != PASSED {
             return Ok(code);
         }
@@ -185,6 +200,13 @@ mod tests {
             said.contains("rustup component add rustfmt clippy\n"),
             "{said}"
         );
+    }
+
+    #[test]
+    fn the_first_that_is_no_pass_is_the_last() {
+        let run = |codes: &[&[&str]]| all(codes, |line| Ok(line[0].parse().unwrap()));
+        assert_eq!(run(&[&["0"], &["0"]]).unwrap(), PASSED);
+        assert_eq!(run(&[&["0"], &["3"], &["1"]]).unwrap(), 3);
     }
 
     #[test]
