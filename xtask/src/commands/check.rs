@@ -109,7 +109,11 @@ struct Check<'a> {
 
 impl<'a> Check<'a> {
     fn new(options: &'a Options, wanted: Wanted, context: &'a Context) -> Result<Self> {
-        let request = options.kernel.request(&options.given, context)?;
+        let request = options.kernel.request(
+            &options.kernel.series,
+            options.given.tree.as_deref(),
+            context,
+        )?;
         let series: Vec<Series> = request
             .series
             .iter()

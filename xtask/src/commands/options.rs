@@ -22,10 +22,8 @@ pub struct KernelOptions {
     pub patched: PatchedOptions,
     #[command(flatten)]
     pub given: TreeOptions,
-
-    /// Apply no patches
-    #[arg(long, conflicts_with = "series", help_heading = "Kernel")]
-    pub stock: bool,
+    #[command(flatten)]
+    pub unpatched: StockOptions,
 }
 
 /// Which kernel, where it cannot be one without patches.
@@ -58,6 +56,13 @@ pub struct TreeOptions {
     /// Take the source from this kernel tree (what is committed there) instead of Debian's; it is never written to
     #[arg(long, value_name = "PATH", help_heading = "Kernel")]
     pub tree: Option<Utf8PathBuf>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct StockOptions {
+    /// Apply no patches
+    #[arg(long, conflicts_with = "series", help_heading = "Kernel")]
+    pub stock: bool,
 }
 
 #[derive(Clone, Copy, Debug, Args)]
@@ -124,7 +129,7 @@ impl KernelOptions {
     pub fn request(&self, context: &Context) -> Result<Request> {
         let series = self.series();
         self.patched
-            .named(series, self.given.tree.as_deref(), context)
+            .request(series, self.given.tree.as_deref(), context)
     }
 
     /// One request, or one for each base if `--base` is `all`.
@@ -150,24 +155,28 @@ impl KernelOptions {
     }
 
     fn series(&self) -> &[String] {
+        self.unpatched.series(&self.patched)
+    }
+}
+
+impl StockOptions {
+    /// What is to be applied.
+    pub fn series<'a>(&self, patched: &'a PatchedOptions) -> &'a [String] {
         match self.stock {
             true => &[],
-            false => &self.patched.series,
+            false => &patched.series,
         }
     }
 }
 
 impl PatchedOptions {
-    /// What to build, from the base's own source or from this tree; what is wrong with it is found here.
-    pub fn request(&self, given: &TreeOptions, context: &Context) -> Result<Request> {
-        self.named(&self.series, given.tree.as_deref(), context)
-    }
-
     pub fn jobs(&self) -> Option<usize> {
         self.jobs.map(usize::from)
     }
 
-    fn named(
+    /// What to build, with these of its series, from the base's own source or from this tree; what is wrong with it is
+    /// found here.
+    pub fn request(
         &self,
         series: &[String],
         tree: Option<&Utf8Path>,

@@ -14,7 +14,7 @@ use crate::bench::machine::Machine as Described;
 use crate::bench::tool::vng::Vng;
 use crate::bench::tool::{Part, Plan, Run, report};
 use crate::bench::{store, table};
-use crate::commands::options::{GuestOptions, PatchedOptions, TreeOptions};
+use crate::commands::options::{GuestOptions, PatchedOptions, StockOptions};
 use crate::commands::prepare::{self, Prepared, TO_TEST_WITH_VIRTME, provide_deps};
 use crate::commands::test_kernel::{kernel_facts, machine_facts};
 use crate::commands::{Context, PASSED};
@@ -41,6 +41,8 @@ pub struct Options {
     #[command(flatten)]
     kernel: PatchedOptions,
     #[command(flatten)]
+    unpatched: StockOptions,
+    #[command(flatten)]
     guest: GuestOptions,
 
     /// Only this
@@ -64,9 +66,10 @@ pub struct Options {
 pub fn run(options: &Options, context: &Context) -> Result<u8> {
     let Context { layout, stop } = context;
     // It builds what this repository names.
-    let request = options
-        .kernel
-        .request(&TreeOptions { tree: None }, context)?;
+    let request =
+        options
+            .kernel
+            .request(options.unpatched.series(&options.kernel), None, context)?;
     accel::is_there(options.guest.accel.accel)?;
     let (prepared, init, virtme) = watched(None, |events| -> Result<_> {
         // What this program is compared with is needed, too.
