@@ -37,11 +37,10 @@ pub fn exit_code(end: &Result<u8>) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
-
     use camino::Utf8Path;
 
     use super::*;
+    use crate::kernel::git::Git;
     use crate::proc::{self, Stop};
 
     #[test]
@@ -71,10 +70,8 @@ mod tests {
         let place = Utf8Path::from_path(dir.path()).unwrap();
         let stop = Stop::default();
         let git = |words: &[&str]| {
-            let mut git = Command::new("git");
-            git.current_dir(place)
-                .args(["-c", "user.name=x", "-c", "user.email=x"]);
-            proc::output(git.args(words), b"", &stop).unwrap()
+            let mut git = Git::at(place, &stop).command(words);
+            proc::output(&mut git, b"", &stop).unwrap()
         };
         git(&["init", "--quiet"]);
         for (end, number) in ends.iter().zip(0..) {
