@@ -135,8 +135,11 @@ pub fn prepare(request: &Request, layout: &Layout, events: &Events, stop: &Stop)
 /// Those of [`prepare`]. A tree is looked at once there is git to do it.
 pub fn check_request(request: &Request, layout: &Layout, stop: &Stop) -> Result<()> {
     let mut request = request.clone();
-    if deps::program("git").is_none() {
-        request.tree = None;
+    if deps::program("git").is_none()
+        && let Some(tree) = request.tree.take()
+        && !tree.is_dir()
+    {
+        return Err(Kind::Usage.error(format!("--tree {tree} is no folder")));
     }
     Order::of(&request, layout, stop).map(drop)
 }
