@@ -13,6 +13,7 @@ mod report;
 mod series;
 mod shard;
 mod vm;
+mod words;
 
 use std::process::ExitCode;
 
@@ -20,16 +21,18 @@ use clap::Parser;
 
 use commands::{Cli, Context};
 use failure::Result;
+use report::{output, terminal};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match run(&cli) {
-        Ok(code) => ExitCode::from(code),
-        Err(failure) => {
-            report::terminal::failure(&failure);
-            ExitCode::from(failure.kind.exit_code())
-        }
-    }
+    output::outlive_file_limits();
+    let code = match Cli::try_parse() {
+        Ok(cli) => run(&cli).unwrap_or_else(|failure| {
+            terminal::failure(&failure);
+            failure.kind.exit_code()
+        }),
+        Err(by_clap) => output::told(&by_clap),
+    };
+    ExitCode::from(output::settle(code))
 }
 
 fn run(cli: &Cli) -> Result<u8> {
