@@ -101,7 +101,10 @@ fn one(request: &Request, wanted: &Wanted, options: &Options, context: &Context)
             };
             let stock = test(&stock, wanted, &how, context)?;
             let patched = test(request, wanted, &how, context)?;
-            terminal::text(&markdown::table([&stock, &patched]));
+            terminal::text(&markdown::table(&[
+                ("stock", &stock),
+                ("patched", &patched),
+            ]));
             terminal::text(&terminal::counts(&Counts::of(&patched.results)));
             verdict(&patched)
         }

@@ -2,6 +2,7 @@
 
 pub mod checks;
 mod display;
+pub mod inputs;
 pub mod junit;
 pub mod ktap;
 pub mod markdown;

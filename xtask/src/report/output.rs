@@ -36,18 +36,19 @@ pub fn told(by_clap: &clap::Error) -> u8 {
 pub fn settle(code: u8) -> u8 {
     let (code, words) = ending(code, LOST.get());
     if let Some(words) = words {
-        complain(&words);
+        complain(&style("error:").for_stderr().red().to_string(), &words);
     }
     code
 }
 
+/// Says on standard error what is worth a look, and decides nothing.
+pub fn warn(words: &str) {
+    complain(&style("warning:").for_stderr().yellow().to_string(), words);
+}
+
 /// A line on standard error. Nobody is left to tell if it cannot be written.
-pub fn complain(words: &str) {
-    let _ = writeln!(
-        io::stderr(),
-        "{} {words}",
-        style("error:").for_stderr().red()
-    );
+pub fn complain(head: &str, words: &str) {
+    let _ = writeln!(io::stderr(), "{}", format!("{head} {words}").trim_end());
 }
 
 /// Makes a file-size limit (`ulimit -f`) an error of the write, which names its file, in the place of a death by SIGXFSZ.

@@ -1,14 +1,12 @@
 //! What commands tell at their end, in words for a terminal or a log.
 
-use std::io::Write;
-
 use camino::Utf8Path;
 use comfy_table::{Table, presets};
 use console::{StyledObject, style};
 use harness::case::{Case, Filesystem};
 use harness::run::{CLEANUP, STEP};
 
-use super::output::say;
+use super::output::{self, say};
 use crate::event::{CONSOLE, CaseId, CaseResult, Verdict};
 use crate::failure::{Failure, Kind};
 use crate::report::model::{Counts, Run, case_names, cell};
@@ -151,9 +149,9 @@ fn verdicts(run: &Run) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(std::iter::once("").chain(columns.iter().map(|fs| fs.name())));
-    for case in case_names(&run.results) {
+    for case in case_names(run.results.iter().map(|result| &result.id)) {
         let cells = columns.iter().map(|fs| cell(&run.results, **fs, case));
-        table.add_row(std::iter::once(case.to_owned()).chain(cells));
+        table.add_row(std::iter::once(words::short(case)).chain(cells));
     }
     table
 }
@@ -228,15 +226,12 @@ pub fn text(text: &str) {
 }
 
 pub fn failure(failure: &Failure) {
-    let line = match failure.kind {
-        Kind::Interrupted => style("interrupted").for_stderr().red().to_string(),
-        Kind::Build => format!("{} {failure}", style("build failed:").for_stderr().red()),
-        Kind::Usage | Kind::Machinery => {
-            format!("{} {failure}", style("error:").for_stderr().red())
-        }
-    };
-    // Nobody is left to tell if this cannot be written.
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let red = |words| style(words).for_stderr().red().to_string();
+    match failure.kind {
+        Kind::Interrupted => output::complain(&red("interrupted"), ""),
+        Kind::Build => output::complain(&red("build failed:"), &failure.to_string()),
+        Kind::Usage | Kind::Machinery => output::complain(&red("error:"), &failure.to_string()),
+    }
 }
 
 #[cfg(test)]
