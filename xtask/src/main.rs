@@ -25,17 +25,17 @@ use report::{output, terminal};
 
 fn main() -> ExitCode {
     output::outlive_file_limits();
-    let code = match Cli::try_parse() {
-        Ok(cli) => run(&cli).unwrap_or_else(|failure| {
-            terminal::failure(&failure);
-            failure.kind.exit_code()
-        }),
+    let end = match Cli::try_parse() {
+        Ok(cli) => run(&cli),
         Err(by_clap) => output::told(&by_clap),
     };
-    ExitCode::from(output::settle(code))
+    let code = output::settle(end).unwrap_or_else(|failure| failure.kind.exit_code());
+    ExitCode::from(code)
 }
 
+/// Runs the command, and says why if it comes to nothing.
 fn run(cli: &Cli) -> Result<u8> {
-    let context = Context::new()?;
-    cli.command.run(&context)
+    let context = Context::new();
+    let end = context.and_then(|context| cli.command.run(&context));
+    end.inspect_err(terminal::failure)
 }

@@ -35,8 +35,9 @@ pub fn document(run: &Run) -> Result<String> {
     Ok(text + "\n")
 }
 
-struct Suite {
+struct Suite<'a> {
     name: &'static str,
+    properties: Vec<(&'a str, &'a str)>,
     cases: Vec<TestCase>,
 }
 
@@ -57,9 +58,10 @@ struct Ending {
 }
 
 /// A suite of one error, lest a run that was cut short look green.
-fn aborted(why: &str) -> Suite {
+fn aborted(why: &str) -> Suite<'_> {
     Suite {
         name: "run",
+        properties: Vec::new(),
         cases: vec![TestCase {
             name: "ran to its end".into(),
             class: "run",
@@ -69,7 +71,7 @@ fn aborted(why: &str) -> Suite {
     }
 }
 
-fn suite(filesystem: Filesystem, run: &Run) -> Suite {
+fn suite(filesystem: Filesystem, run: &Run) -> Suite<'_> {
     let results = run.results.iter();
     let ran = results.filter(|result| result.id.filesystem == filesystem);
     let not_run = run.not_run.iter().filter(|id| id.filesystem == filesystem);
@@ -77,6 +79,7 @@ fn suite(filesystem: Filesystem, run: &Run) -> Suite {
     let missing = not_run.map(|id| test_case(id, Duration::ZERO, Some(error(&why))));
     Suite {
         name: filesystem.name(),
+        properties: vec![("qemu", &run.machine.qemu)],
         cases: ran
             .map(|result| test_case(&result.id, result.took, ending(result)))
             .chain(missing)
@@ -147,14 +150,29 @@ fn time(took: Duration) -> String {
 
 type Out = Writer<Vec<u8>>;
 
-fn write_suite(out: &mut Out, suite: &Suite) -> std::io::Result<()> {
+fn write_suite(out: &mut Out, suite: &Suite<'_>) -> std::io::Result<()> {
     let cases: Vec<_> = suite.cases.iter().collect();
     let took = words::sum(cases.iter().map(|case| case.took));
     within(
         out,
         tag("testsuite", &tally(suite.name, &cases, took)),
-        |out| cases.iter().try_for_each(|case| write_case(out, case)),
+        |out| {
+            write_properties(out, &suite.properties)?;
+            cases.iter().try_for_each(|case| write_case(out, case))
+        },
     )
+}
+
+fn write_properties(out: &mut Out, properties: &[(&str, &str)]) -> std::io::Result<()> {
+    if properties.is_empty() {
+        return Ok(());
+    }
+    within(out, tag("properties", &Vec::new()), |out| {
+        properties.iter().try_for_each(|(name, value)| {
+            let attributes = vec![("name", (*name).into()), ("value", (*value).into())];
+            out.write_event(Event::Empty(tag("property", &attributes)))
+        })
+    })
 }
 
 fn write_case(out: &mut Out, case: &TestCase) -> std::io::Result<()> {
@@ -280,6 +298,8 @@ mod tests {
             .collect();
         assert_eq!(suites.len(), 2);
         assert_eq!(suites[1].attribute("time"), Some("1.624"));
+        let property = r#"<property name="qemu" value="10.0.2"/>"#;
+        assert!(xml.contains(property), "{xml}");
     }
 
     /// What a parser reads where this stood in all places that others fill.

@@ -7,8 +7,8 @@ use console::style;
 use nix::libc::c_int;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
-use crate::commands::{FAILED, PASSED};
-use crate::failure::Kind;
+use crate::commands::PASSED;
+use crate::failure::{Kind, Result};
 
 /// What a shell shows of a program that SIGPIPE ended.
 const READER_GONE: u8 = 128 + 13;
@@ -21,24 +21,18 @@ pub fn say(text: &str) {
 }
 
 /// Shows what clap has to say in the place of a command: help, the version, or what is wrong with the command line.
-pub fn told(by_clap: &clap::Error) -> u8 {
+pub fn told(by_clap: &clap::Error) -> Result<u8> {
     let shown = by_clap.print().and_then(|()| stdout().flush());
-    match by_clap.exit_code() {
-        0 => {
-            keep(shown);
-            PASSED
-        }
-        _ => Kind::Usage.exit_code(),
+    if by_clap.use_stderr() {
+        return Err(Kind::Usage.error("wrong command line"));
     }
+    keep(shown);
+    Ok(PASSED)
 }
 
-/// The exit code of the program, from that of its command and from what became of its output.
-pub fn settle(code: u8) -> u8 {
-    let (code, words) = ending(code, LOST.get());
-    if let Some(words) = words {
-        complain(&style("error:").for_stderr().red().to_string(), &words);
-    }
-    code
+/// The end of the program, from that of its command and from what became of its output.
+pub fn settle(end: Result<u8>) -> Result<u8> {
+    ending(end, LOST.get())
 }
 
 /// Says on standard error what is worth a look, and decides nothing.
@@ -73,46 +67,45 @@ fn keep(written: io::Result<()>) {
 }
 
 /// A reader that has gone has seen enough and is told nothing, but a pass that it did not see whole is none.
-/// Exit codes from 2 on have said why on standard error.
-fn ending(code: u8, lost: Option<&io::Error>) -> (u8, Option<String>) {
-    let Some(error) = lost else {
-        return (code, None);
-    };
-    let gone = error.kind() == ErrorKind::BrokenPipe;
-    match code {
-        PASSED if gone => (READER_GONE, None),
-        FAILED if gone => (FAILED, None),
-        PASSED | FAILED => (
-            Kind::Machinery.exit_code(),
-            Some(format!("failed to write to standard output: {error}")),
-        ),
-        worse => (worse, None),
+/// Whatever has no verdict has said why on standard error.
+fn ending(end: Result<u8>, lost: Option<&io::Error>) -> Result<u8> {
+    match (end, lost) {
+        (Ok(code), Some(error)) if error.kind() == ErrorKind::BrokenPipe => match code {
+            PASSED => Ok(READER_GONE),
+            worse => Ok(worse),
+        },
+        (Ok(_), Some(error)) => {
+            let words = format!("failed to write to standard output: {error}");
+            let failure = Kind::Machinery.error(words);
+            super::terminal::failure(&failure);
+            Err(failure)
+        }
+        (end, _) => end,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands::FAILED;
 
     #[test]
     fn what_is_not_told_is_no_pass() {
         let full = io::Error::from_raw_os_error(nix::libc::ENOSPC);
         let gone = io::Error::from(ErrorKind::BrokenPipe);
+        let build = || Err(Kind::Build.error("no"));
         let table = [
-            (PASSED, None, PASSED),
-            (PASSED, Some(&full), 4),
-            (FAILED, Some(&full), 4),
-            (3, Some(&full), 3),
-            (130, Some(&full), 130),
-            (PASSED, Some(&gone), 141),
-            (FAILED, Some(&gone), FAILED),
-            (4, Some(&gone), 4),
+            (Ok(PASSED), None, PASSED),
+            (Ok(PASSED), Some(&full), 4),
+            (Ok(FAILED), Some(&full), 4),
+            (build(), Some(&full), 3),
+            (Ok(PASSED), Some(&gone), 141),
+            (Ok(FAILED), Some(&gone), FAILED),
+            (build(), Some(&gone), 3),
         ];
-        for (code, lost, wanted) in table {
-            assert_eq!(ending(code, lost).0, wanted, "{code} {lost:?}");
+        for (end, lost, wanted) in table {
+            let code = ending(end, lost).unwrap_or_else(|failure| failure.kind.exit_code());
+            assert_eq!(code, wanted, "{lost:?}");
         }
-        let words = ending(PASSED, Some(&full)).1.unwrap();
-        assert!(words.contains("standard output: No space left"), "{words}");
-        assert_eq!(ending(PASSED, Some(&gone)).1, None);
     }
 }
