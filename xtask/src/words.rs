@@ -3,23 +3,10 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+pub use harness::words::{count, there};
+
 /// How much of a reason is shown where a line is read, in characters; `results.json` has all of it.
 pub const SHOWN: usize = 500;
-
-/// `1 case`, `2 cases`, `0 patches`.
-pub fn count(number: usize, noun: &str) -> String {
-    format!("{number} {}", plural(number, noun))
-}
-
-/// The noun alone, as it stands after this number.
-pub fn plural(number: usize, noun: &str) -> String {
-    let hisses = ["s", "x", "ch", "sh"];
-    match number {
-        1 => noun.into(),
-        _ if hisses.iter().any(|end| noun.ends_with(end)) => format!("{noun}es"),
-        _ => format!("{noun}s"),
-    }
-}
 
 /// The first `limit` characters, and how many there are more.
 pub fn clip(text: &str, limit: usize) -> Cow<'_, str> {
@@ -96,21 +83,6 @@ pub fn sum(times: impl IntoIterator<Item = Duration>) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn one_is_not_many() {
-        let table = [
-            (0, "case", "0 cases"),
-            (1, "case", "1 case"),
-            (2, "case", "2 cases"),
-            (1, "patch", "1 patch"),
-            (3, "patch", "3 patches"),
-            (2, "touched file", "2 touched files"),
-        ];
-        for (number, noun, words) in table {
-            assert_eq!(count(number, noun), words);
-        }
-    }
 
     #[test]
     fn clocks() {

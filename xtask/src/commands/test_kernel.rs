@@ -22,6 +22,7 @@ use crate::vm::capacity;
 use crate::vm::queue::Workload;
 use crate::vm::supervisor::Limits;
 use crate::vm::{self, Machine};
+use crate::words::count;
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -174,7 +175,8 @@ fn spread(
     let guests = capacity::guests(asked, room, expected).min(wanted.cases.len());
     if asked.is_some_and(|asked| asked > room) {
         terminal::text(&format!(
-            "this machine has the processors, the memory and the disk space for {room} guests at once"
+            "this machine has the processors, the memory and the disk space for {} at once",
+            count(room, "guest")
         ));
     }
     Ok(Workload {

@@ -10,6 +10,7 @@ use crate::report::inputs::Input;
 use crate::report::model::{MachineFacts, Run};
 use crate::report::store::{in_order, not_run};
 use crate::shard::Part;
+use crate::words::count;
 
 /// One run of all cases. What is wanted and has no result in any of the inputs did not run.
 ///
@@ -67,13 +68,13 @@ fn same_list(inputs: &[Input]) -> Result<()> {
             || theirs.whole != ours.whole
         {
             bail!(
-                "{} is shard {} of {} cases, {} is shard {} of {} cases, and they are not of one list",
+                "{} is shard {} of {}, {} is shard {} of {}, and they are not of one list",
                 first.path,
                 ours.shard,
-                ours.whole.len(),
+                count(ours.whole.len(), "case"),
                 input.path,
                 theirs.shard,
-                theirs.whole.len()
+                count(theirs.whole.len(), "case")
             );
         }
     }

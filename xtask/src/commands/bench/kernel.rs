@@ -25,6 +25,7 @@ use crate::kernel::Request;
 use crate::report::store::{Extent, Folder, started};
 use crate::report::{terminal, watched};
 use crate::vm::{self, init};
+use crate::words::count;
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -171,9 +172,9 @@ fn report(run: &Run, folder: Folder, extent: Extent) -> Result<Vec<GoalLine>> {
         terminal::text(&format!("note: {problem}"));
     }
     let head = format!(
-        "On {}; {} rounds in {:.0?}.",
+        "On {}; {} in {:.0?}.",
         run.machine.describe(),
-        run.last_round(),
+        count(run.last_round(), "round"),
         run.took
     );
     let markdown = table::markdown(&head, &tables, &findings.goals, &names(&plots));
