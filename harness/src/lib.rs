@@ -32,4 +32,5 @@ pub mod swap;
 pub mod switch;
 pub mod sysctl;
 pub mod task;
+pub mod words;
 pub mod writers;

@@ -13,20 +13,26 @@ pub enum Event {
     PhaseStarted {
         what: String,
     },
-    /// How far the current phase is; `total` is an estimate where it is known at all.
+    /// How far the phase is that began last; `total` is an estimate where it is known at all, and may prove too low.
     Progress {
         done: u64,
         total: Option<u64>,
         item: String,
     },
-    /// The current phase is over; `outcome` is for the reader, e.g. "1187 files in 212 s".
+    /// The phase of this name is over; `outcome` is for the reader, e.g. "1187 files in 212 s".
     PhaseEnded {
+        what: String,
         outcome: String,
         took: Duration,
     },
     /// A fact worth a line of its own, e.g. which accelerator was chosen and why.
     Note(String),
     Warning(String),
+    /// Cases are about to run, in so many guests at once; how long each is thought to take.
+    CasesStarted {
+        expected: Vec<(CaseId, Duration)>,
+        guests: usize,
+    },
     /// A guest boots, for so many cases.
     GuestStarted {
         guest: GuestId,
@@ -64,6 +70,19 @@ pub struct CaseId {
     pub case: String,
     pub repeat: u32,
 }
+
+impl CaseId {
+    /// The case, and which of its runs it is if that is not the first.
+    pub fn name(&self) -> String {
+        match self.repeat {
+            0 => self.case.clone(),
+            repeat => format!("{} (repeat {})", self.case, u64::from(repeat) + 1),
+        }
+    }
+}
+
+/// The line among the diagnostics of a case after which those are of the console.
+pub const CONSOLE: &str = "the last lines of the console:";
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CaseResult {

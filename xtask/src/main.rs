@@ -13,24 +13,27 @@ mod report;
 mod series;
 mod shard;
 mod vm;
+mod words;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use commands::{Cli, Context, PASSED, bisect};
+use commands::{Cli, Context, bisect};
 use failure::{Kind, Result};
+use report::{output, terminal};
 
 fn main() -> ExitCode {
+    output::outlive_file_limits();
     let end = match Cli::try_parse() {
         Ok(cli) => run(&cli),
-        Err(said) => told(&said),
+        Err(by_clap) => output::told(&by_clap),
     };
-    let code = match &end {
-        end if bisect::is_asked(std::env::args_os()) => bisect::exit_code(end),
+    let code = match output::settle(end) {
+        end if bisect::is_asked(std::env::args_os()) => bisect::exit_code(&end),
         Err(failure) => failure.kind.exit_code(),
-        Ok(code) => *code,
+        Ok(code) => code,
     };
     ExitCode::from(code)
 }
@@ -43,15 +46,5 @@ fn run(cli: &Cli) -> Result<u8> {
     }));
     // Said already: a panic is told where it happens.
     let end = end.unwrap_or_else(|_| Err(Kind::Machinery.error("a bug of xtask: it panicked")));
-    end.inspect_err(report::terminal::failure)
-}
-
-/// Help that was asked for, or what is wrong with the command line.
-fn told(said: &clap::Error) -> Result<u8> {
-    // Nobody is left to tell if this cannot be written.
-    let _ = said.print();
-    match said.exit_code() {
-        0 => Ok(PASSED),
-        _ => Err(Kind::Usage.error("wrong command line")),
-    }
+    end.inspect_err(terminal::failure)
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::CaseId;
 use crate::failure::{Kind, Result};
+use crate::words::there;
 
 /// `K/N`, with K from 1 to N.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -56,8 +57,8 @@ impl Wanted {
         let cases = shard.share(&whole);
         if cases.is_empty() {
             return Err(Kind::Usage.error(format!(
-                "--shard {shard} has nothing to do: there are {} cases in all",
-                whole.len()
+                "--shard {shard} has nothing to do: {} in all",
+                there(whole.len(), "case")
             )));
         }
         let part = Some(Part { shard, whole });

@@ -114,7 +114,16 @@ fn a_missing_shard_leaves_no_verdict_and_is_in_the_reports() {
         junit.contains("did not run: no results of shard 2/2"),
         "{junit}"
     );
-    let again = merge(dir.path(), &[file.clone(), file]);
-    assert_eq!(again.0, Some(2), "{}", again.1);
-    assert!(again.1.contains("xfs a has two results"), "{}", again.1);
+    let again = merge(dir.path(), &[file.clone(), file.clone()]);
+    assert_eq!(again, (code, said), "a run that is named twice counts once");
+    let other = tempfile::tempdir().unwrap();
+    let second = shard(
+        other.path(),
+        1,
+        &json!({ "verdict": "skipped", "reason": "no" }),
+        "f00d",
+    );
+    let both = merge(dir.path(), &[file, second]);
+    assert_eq!(both.0, Some(2), "{}", both.1);
+    assert!(both.1.contains("xfs a has two results"), "{}", both.1);
 }

@@ -8,6 +8,7 @@ use crate::bench::{Bench, skip};
 use crate::disk;
 use crate::mount::Mount;
 use crate::storage::Storage;
+use crate::words::count;
 use crate::writers::{Files, Writers};
 
 const WRITERS: usize = 4;
@@ -53,7 +54,7 @@ fn snapshot_under_writers<T>(
     bench.step("FIFREEZE while writers write");
     freeze(fs)?;
     let complete = writers.blocked()?;
-    bench.step(&format!("{} files are complete", complete.count()));
+    bench.step(&format!("complete: {}", count(complete.count(), "file")));
     let snapshot = take()?;
     bench.step("the writers are still blocked");
     ensure!(

@@ -22,6 +22,7 @@ use crate::mount::Mount;
 use crate::program;
 use crate::swap;
 use crate::sysctl::Setting;
+use crate::words;
 
 /// How many filesystems are tried, as far as time and memory go.
 const LEVELS: [usize; 5] = [1, 10, 100, 1000, 10_000];
@@ -46,7 +47,7 @@ pub fn deadlines(probe: &Probe<'_>) -> Result<()> {
     let budget = Duration::from_secs(probe.pick(30, 300));
     let end = Instant::now() + budget;
     for level in LEVELS {
-        probe.bench.step(&format!("{level} filesystems"));
+        probe.bench.step(&words::count(level, "filesystem"));
         let before = fleet.members.len();
         let shortage = fleet.grow(level, end)?;
         let count = fleet.members.len();
@@ -54,7 +55,10 @@ pub fn deadlines(probe: &Probe<'_>) -> Result<()> {
             record(probe, &fleet.members)?;
         }
         if let Some(shortage) = shortage {
-            probe.note(&format!("{shortage} after {count} filesystems"));
+            probe.note(&format!(
+                "{shortage} after {}",
+                words::count(count, "filesystem")
+            ));
             break;
         }
     }

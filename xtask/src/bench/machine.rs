@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::failure::Result;
 use crate::report::model::MachineFacts;
 use crate::vm;
+use crate::words::count;
 
 #[derive(Clone, Debug, Serialize)]
 pub struct Machine {
@@ -32,8 +33,12 @@ impl Machine {
             facts,
         } = self;
         format!(
-            "{cpu}, {} cores, Linux {}, {} with {}, guests with {guest_cpus} processors",
-            facts.host_cpus, facts.host_kernel, facts.qemu, facts.accelerator
+            "{cpu}, {}, Linux {}, {} with {}, guests with {}",
+            count(facts.host_cpus, "core"),
+            facts.host_kernel,
+            facts.qemu,
+            facts.accelerator,
+            count(*guest_cpus, "processor")
         )
     }
 }

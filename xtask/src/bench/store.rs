@@ -5,7 +5,7 @@ use camino::Utf8PathBuf;
 use serde::Serialize;
 
 use super::plot::Plot;
-use crate::report::store::Folder;
+use crate::report::store::{Extent, Folder};
 
 /// Writes everything, and makes the folder visible. Returns its path.
 pub fn write(
@@ -13,6 +13,7 @@ pub fn write(
     document: &impl Serialize,
     markdown: &str,
     plots: &[Plot],
+    extent: Extent,
 ) -> Result<Utf8PathBuf> {
     let part = folder.path();
     let json = serde_json::to_string(document).context("failed to write the numbers as JSON")?;
@@ -21,7 +22,7 @@ pub fn write(
     for plot in plots {
         fs_err::write(part.join(&plot.name), &plot.svg)?;
     }
-    folder.reveal()
+    folder.reveal(extent)
 }
 
 #[cfg(test)]
@@ -40,7 +41,14 @@ mod tests {
         };
         for number in [1, 2] {
             let folder = Folder::open(parent).unwrap();
-            write(folder, &number, "| a |", std::slice::from_ref(&plot)).unwrap();
+            write(
+                folder,
+                &number,
+                "| a |",
+                std::slice::from_ref(&plot),
+                Extent::Whole,
+            )
+            .unwrap();
         }
         let latest = parent.join("latest");
         let json = fs_err::read_to_string(latest.join("bench.json")).unwrap();

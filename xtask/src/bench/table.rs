@@ -7,6 +7,7 @@ use comfy_table::{Table as Drawn, TableStyle, presets};
 use super::findings::{Alone, Comparison, Findings, GoalLine};
 use super::format;
 use super::model::{Run, Side};
+use crate::words::count;
 
 /// Cells without a form.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,8 +49,8 @@ pub fn of_kernels(run: &Run, findings: &Findings) -> Vec<Table> {
     let version = &run.other.facts.version;
     let kernels = Table::new(
         format!(
-            "Linux {version}, {} rounds: medians (quartiles); cost of {other} where {base} is 1, the median of the rounds (its 95 % interval; of fewer than six rounds, the range)",
-            run.last_round()
+            "Linux {version}, {}: medians (quartiles); cost of {other} where {base} is 1, the median of the rounds (its 95 % interval; of fewer than six rounds, the range)",
+            count(run.last_round(), "round")
         ),
         &["measured", "on", &base, &other, "cost", "verdict"],
         findings.kernels.iter().map(compared).collect(),

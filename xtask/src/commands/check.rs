@@ -23,6 +23,7 @@ use crate::series::checkpatch::{self, IGNORED};
 use crate::series::{self, Patch, Series};
 use crate::shard::Wanted;
 use crate::vm::accel;
+use crate::words::count;
 
 const AFTER_HELP: &str = "\
 What is checked, a column each:
@@ -192,7 +193,7 @@ impl<'a> Check<'a> {
                         item: patch.subject.clone(),
                     });
                 }
-                Ok(((), format!("{} patches", patches.len())))
+                Ok(((), count(patches.len(), "patch")))
             })?;
             Ok(applied.count)
         })

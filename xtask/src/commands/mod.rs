@@ -39,7 +39,8 @@ Examples:
 
 Exit codes:
   0 all passed   1 a case, a check, a measurement failed   2 the command line is wrong   3 the kernel could not be built
-  4 no verdict: a tool is missing, the guest does not boot, nothing ran   130 interrupted";
+  4 no verdict: a tool is missing, the guest does not boot, nothing ran, standard output is full   130 interrupted
+  141 all is well, but nobody read standard output to its end";
 
 /// Builds kernels that freeze filesystems as they should, and shows that they do.
 #[derive(Debug, Parser)]

@@ -11,6 +11,7 @@ use crate::kernel::{self, Kernel, Request};
 use crate::vm::accel::{self, Accel, Bootable};
 use crate::vm::boot::Way;
 use crate::vm::{self, init};
+use crate::words::count;
 
 /// What it takes to build a kernel and to run the cases on it, in guests with a root of our own.
 pub const TO_TEST: &[Need] = &[Need::Build, Need::Run];
@@ -92,8 +93,8 @@ fn describe(kernel: &Kernel) -> String {
         "unchanged since its last build"
     };
     format!(
-        "kernel {version} ({source}), {} patches, {state}; tree {tree}, build {build}",
-        patches.len()
+        "kernel {version} ({source}), {}, {state}; tree {tree}, build {build}",
+        count(patches.len(), "patch")
     )
 }
 

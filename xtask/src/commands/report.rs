@@ -5,9 +5,10 @@ use clap::{Args, Subcommand};
 
 use super::{Context, PASSED, test_kernel};
 use crate::failure::{Kind, OrFail, Result};
-use crate::report::merge::{Input, merge};
+use crate::report::inputs::{self, Input};
+use crate::report::merge::merge;
 use crate::report::store::{self, Finished};
-use crate::report::{markdown, terminal};
+use crate::report::{markdown, output, terminal};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -19,20 +20,23 @@ pub struct Options {
 enum Command {
     /// Make one run of several: of all shards of `test-kernel --shard`, or of runs of different cases
     ///
-    /// All must have run on one kernel, and no case may have two results. Cases of shards that are not given did
-    /// not run. Writes ktap, junit.xml and results.json; consoles are not merged. The exit code is that of one run.
+    /// All must have run on one kernel, and no case may have two results; a run that is named twice, or by `latest`
+    /// as well, counts once. Cases of shards that are not given did not run. Writes ktap, junit.xml and results.json;
+    /// consoles are not merged. The exit code is that of one run: 4 if it is not complete.
     Merge(Merge),
 
     /// Print runs side by side as a Markdown table: a row a case, a column a run
     ///
     /// A cell is one word if the case ended alike on all filesystems. Runs may be of any kernels; their order is that
-    /// of the columns.
+    /// of the columns. A run that is named twice, or by `latest` as well, has one column. Runs of one kernel are told
+    /// apart by the first that differs: configuration, source, accelerator, shard, build, time, folder. A run that
+    /// ended early is called incomplete.
     Table(Table),
 }
 
 #[derive(Clone, Debug, Args)]
 struct Merge {
-    /// The results.json of each run
+    /// The results.json of each run, its folder, or a folder of such folders, which is all runs in it
     #[arg(required = true, value_name = "RESULTS.json")]
     results: Vec<Utf8PathBuf>,
 
@@ -43,7 +47,7 @@ struct Merge {
 
 #[derive(Clone, Debug, Args)]
 struct Table {
-    /// The results.json of each run
+    /// The results.json of each run, its folder, or a folder of such folders, which is all runs in it
     #[arg(required = true, value_name = "RESULTS.json")]
     results: Vec<Utf8PathBuf>,
 }
@@ -53,15 +57,22 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
         Command::Merge(options) => merged(options, context),
         Command::Table(options) => {
             let inputs = read(&options.results)?;
-            terminal::text(&markdown::table(inputs.iter().map(|input| &input.run)));
+            let columns: Vec<_> = inputs.iter().map(|it| (it.name(), &it.run)).collect();
+            terminal::text(&markdown::table(&columns));
+            for note in markdown::incomplete(&columns) {
+                terminal::text(&note);
+            }
             Ok(PASSED)
         }
     }
 }
 
 fn read(results: &[Utf8PathBuf]) -> Result<Vec<Input>> {
-    let inputs = results.iter().cloned().map(Input::read);
-    inputs.collect::<anyhow::Result<_>>().or_fail(Kind::Usage)
+    let inputs = inputs::read(results).or_fail(Kind::Usage)?;
+    for words in &inputs.passed_over {
+        output::warn(words);
+    }
+    Ok(inputs.runs)
 }
 
 fn merged(options: &Merge, context: &Context) -> Result<u8> {

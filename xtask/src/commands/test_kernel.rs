@@ -22,6 +22,7 @@ use crate::vm::capacity;
 use crate::vm::queue::Workload;
 use crate::vm::supervisor::Limits;
 use crate::vm::{self, Machine};
+use crate::words::count;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -130,7 +131,10 @@ fn one(request: &Request, wanted: &Wanted, options: &Options, context: &Context)
             };
             let stock = test(&stock, wanted, &how, context)?;
             let patched = test(request, wanted, &how, context)?;
-            terminal::text(&markdown::table([&stock, &patched]));
+            terminal::text(&markdown::table(&[
+                ("stock", &stock),
+                ("patched", &patched),
+            ]));
             terminal::text(&terminal::counts(&Counts::of(&patched.results)));
             verdict(&patched)
         }
@@ -219,7 +223,8 @@ fn spread(
     let guests = capacity::guests(asked, room, expected).min(wanted.cases.len());
     if asked.is_some_and(|asked| asked > room) {
         terminal::text(&format!(
-            "this machine has the processors, the memory and the disk space for {room} guests at once"
+            "this machine has the processors, the memory and the disk space for {} at once",
+            count(room, "guest")
         ));
     }
     Ok(Workload {

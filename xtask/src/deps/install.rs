@@ -16,6 +16,7 @@ use crate::failure::{Failure, Kind, Result};
 use crate::kernel::phase::phase;
 use crate::layout::Layout;
 use crate::proc::{self, Stop, Stream};
+use crate::words::count;
 
 /// Suites that may hold what fits a machine with newer packages than its own release has.
 const BACKPORTS_FRESH: Duration = Duration::from_secs(24 * 60 * 60);
@@ -57,7 +58,7 @@ pub fn install(missing: &[Missing], layout: &Layout, events: &Events, stop: &Sto
             stop,
         };
         apt.install_all(&packages)?;
-        Ok(((), format!("{} packages", packages.len())))
+        Ok(((), count(packages.len(), "package")))
     })
 }
 

@@ -10,6 +10,7 @@ use crate::kernel::files;
 use crate::kernel::phase::phase;
 use crate::layout::Layout;
 use crate::proc::{self, Stop, Stream};
+use crate::words::count;
 
 /// Programs of an environment that is complete.
 #[derive(Clone, Debug)]
@@ -82,6 +83,6 @@ pub fn virtme(layout: &Layout, events: &Events, stop: &Stop) -> Result<Virtme> {
                 .context("cannot install virtme-ng; is the Python package index reachable?")
         })?;
         files::remember(&stamp, &wanted)?;
-        Ok((virtme, format!("{packages} packages")))
+        Ok((virtme, count(packages, "package")))
     })
 }

@@ -17,6 +17,7 @@ use crate::event::{Event, Events};
 use crate::failure::{Failure, Kind, Result};
 use crate::layout::Layout;
 use crate::proc::{self, Stop, Stream};
+use crate::words::count;
 
 /// Enters every fingerprint: to be raised when this module builds differently.
 const RECIPE: &str = "1";
@@ -397,12 +398,13 @@ impl Make<'_> {
             }
             let warnings = match complaints.warnings.len() {
                 0 => String::new(),
-                count => format!(
-                    ", {count} warnings in {}",
+                some => format!(
+                    ", {} in {}",
+                    count(some, "warning"),
                     self.build.folder.join("warnings")
                 ),
             };
-            Ok(((), format!("{done} steps{warnings}")))
+            Ok(((), format!("{}{warnings}", count(done, "step"))))
         })
     }
 
@@ -412,8 +414,8 @@ impl Make<'_> {
         paths.iter().try_for_each(|object| files::remove(object))?;
         let mut command = self.with_checks(objects);
         let what = format!(
-            "compiling {} touched files of {}",
-            objects.len(),
+            "compiling {} of {}",
+            count(objects.len(), "touched file"),
             self.build.title
         );
         phase(self.events, what, || {
@@ -459,7 +461,7 @@ impl Make<'_> {
                 let more = if more == 0 {
                     String::new()
                 } else {
-                    format!("\n… and {more} more errors")
+                    format!("\n… and {}", count(more, "more error"))
                 };
                 Kind::Build.error(format!(
                     "{} does not compile:\n{shown}{more}\nfull log: {}",
@@ -487,8 +489,8 @@ fn complete(asked: &[Fragment], config: &str) -> Result<()> {
         return Ok(());
     }
     Err(Kind::Build.error(format!(
-        "{} options did not survive the kernel's own dependencies (see `depends on` in its Kconfig files):\n{}",
-        lost.len(),
+        "{} did not survive the kernel's own dependencies (see `depends on` in its Kconfig files):\n{}",
+        count(lost.len(), "option"),
         lost.join("\n")
     )))
 }

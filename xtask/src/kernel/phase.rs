@@ -12,12 +12,14 @@ pub fn phase<T>(
     step: impl FnOnce() -> Result<(T, String)>,
 ) -> Result<T> {
     let begun = Instant::now();
-    events.send(Event::PhaseStarted { what: what.into() });
+    let what = what.into();
+    events.send(Event::PhaseStarted { what: what.clone() });
     let (result, outcome) = match step() {
         Ok((value, outcome)) => (Ok(value), outcome),
         Err(failure) => (Err(failure), "failed".to_owned()),
     };
     events.send(Event::PhaseEnded {
+        what,
         outcome,
         took: begun.elapsed(),
     });

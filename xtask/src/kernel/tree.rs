@@ -14,6 +14,7 @@ use crate::failure::{Failure, Kind, Result};
 use crate::layout::Layout;
 use crate::proc::{self, Stop, Stream};
 use crate::series::Series;
+use crate::words::count;
 
 /// Names the unpatched commit in each work tree; git keeps `refs/worktree` apart for each.
 pub const BASE_REF: &str = "refs/worktree/base";
@@ -269,7 +270,7 @@ impl Place<'_> {
                     if files == 0 {
                         "a few files written".to_owned()
                     } else {
-                        format!("{files} files written")
+                        format!("{} written", count(files, "file"))
                     },
                 ))
             },

@@ -1,86 +1,258 @@
 //! JUnit XML, for CI systems: a suite a filesystem, a test case a case and repeat.
 
+use std::fmt::Write;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use harness::case::Filesystem;
-use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+use quick_xml::Writer;
+use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
 
 use crate::event::{CaseId, CaseResult, Verdict};
 use crate::report::model::Run;
+use crate::words;
 
 pub fn document(run: &Run) -> Result<String> {
-    let mut report = Report::new(format!("test-kernel {}", run.kernel.title()));
-    report.set_time(run.took);
-    report.add_test_suites(run.failure.as_deref().map(aborted));
-    for filesystem in Filesystem::ALL {
-        let suite = suite(*filesystem, run);
-        if !suite.test_cases.is_empty() {
-            report.add_test_suite(suite);
-        }
-    }
-    report
-        .to_string()
-        .context("failed to write the run as JUnit XML")
+    let suites = run.failure.as_deref().map(aborted);
+    let suites: Vec<_> = suites
+        .into_iter()
+        .chain(Filesystem::ALL.iter().map(|fs| suite(*fs, run)))
+        .filter(|suite| !suite.cases.is_empty())
+        .collect();
+    let name = format!("test-kernel {}", run.kernel.title());
+    let all: Vec<_> = suites.iter().flat_map(|suite| &suite.cases).collect();
+    let mut out = Writer::new_with_indent(Vec::new(), b' ', 4);
+    let decl = BytesDecl::new("1.0", Some("UTF-8"), None);
+    out.write_event(Event::Decl(decl))
+        .and_then(|()| {
+            let head = tag("testsuites", &tally(&name, &all, run.took));
+            within(&mut out, head, |out| {
+                suites.iter().try_for_each(|suite| write_suite(out, suite))
+            })
+        })
+        .context("failed to write the run as JUnit XML")?;
+    let text = String::from_utf8(out.into_inner()).context("XML is UTF-8")?;
+    Ok(text + "\n")
+}
+
+struct Suite<'a> {
+    name: &'static str,
+    properties: Vec<(&'a str, &'a str)>,
+    cases: Vec<TestCase>,
+}
+
+struct TestCase {
+    name: String,
+    class: &'static str,
+    took: Duration,
+    /// How it ended, if it did not pass.
+    ending: Option<Ending>,
+}
+
+struct Ending {
+    /// The element: `failure`, `error` or `skipped`.
+    element: &'static str,
+    message: String,
+    word: Option<&'static str>,
+    text: String,
 }
 
 /// A suite of one error, lest a run that was cut short look green.
-fn aborted(why: &str) -> TestSuite {
-    let mut suite = TestSuite::new("run");
-    suite.add_test_case(TestCase::new("ran to its end", error(why)));
-    suite
+fn aborted(why: &str) -> Suite<'_> {
+    Suite {
+        name: "run",
+        properties: Vec::new(),
+        cases: vec![TestCase {
+            name: "ran to its end".into(),
+            class: "run",
+            took: Duration::ZERO,
+            ending: Some(error(why)),
+        }],
+    }
 }
 
-fn suite(filesystem: Filesystem, run: &Run) -> TestSuite {
+fn suite(filesystem: Filesystem, run: &Run) -> Suite<'_> {
     let results = run.results.iter();
-    let cases: Vec<_> = results
-        .filter(|result| result.id.filesystem == filesystem)
-        .collect();
-    let mut suite = TestSuite::new(filesystem.name());
-    suite.set_time(cases.iter().map(|case| case.took).sum::<Duration>());
-    suite.add_test_cases(cases.into_iter().map(test_case));
+    let ran = results.filter(|result| result.id.filesystem == filesystem);
     let not_run = run.not_run.iter().filter(|id| id.filesystem == filesystem);
     let why = format!("did not run: {}", run.why().unwrap_or_default());
-    suite.add_test_cases(not_run.map(|id| named(id, error(&why))));
-    suite
+    let missing = not_run.map(|id| test_case(id, Duration::ZERO, Some(error(&why))));
+    Suite {
+        name: filesystem.name(),
+        properties: vec![("qemu", &run.machine.qemu)],
+        cases: ran
+            .map(|result| test_case(&result.id, result.took, ending(result)))
+            .chain(missing)
+            .collect(),
+    }
 }
 
-fn error(why: &str) -> TestCaseStatus {
-    let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
-    status.set_message(why);
-    status
+fn test_case(id: &CaseId, took: Duration, ending: Option<Ending>) -> TestCase {
+    TestCase {
+        name: id.name(),
+        class: id.filesystem.name(),
+        took,
+        ending,
+    }
 }
 
-fn test_case(result: &CaseResult) -> TestCase {
-    let status = match &result.verdict {
-        Verdict::Passed => TestCaseStatus::success(),
-        Verdict::Skipped(reason) => {
-            let mut status = TestCaseStatus::skipped();
-            status.set_message(reason.as_str());
-            status
-        }
-        verdict => {
-            let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-            status
-                .set_type(verdict.word())
-                .set_message(verdict.reason());
-            status.set_description(result.diagnostics.join("\n"));
-            status
-        }
+fn error(why: &str) -> Ending {
+    Ending {
+        element: "error",
+        message: why.into(),
+        word: None,
+        text: String::new(),
+    }
+}
+
+fn ending(result: &CaseResult) -> Option<Ending> {
+    let message = result.verdict.reason().to_owned();
+    match &result.verdict {
+        Verdict::Passed => None,
+        Verdict::Skipped(_) => Some(Ending {
+            element: "skipped",
+            message,
+            word: None,
+            text: String::new(),
+        }),
+        verdict => Some(Ending {
+            element: "failure",
+            message,
+            word: Some(verdict.word()),
+            text: result.diagnostics.join("\n"),
+        }),
+    }
+}
+
+type Attributes = Vec<(&'static str, String)>;
+
+/// The attributes of a suite, or of all.
+fn tally(name: &str, cases: &[&TestCase], took: Duration) -> Attributes {
+    let ended = |element| {
+        let endings = cases.iter().filter_map(|case| case.ending.as_ref());
+        let like = endings.filter(|ending| ending.element == element);
+        like.count().to_string()
     };
-    let mut case = named(&result.id, status);
-    case.set_time(result.took);
-    case
+    vec![
+        ("name", name.into()),
+        ("tests", cases.len().to_string()),
+        ("skipped", ended("skipped")),
+        ("failures", ended("failure")),
+        ("errors", ended("error")),
+        ("time", time(took)),
+    ]
 }
 
-fn named(id: &CaseId, status: TestCaseStatus) -> TestCase {
-    let name = match id.repeat {
-        0 => id.case.clone(),
-        repeat => format!("{} (repeat {})", id.case, repeat + 1),
-    };
-    let mut case = TestCase::new(name, status);
-    case.set_classname(id.filesystem.name());
-    case
+/// In seconds.
+fn time(took: Duration) -> String {
+    format!("{:.3}", took.as_secs_f64())
+}
+
+type Out = Writer<Vec<u8>>;
+
+fn write_suite(out: &mut Out, suite: &Suite<'_>) -> std::io::Result<()> {
+    let cases: Vec<_> = suite.cases.iter().collect();
+    let took = words::sum(cases.iter().map(|case| case.took));
+    within(
+        out,
+        tag("testsuite", &tally(suite.name, &cases, took)),
+        |out| {
+            write_properties(out, &suite.properties)?;
+            cases.iter().try_for_each(|case| write_case(out, case))
+        },
+    )
+}
+
+fn write_properties(out: &mut Out, properties: &[(&str, &str)]) -> std::io::Result<()> {
+    if properties.is_empty() {
+        return Ok(());
+    }
+    within(out, tag("properties", &Vec::new()), |out| {
+        properties.iter().try_for_each(|(name, value)| {
+            let attributes = vec![("name", (*name).into()), ("value", (*value).into())];
+            out.write_event(Event::Empty(tag("property", &attributes)))
+        })
+    })
+}
+
+fn write_case(out: &mut Out, case: &TestCase) -> std::io::Result<()> {
+    let attributes = vec![
+        ("name", words::clip(&case.name, words::SHOWN).into_owned()),
+        ("classname", case.class.into()),
+        ("time", time(case.took)),
+    ];
+    let tag = tag("testcase", &attributes);
+    match &case.ending {
+        None => out.write_event(Event::Empty(tag)),
+        Some(ending) => within(out, tag, |out| write_ending(out, ending)),
+    }
+}
+
+fn write_ending(out: &mut Out, ending: &Ending) -> std::io::Result<()> {
+    let message = words::clip(&ending.message, words::SHOWN).into_owned();
+    let mut attributes = vec![("message", message)];
+    attributes.extend(ending.word.map(|word| ("type", word.into())));
+    let tag = tag(ending.element, &attributes);
+    if ending.text.is_empty() {
+        return out.write_event(Event::Empty(tag));
+    }
+    let text = escaped(&ending.text, Place::Text);
+    within(out, tag, |out| {
+        out.write_event(Event::Text(BytesText::from_escaped(text)))
+    })
+}
+
+fn within(
+    out: &mut Out,
+    tag: BytesStart<'static>,
+    inner: impl FnOnce(&mut Out) -> std::io::Result<()>,
+) -> std::io::Result<()> {
+    let end = BytesEnd::from(tag.name()).into_owned();
+    out.write_event(Event::Start(tag))?;
+    inner(out)?;
+    out.write_event(Event::End(end))
+}
+
+fn tag(name: &'static str, attributes: &Attributes) -> BytesStart<'static> {
+    let mut tag = BytesStart::new(name);
+    for (key, value) in attributes {
+        let value = escaped(value, Place::Attribute);
+        // As bytes, it is taken for escaped already.
+        tag.push_attribute((key.as_bytes(), value.as_bytes()));
+    }
+    tag
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Text,
+    Attribute,
+}
+
+/// The text such that an XML 1.0 reader gets it back. What XML cannot have at all is shown as `\u{1b}`.
+fn escaped(text: &str, place: Place) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '"' => out.push_str("&quot;"),
+            // A reader makes a newline of a bare one, and a space of any such in an attribute.
+            '\r' => out.push_str("&#13;"),
+            '\t' | '\n' if place == Place::Attribute => {
+                let _ = write!(out, "&#{};", u32::from(c));
+            }
+            c if is_xml(c) => out.push(c),
+            c => out.extend(c.escape_unicode()),
+        }
+    }
+    out
+}
+
+/// `Char` of XML 1.0, section 2.2.
+fn is_xml(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
 }
 
 #[cfg(test)]
@@ -118,5 +290,95 @@ mod tests {
         );
         assert!(xml.contains("said &amp; &lt;so&gt;"), "{xml}");
         assert!(xml.contains("b (repeat 2)"), "{xml}");
+        let read = roxmltree::Document::parse(&xml).unwrap();
+        let suites: Vec<_> = read
+            .root_element()
+            .children()
+            .filter(|it| it.is_element())
+            .collect();
+        assert_eq!(suites.len(), 2);
+        assert_eq!(suites[1].attribute("time"), Some("1.624"));
+        let property = r#"<property name="qemu" value="10.0.2"/>"#;
+        assert!(xml.contains(property), "{xml}");
+    }
+
+    /// What a parser reads where this stood in all places that others fill.
+    fn read_back(said: &str) -> Vec<String> {
+        let mut failed = result(Ext3, said, 0, Verdict::Failed(said.into()));
+        failed.diagnostics = vec![format!("[{said}]")];
+        let mut run = run(&[], vec![failed]);
+        run.kernel.version = said.into();
+        let xml = document(&run).unwrap();
+        let read = roxmltree::Document::parse(&xml).unwrap_or_else(|why| panic!("{said:?}: {why}"));
+        let find = |tag| read.descendants().find(|it| it.has_tag_name(tag)).unwrap();
+        let failure = find("failure");
+        let text = failure.text().unwrap();
+        let title = find("testsuites").attribute("name").unwrap();
+        let title = title
+            .trim_start_matches("test-kernel ")
+            .trim_end_matches(" stock");
+        vec![
+            title.into(),
+            find("testcase").attribute("name").unwrap().into(),
+            failure.attribute("message").unwrap().into(),
+            text[1..text.len() - 1].into(),
+        ]
+    }
+
+    #[test]
+    fn a_parser_reads_what_was_said() {
+        let whole = [
+            "a\tb",
+            "a\nb",
+            "a\r\nb\rc",
+            "<&>\"'",
+            "]]>",
+            "<!--",
+            "&amp;",
+            "&#0;",
+            "ä€😀",
+            "\u{7f}\u{85}\u{9f}",
+            "\u{2028}",
+            "\u{d7ff}\u{e000}\u{fffd}",
+            "\u{10000}\u{1ffff}\u{10ffff}",
+            "a  b",
+        ];
+        for said in whole {
+            assert_eq!(read_back(said), vec![said; 4], "{said:?}");
+        }
+        let forbidden = ('\0'..' ').filter(|c| !"\t\n\r".contains(*c));
+        for c in forbidden.chain(['\u{fffe}', '\u{ffff}']) {
+            let shown = format!("a\\u{{{:x}}}b", u32::from(c));
+            assert_eq!(read_back(&format!("a{c}b")), vec![shown; 4], "{c:?}");
+        }
+    }
+
+    #[test]
+    fn any_character_is_read_back_or_shown() {
+        let all: Vec<char> = ('\0'..=char::MAX).collect();
+        for some in all.chunks(words::SHOWN) {
+            let said: String = some.iter().collect();
+            let shown = |c: &char| match is_xml(*c) {
+                true => c.to_string(),
+                false => c.escape_unicode().to_string(),
+            };
+            let wanted: String = some.iter().map(shown).collect();
+            let xml = format!(
+                r#"<a b="{}">{}</a>"#,
+                escaped(&said, Place::Attribute),
+                escaped(&said, Place::Text)
+            );
+            let read = roxmltree::Document::parse(&xml).unwrap();
+            assert_eq!(read.root_element().attribute("b"), Some(wanted.as_str()));
+            assert_eq!(read.root_element().text(), Some(wanted.as_str()));
+        }
+    }
+
+    #[test]
+    fn messages_are_bounded() {
+        let long = "ä".repeat(1_000_000);
+        let read = read_back(&long);
+        assert!(read[2].ends_with("… (999500 characters more in results.json)"));
+        assert!(read[1].len() < 2000 && read[2].len() < 2000);
     }
 }

@@ -3,29 +3,14 @@
 use std::collections::{HashMap, HashSet};
 
 use anyhow::{Context, Result, bail};
-use camino::Utf8PathBuf;
 use jiff::Timestamp;
 
 use crate::event::CaseId;
+use crate::report::inputs::Input;
 use crate::report::model::{MachineFacts, Run};
 use crate::report::store::{in_order, not_run};
 use crate::shard::Part;
-
-/// A `results.json`.
-#[derive(Debug)]
-pub struct Input {
-    pub path: Utf8PathBuf,
-    pub run: Run,
-}
-
-impl Input {
-    pub fn read(path: Utf8PathBuf) -> Result<Self> {
-        let text = fs_err::read_to_string(&path)?;
-        let run =
-            serde_json::from_str(&text).with_context(|| format!("{path} is no results.json"))?;
-        Ok(Self { path, run })
-    }
-}
+use crate::words::count;
 
 /// One run of all cases. What is wanted and has no result in any of the inputs did not run.
 ///
@@ -79,15 +64,17 @@ fn same_list(inputs: &[Input]) -> Result<()> {
         return Ok(());
     };
     for (input, theirs) in parts {
-        if !theirs.shard.siblings().eq(ours.shard.siblings()) || theirs.whole != ours.whole {
+        if theirs.shard.siblings().next() != ours.shard.siblings().next()
+            || theirs.whole != ours.whole
+        {
             bail!(
-                "{} is shard {} of {} cases, {} is shard {} of {} cases, and they are not of one list",
+                "{} is shard {} of {}, {} is shard {} of {}, and they are not of one list",
                 first.path,
                 ours.shard,
-                ours.whole.len(),
+                count(ours.whole.len(), "case"),
                 input.path,
                 theirs.shard,
-                theirs.whole.len()
+                count(theirs.whole.len(), "case")
             );
         }
     }
@@ -155,6 +142,8 @@ fn missing(inputs: &[Input]) -> Option<String> {
     let Part { shard, whole } = inputs.iter().find_map(part)?;
     let missing: Vec<_> = shard
         .siblings()
+        // The others have nothing to do, however many they are.
+        .take(whole.len())
         .filter(|shard| !shard.share(whole).is_empty())
         .map(|shard| shard.to_string())
         .filter(|shard| !there.contains(shard))

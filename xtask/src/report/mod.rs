@@ -1,20 +1,25 @@
 //! What the user gets to see and to keep of a run. Nothing here decides anything.
 
 pub mod checks;
+mod display;
+pub mod inputs;
 pub mod junit;
 pub mod ktap;
 pub mod markdown;
 pub mod merge;
 pub mod model;
+pub mod output;
+mod progress;
 pub mod store;
 pub mod terminal;
 pub mod times;
 
+use std::sync::mpsc::RecvTimeoutError;
 use std::thread;
 
 use crate::event::Events;
+use display::Display;
 use store::Recorder;
-use terminal::Display;
 
 /// Does some work while its events are shown, and recorded if there is a recorder.
 pub fn watched<T>(mut recorder: Option<&mut Recorder>, work: impl FnOnce(&Events) -> T) -> T {
@@ -22,10 +27,16 @@ pub fn watched<T>(mut recorder: Option<&mut Recorder>, work: impl FnOnce(&Events
     thread::scope(|scope| {
         scope.spawn(move || {
             let mut display = Display::new();
-            for event in receiver {
-                display.see(&event);
-                if let Some(recorder) = &mut recorder {
-                    recorder.see(&event);
+            loop {
+                match receiver.recv_timeout(Display::TICK) {
+                    Ok(event) => {
+                        display.see(&event);
+                        if let Some(recorder) = &mut recorder {
+                            recorder.see(&event);
+                        }
+                    }
+                    Err(RecvTimeoutError::Timeout) => display.tick(),
+                    Err(RecvTimeoutError::Disconnected) => break,
                 }
             }
         });

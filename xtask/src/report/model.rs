@@ -1,5 +1,6 @@
 //! A run as data: what was tested, on what, and how every case ended.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,7 @@ use crate::event::{CaseId, CaseResult, Verdict};
 use crate::shard::Part;
 
 /// Everything the reports are written from.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
     pub kernel: KernelFacts,
     pub machine: MachineFacts,
@@ -26,6 +27,11 @@ pub struct Run {
 }
 
 impl Run {
+    /// Every case that was wanted has had its turn.
+    pub fn is_complete(&self) -> bool {
+        self.failure.is_none() && self.not_run.is_empty()
+    }
+
     /// Why the run is not whole, in one line.
     pub fn why(&self) -> Option<&str> {
         self.failure.as_deref().and_then(|why| why.lines().next())
@@ -33,7 +39,7 @@ impl Run {
 }
 
 /// The kernel under test.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KernelFacts {
     pub base: String,
     pub version: String,
@@ -48,7 +54,7 @@ pub struct KernelFacts {
 }
 
 /// The machine it ran on: nothing in here names a host, a user or a path.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MachineFacts {
     pub accelerator: String,
     pub qemu: String,
@@ -152,15 +158,11 @@ pub fn cell(results: &[CaseResult], filesystem: harness::case::Filesystem, case:
     }
 }
 
-/// The names of the cases in `results`, each once, in the order of their first run.
-pub fn case_names(results: &[CaseResult]) -> Vec<&str> {
-    let mut names = Vec::new();
-    for result in results {
-        if !names.contains(&result.id.case.as_str()) {
-            names.push(&result.id.case);
-        }
-    }
-    names
+/// The names of the cases, each once, in the order of their first run.
+pub fn case_names<'a>(ids: impl IntoIterator<Item = &'a CaseId>) -> Vec<&'a str> {
+    let mut seen = HashSet::new();
+    let names = ids.into_iter().map(|id| id.case.as_str());
+    names.filter(|name| seen.insert(*name)).collect()
 }
 
 #[cfg(test)]
@@ -262,6 +264,7 @@ mod tests {
         assert_eq!(cell(&results, Ext3, "a"), "ok");
         assert_eq!(cell(&results, Ext3, "b"), "HUNG 1, ok 1");
         assert_eq!(cell(&results, Xfs, "a"), "–");
-        assert_eq!(case_names(&results), ["a", "b"]);
+        let ids = results.iter().map(|result| &result.id);
+        assert_eq!(case_names(ids), ["a", "b"]);
     }
 }

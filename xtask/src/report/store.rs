@@ -1,6 +1,6 @@
 //! The folder of a run: `ktap`, `console.log`, `junit.xml`, `results.json`.
 //!
-//! It has a hidden name until it is whole; `latest` leads to the newest.
+//! It has a hidden name until it is written. One that ended early is called so, and `latest` leads to the newest other.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{ErrorKind, Write};
@@ -14,11 +14,30 @@ use jiff::Zoned;
 
 use crate::event::{CaseId, CaseResult, Event, GuestId};
 use crate::report::model::{KernelFacts, MachineFacts, Run};
-use crate::report::{junit, ktap};
+use crate::report::{junit, ktap, output};
 use crate::shard::Wanted;
 use crate::vm::claim::{self, Claim};
 
-/// A run's folder while it is not whole.
+/// Ends the name of a folder whose run ended early.
+const CUT_SHORT: &str = "-incomplete";
+
+/// Whether a run came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    Whole,
+    CutShort,
+}
+
+impl Extent {
+    pub fn of<T, E>(outcome: &std::result::Result<T, E>) -> Self {
+        match outcome {
+            Ok(_) => Extent::Whole,
+            Err(_) => Extent::CutShort,
+        }
+    }
+}
+
+/// A run's folder while it is not written.
 #[derive(Debug)]
 pub struct Folder {
     runs: Utf8PathBuf,
@@ -43,24 +62,30 @@ impl Folder {
         })
     }
 
-    /// Where it is as long as it is not whole.
+    /// Where it is as long as it is not written.
     pub fn path(&self) -> Utf8PathBuf {
         self.runs.join(hidden(&self.name))
     }
 
     /// Makes the folder visible; returns where it is then.
-    pub fn reveal(self) -> Result<Utf8PathBuf> {
-        let (dir, part) = (self.runs.join(&self.name), self.path());
+    pub fn reveal(self, extent: Extent) -> Result<Utf8PathBuf> {
+        let (dir, part) = (self.runs.join(named(&self.name, extent)), self.path());
         self.claim.release()?;
         fs_err::rename(part, &dir)?;
-        point_latest(&self.runs, &self.name)?;
+        if extent == Extent::Whole {
+            point_latest(&self.runs, &self.name)?;
+        }
         Ok(dir)
     }
 
     /// Writes the reports, and makes the folder visible.
     pub fn publish(self, run: Run) -> Finished {
-        let (dir, part) = (self.runs.join(&self.name), self.path());
-        let written = write_reports(&run, &part).and_then(|()| self.reveal().map(drop));
+        let extent = match run.is_complete() {
+            true => Extent::Whole,
+            false => Extent::CutShort,
+        };
+        let (dir, part) = (self.runs.join(named(&self.name, extent)), self.path());
+        let written = write_reports(&run, &part).and_then(|()| self.reveal(extent).map(drop));
         let folder = if dir.exists() { dir } else { part };
         Finished {
             run,
@@ -210,6 +235,13 @@ pub fn started(time: &Zoned) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
 }
 
+fn named(name: &str, extent: Extent) -> String {
+    match extent {
+        Extent::Whole => name.to_owned(),
+        Extent::CutShort => format!("{name}{CUT_SHORT}"),
+    }
+}
+
 fn hidden(name: &str) -> String {
     format!(".{name}.part")
 }
@@ -221,7 +253,7 @@ fn make_part(runs: &Utf8Path, stamp: &str) -> Result<String> {
     loop {
         let part = runs.join(hidden(&name));
         match fs_err::create_dir(&part) {
-            Ok(()) if !runs.join(&name).exists() => return Ok(name),
+            Ok(()) if is_free(runs, &name) => return Ok(name),
             Ok(()) => fs_err::remove_dir(part)?,
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error.into()),
@@ -231,11 +263,40 @@ fn make_part(runs: &Utf8Path, stamp: &str) -> Result<String> {
     }
 }
 
+/// A clock that was set back gives the same names again.
+fn is_free(runs: &Utf8Path, name: &str) -> bool {
+    let mut names = [Extent::Whole, Extent::CutShort]
+        .map(|extent| named(name, extent))
+        .into_iter();
+    names.all(|name| !is_there(&runs.join(name)))
+}
+
+/// Also if it is a link that leads nowhere.
+fn is_there(path: &Utf8Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
 /// Replaces the link at once: a reader finds the old run or the new one.
 fn point_latest(runs: &Utf8Path, name: &str) -> Result<()> {
+    let latest = runs.join("latest");
+    if latest.symlink_metadata().is_ok_and(|it| !it.is_symlink()) {
+        set_aside(&latest)?;
+    }
     let link = runs.join(format!(".{name}.latest"));
     symlink(name, &link).with_context(|| format!("failed to make the symbolic link {link}"))?;
-    Ok(fs_err::rename(link, runs.join("latest"))?)
+    Ok(fs_err::rename(link, latest)?)
+}
+
+/// Gives another name to what stands in the place of the link: a copy of runs has folders where there were links.
+fn set_aside(latest: &Utf8Path) -> Result<()> {
+    let mut names = (1..).map(|number| Utf8PathBuf::from(format!("{latest}-{number}")));
+    let free = names.find(|name| !is_there(name));
+    let aside = free.context("there is a number for each name")?;
+    fs_err::rename(latest, &aside)?;
+    output::warn(&format!(
+        "{latest} was no link to a run, and is {aside} now"
+    ));
+    Ok(())
 }
 
 #[cfg(test)]
@@ -322,6 +383,64 @@ mod tests {
             .map(|entry| entry.unwrap().file_name().to_owned())
             .collect();
         assert_eq!(left.len(), 3, "{left:?}");
+    }
+
+    /// What a run leaves in `runs`; returns the name of its folder.
+    fn leave(runs: &Utf8Path, run: Run) -> String {
+        let finished = Folder::open(runs).unwrap().publish(run);
+        finished.written.unwrap();
+        finished.folder.file_name().unwrap().to_owned()
+    }
+
+    #[test]
+    fn an_interrupted_run_is_kept_and_is_not_the_latest() {
+        let dir = tempfile::tempdir().unwrap();
+        let runs = Utf8Path::from_path(dir.path()).unwrap();
+        let latest = || runs.join("latest").read_link_utf8();
+        let first = leave(runs, samples::aborted());
+        assert!(first.ends_with("-incomplete"), "{first}");
+        assert!(runs.join(&first).join("results.json").exists());
+        latest().unwrap_err();
+        let whole = leave(runs, samples::run(&[], vec![]));
+        leave(runs, samples::aborted());
+        assert_eq!(latest().unwrap(), whole);
+    }
+
+    #[test]
+    fn whatever_stands_in_the_place_of_latest() {
+        type Occupy = fn(&Utf8Path);
+        let table: &[(Occupy, bool)] = &[
+            (|_| (), false),
+            (|latest| symlink("nowhere", latest).unwrap(), false),
+            (|latest| symlink("/dev/null", latest).unwrap(), false),
+            (|latest| fs_err::create_dir(latest).unwrap(), true),
+            (|latest| fs_err::write(latest, "mine").unwrap(), true),
+        ];
+        for (occupy, is_kept) in table {
+            let dir = tempfile::tempdir().unwrap();
+            let runs = Utf8Path::from_path(dir.path()).unwrap();
+            fs_err::create_dir(runs.join("latest-1")).unwrap();
+            occupy(&runs.join("latest"));
+            let name = leave(runs, samples::run(&[], vec![]));
+            assert_eq!(runs.join("latest").read_link_utf8().unwrap(), name);
+            assert_eq!(runs.join("latest-2").exists(), *is_kept);
+        }
+    }
+
+    #[test]
+    fn runs_of_one_second_have_folders_of_their_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let runs = Utf8Path::from_path(dir.path()).unwrap();
+        let now = Zoned::now();
+        let stamp = now.strftime("%Y-%m-%dT%H-%M-%S").to_string();
+        fs_err::create_dir(runs.join(format!("{stamp}-incomplete"))).unwrap();
+        symlink("nowhere", runs.join(format!("{stamp}-2"))).unwrap();
+        let open: Vec<_> = (0..3).map(|_| Folder::of(runs, &now).unwrap()).collect();
+        let names: Vec<_> = open.iter().map(|folder| folder.name.as_str()).collect();
+        assert_eq!(names, [3, 4, 5].map(|number| format!("{stamp}-{number}")));
+        for folder in open {
+            folder.publish(samples::aborted()).written.unwrap();
+        }
     }
 
     #[test]

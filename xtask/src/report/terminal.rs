@@ -1,179 +1,30 @@
-//! The only place that prints. Live on a terminal; plain lines in a file or a CI log.
-
-use std::collections::HashMap;
-use std::io::{IsTerminal, Write, stdout};
-use std::time::{Duration, Instant};
+//! What commands tell at their end, in words for a terminal or a log.
 
 use camino::Utf8Path;
 use comfy_table::{Table, presets};
 use console::{StyledObject, style};
 use harness::case::{Case, Filesystem};
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use harness::run::{CLEANUP, STEP};
 
-use crate::event::{CaseId, CaseResult, Event, GuestId, Verdict};
+use super::output::{self, say};
+use crate::event::{CONSOLE, CaseId, CaseResult, Verdict};
 use crate::failure::{Failure, Kind};
 use crate::report::model::{Counts, Run, case_names, cell};
+use crate::words::{self, count, seconds};
 
-/// How often a log without a terminal hears that a long phase goes on.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
-
-/// Shows events as they come: what has ended as lines, what goes on below them, a line each.
-#[derive(Debug)]
-pub struct Display {
-    /// Only on a terminal.
-    bars: Option<Bars>,
-    phase: String,
-    last_sign: Instant,
-}
-
-impl Display {
-    pub fn new() -> Self {
-        Self {
-            bars: stdout().is_terminal().then(Bars::new),
-            phase: String::new(),
-            last_sign: Instant::now(),
-        }
-    }
-
-    pub fn see(&mut self, event: &Event) {
-        match event {
-            Event::PhaseStarted { what } => self.phase_started(what),
-            Event::Progress { done, total, item } => self.progress(*done, *total, item),
-            Event::PhaseEnded { outcome, took } => {
-                let line = format!("{}: {outcome} ({})", self.phase, seconds(*took));
-                self.idle(Who::Phase);
-                self.line(&line);
-            }
-            Event::Note(line) => self.line(line),
-            Event::Warning(line) => self.line(&format!("{} {line}", style("warning:").yellow())),
-            Event::GuestStarted { guest, cases } => {
-                self.line(&format!("guest {guest} boots, for {}", count(*cases)));
-                self.busy(Who::Guest(*guest), "booting the guest");
-            }
-            Event::CaseStarted { guest, case } => self.busy(Who::Guest(*guest), &name(case)),
-            Event::Diagnostic { guest, case, line } => {
-                self.busy(Who::Guest(*guest), &format!("{}: {line}", name(case)));
-            }
-            Event::CaseEnded(result) => self.line(&case_line(result)),
-            Event::Console { .. } => {}
-            Event::GuestEnded { guest, .. } => self.idle(Who::Guest(*guest)),
-        }
-    }
-
-    fn phase_started(&mut self, what: &str) {
-        self.phase = what.into();
-        self.last_sign = Instant::now();
-        match &self.bars {
-            Some(_) => self.busy(Who::Phase, what),
-            None => say(&format!("{what} …")),
-        }
-    }
-
-    fn progress(&mut self, done: u64, total: Option<u64>, item: &str) {
-        let text = match total {
-            Some(total) => format!("{}: {done} of about {total}, {item}", self.phase),
-            None => format!("{}: {done}, {item}", self.phase),
-        };
-        match &mut self.bars {
-            Some(bars) => bars.of(Who::Phase).set_message(text),
-            None if self.last_sign.elapsed() > SIGN_OF_LIFE => {
-                self.last_sign = Instant::now();
-                say(&text);
-            }
-            None => {}
-        }
-    }
-
-    fn busy(&mut self, who: Who, what: &str) {
-        if let Some(bars) = &mut self.bars {
-            let bar = bars.of(who);
-            bar.reset_elapsed();
-            bar.set_message(what.to_owned());
-        }
-    }
-
-    fn idle(&mut self, who: Who) {
-        if let Some(bars) = &mut self.bars {
-            bars.end(who);
-        }
-    }
-
-    fn line(&self, text: &str) {
-        match &self.bars {
-            Some(bars) => bars.all.suspend(|| say(text)),
-            None => say(text),
-        }
-    }
-}
-
-impl Drop for Display {
-    fn drop(&mut self) {
-        if let Some(bars) = &self.bars {
-            // Ours was the last line: if it cannot be removed it stays.
-            let _ = bars.all.clear();
-        }
-    }
-}
-
-/// Who does something that takes time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Who {
-    Phase,
-    Guest(GuestId),
-}
-
-/// A moving line for each that is at work.
-#[derive(Debug)]
-struct Bars {
-    all: MultiProgress,
-    of: HashMap<Who, ProgressBar>,
-}
-
-impl Bars {
-    fn new() -> Self {
-        Self {
-            all: MultiProgress::with_draw_target(ProgressDrawTarget::stdout()),
-            of: HashMap::new(),
-        }
-    }
-
-    fn of(&mut self, who: Who) -> &ProgressBar {
-        self.of.entry(who).or_insert_with(|| {
-            let bar = self
-                .all
-                .add(ProgressBar::new_spinner().with_style(moving()));
-            bar.enable_steady_tick(Duration::from_millis(100));
-            bar
-        })
-    }
-
-    fn end(&mut self, who: Who) {
-        if let Some(bar) = self.of.remove(&who) {
-            bar.finish_and_clear();
-            self.all.remove(&bar);
-        }
-    }
-}
-
-fn moving() -> ProgressStyle {
-    ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}")
-        .expect("the template is constant and good")
-}
-
-fn count(cases: usize) -> String {
-    match cases {
-        1 => "1 case".into(),
-        cases => format!("{cases} cases"),
-    }
-}
+/// How many failures are told at length.
+const FAILURES: usize = 20;
+/// Of each, so many of the lines that the case said last, and of those on the console.
+const OWN_LINES: usize = 12;
+const CONSOLE_LINES: usize = 10;
+/// How many of the cases are named that were not tested.
+const NAMES: usize = 3;
 
 /// `ext3  nesting  ok  0.8 s`
-fn case_line(result: &CaseResult) -> String {
-    let reason = result.verdict.reason();
-    let reason = if reason.is_empty() {
-        String::new()
-    } else {
-        format!("  {reason}")
+pub fn case_line(result: &CaseResult) -> String {
+    let reason = match result.verdict.reason() {
+        "" => String::new(),
+        reason => format!("  {}", words::short(reason)),
     };
     format!(
         "{:5} {:32} {:12} {:>7}{reason}",
@@ -193,30 +44,27 @@ fn coloured(verdict: &Verdict) -> StyledObject<&'static str> {
     }
 }
 
-fn name(id: &CaseId) -> String {
+pub fn name(id: &CaseId) -> String {
     format!("{} {}", id.filesystem, repeat_name(id))
 }
 
 fn repeat_name(id: &CaseId) -> String {
-    match id.repeat {
-        0 => id.case.clone(),
-        repeat => format!("{} (repeat {})", id.case, repeat + 1),
-    }
+    words::short(&id.name())
 }
 
-fn seconds(time: Duration) -> String {
-    format!("{:.1} s", time.as_secs_f32())
-}
-
-/// The end of a run: table, failures, folder, and as the last line the counts.
+/// The end of a run: table, failures, folder, what was not tested, and as the last line the counts.
 pub fn summary(run: &Run, folder: &Utf8Path) {
     say(&format!("\n{}\n", verdicts(run)));
-    for result in run
-        .results
-        .iter()
-        .filter(|result| result.verdict.is_failure())
-    {
-        say(&failure_text(result));
+    let all = run.results.iter();
+    let mut failures = all.filter(|result| result.verdict.is_failure());
+    for result in failures.by_ref().take(FAILURES) {
+        say(&failure_text(result, folder));
+    }
+    if let more @ 1.. = failures.count() {
+        say(&format!(
+            "… and {} in {folder}/ktap\n",
+            count(more, "more failure")
+        ));
     }
     let shard = run.part.as_ref().map(|part| part.shard);
     let shard = shard.map_or(String::new(), |shard| format!("shard {shard}: "));
@@ -227,7 +75,7 @@ pub fn summary(run: &Run, folder: &Utf8Path) {
         guests(run.machine.guests),
         seconds(run.took)
     ));
-    if let Some(line) = not_run(run) {
+    for line in not_run(run).into_iter().chain(not_tested(&run.results)) {
         say(&line);
     }
     say(&counts(&Counts::of(&run.results)));
@@ -236,8 +84,47 @@ pub fn summary(run: &Run, folder: &Utf8Path) {
 fn guests(at_once: usize) -> String {
     match at_once {
         1 => "1 guest at a time".into(),
-        several => format!("{several} guests at once"),
+        several => format!("{} at once", count(several, "guest")),
     }
+}
+
+/// `19 cases were not tested: the kernel has no timeouts (timeout_thaws, timeout_values, …)`, a line a reason.
+fn not_tested(results: &[CaseResult]) -> Vec<String> {
+    let mut reasons: Vec<(&str, Vec<&CaseResult>)> = Vec::new();
+    for result in results {
+        let Verdict::Skipped(reason) = &result.verdict else {
+            continue;
+        };
+        match reasons.iter_mut().find(|(known, _)| known == reason) {
+            Some((_, skipped)) => skipped.push(result),
+            None => reasons.push((reason, vec![result])),
+        }
+    }
+    let line = |(reason, skipped): &(&str, Vec<&CaseResult>)| {
+        let were = if skipped.len() == 1 { "was" } else { "were" };
+        let number = count(skipped.len(), "case");
+        let names = some_names(skipped);
+        format!(
+            "{number} {were} not tested: {} ({names})",
+            words::short(reason)
+        )
+    };
+    reasons.iter().map(line).collect()
+}
+
+/// A few of the cases, each once.
+fn some_names(results: &[&CaseResult]) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for result in results {
+        if !names.contains(&result.id.case.as_str()) {
+            names.push(&result.id.case);
+        }
+        if names.len() > NAMES {
+            names[NAMES] = "…";
+            break;
+        }
+    }
+    words::short(&names.join(", "))
 }
 
 /// `17 did not run: interrupted`
@@ -262,24 +149,53 @@ fn verdicts(run: &Run) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(std::iter::once("").chain(columns.iter().map(|fs| fs.name())));
-    for case in case_names(&run.results) {
+    for case in case_names(run.results.iter().map(|result| &result.id)) {
         let cells = columns.iter().map(|fs| cell(&run.results, **fs, case));
-        table.add_row(std::iter::once(case.to_owned()).chain(cells));
+        table.add_row(std::iter::once(words::short(case)).chain(cells));
     }
     table
 }
 
-fn failure_text(result: &CaseResult) -> String {
+/// Why a case failed, and what led to it; the rest is in the file that it names.
+fn failure_text(result: &CaseResult, folder: &Utf8Path) -> String {
     let mut text = format!(
         "{} {}: {}\n",
         name(&result.id),
         coloured(&result.verdict),
-        result.verdict.reason()
+        words::short(result.verdict.reason())
     );
-    for line in &result.diagnostics {
-        text += &format!("    {line}\n");
+    let shown = excerpt(result);
+    for line in &shown {
+        text += &format!("    {}\n", words::short(line));
+    }
+    if let more @ 1.. = result.diagnostics.len() - shown.len() {
+        text += &format!("    … {} in {folder}/ktap\n", count(more, "more line"));
     }
     text
+}
+
+/// The last lines of what the case said, without the steps of a cleanup in which nothing went wrong, and of the console.
+fn excerpt(result: &CaseResult) -> Vec<&String> {
+    let lines = &result.diagnostics;
+    let console = lines.iter().position(|line| line == CONSOLE);
+    let (own, console) = lines.split_at(console.unwrap_or(lines.len()));
+    let is_step = |line: &String| line.starts_with(STEP);
+    // A case that failed went on after its last step.
+    let went_on = matches!(result.verdict, Verdict::Failed(_));
+    let passed_by = |at: usize| own.get(at + 1).map_or(went_on, is_step);
+    let told = own.iter().enumerate();
+    let told: Vec<_> = told
+        .filter(|(at, line)| !(line.starts_with(CLEANUP) && passed_by(*at)))
+        .map(|(_, line)| line)
+        .collect();
+    let head = console.iter().take(1);
+    let tail = console.get(1..).unwrap_or_default();
+    let (told, tail) = (last(&told, OWN_LINES), last(tail, CONSOLE_LINES));
+    told.iter().copied().chain(head).chain(tail).collect()
+}
+
+fn last<T>(lines: &[T], most: usize) -> &[T] {
+    &lines[lines.len().saturating_sub(most)..]
 }
 
 /// Programs read this line: its form does not change.
@@ -310,20 +226,14 @@ pub fn text(text: &str) {
 }
 
 pub fn failure(failure: &Failure) {
-    let line = match failure.kind {
-        Kind::Interrupted => style("interrupted").for_stderr().red().to_string(),
-        Kind::Build => format!("{} {failure}", style("build failed:").for_stderr().red()),
+    let red = |words| style(words).for_stderr().red().to_string();
+    match failure.kind {
+        Kind::Interrupted => output::complain(&red("interrupted"), ""),
+        Kind::Build => output::complain(&red("build failed:"), &failure.to_string()),
         Kind::Usage | Kind::Machinery | Kind::NoBoot => {
-            format!("{} {failure}", style("error:").for_stderr().red())
+            output::complain(&red("error:"), &failure.to_string());
         }
-    };
-    // Nobody is left to tell if this cannot be written.
-    let _ = writeln!(std::io::stderr(), "{line}");
-}
-
-/// A reader that is gone (`| head`) does not end a run.
-fn say(text: &str) {
-    let _ = writeln!(stdout(), "{text}");
+    }
 }
 
 #[cfg(test)]
@@ -348,6 +258,83 @@ mod tests {
         let line = not_run(&aborted());
         assert_eq!(line.as_deref(), Some("2 did not run: interrupted"));
         assert_eq!(not_run(&run(&[], vec![])), None);
+    }
+
+    /// A failure of a case that said this, as it is shown.
+    fn shown(verdict: Verdict, lines: &[&str]) -> Vec<String> {
+        let mut failed = result(Ext3, "a", 0, verdict);
+        failed.diagnostics = lines.iter().map(|line| (*line).into()).collect();
+        let text = failure_text(&failed, "runs/1".into());
+        let text = console::strip_ansi_codes(&text).into_owned();
+        text.lines().map(|line| line.trim().into()).collect()
+    }
+
+    #[test]
+    fn a_failure_is_told_by_what_led_to_it() {
+        let failed = || Verdict::Failed("it went on".into());
+        let hung = || Verdict::Hung("stuck".into());
+        let (thaw, said) = ("step: thaw", "it went on");
+        let (umount, fsck) = ("step: cleanup: umount", "step: cleanup: fsck");
+        let head = "ext3 a FAILED: it went on";
+        let table: &[(Verdict, &[&str], &[&str])] = &[
+            (failed(), &[thaw, said], &[head, thaw, said]),
+            (
+                failed(),
+                &[thaw, said, umount, fsck],
+                &[head, thaw, said, "… 2 more lines in runs/1/ktap"],
+            ),
+            (
+                failed(),
+                &[said, umount, fsck, "damaged"],
+                &[head, said, fsck, "damaged", "… 1 more line in runs/1/ktap"],
+            ),
+            (
+                hung(),
+                &[thaw, umount],
+                &["ext3 a HUNG: stuck", thaw, umount],
+            ),
+            (
+                hung(),
+                &[umount, "  [<0>] f", CONSOLE, "[1.0] x"],
+                &["ext3 a HUNG: stuck", umount, "[<0>] f", CONSOLE, "[1.0] x"],
+            ),
+        ];
+        for (verdict, lines, wanted) in table {
+            assert_eq!(shown(verdict.clone(), lines), *wanted, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_failure_is_told_in_some_lines() {
+        let long = "x".repeat(1_000_000);
+        let mut lines = vec![long.as_str(); 50];
+        lines.push(CONSOLE);
+        lines.extend(["[1.0] y"; 50]);
+        let text = shown(Verdict::Hung(long.clone()), &lines);
+        let wanted = 1 + OWN_LINES + 1 + CONSOLE_LINES + 1;
+        assert_eq!(text.len(), wanted);
+        assert!(text.iter().all(|line| line.len() < 600));
+        assert_eq!(text[wanted - 1], "… 78 more lines in runs/1/ktap");
+    }
+
+    #[test]
+    fn what_was_not_tested_is_told_by_reason() {
+        let skipped =
+            |case, repeat, why: &str| result(Ext3, case, repeat, Verdict::Skipped(why.into()));
+        let lines = not_tested(&[
+            result(Xfs, "ok", 0, Verdict::Passed),
+            skipped("a", 0, "no timeouts"),
+            skipped("a", 1, "no timeouts"),
+            skipped("b", 0, "no tool"),
+            skipped("c", 0, "no timeouts"),
+            skipped("d", 0, "no timeouts"),
+            skipped("e", 0, "no timeouts"),
+        ]);
+        let wanted = [
+            "5 cases were not tested: no timeouts (a, c, d, …)",
+            "1 case was not tested: no tool (b)",
+        ];
+        assert_eq!(lines, wanted);
     }
 
     #[test]

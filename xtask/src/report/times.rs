@@ -7,19 +7,30 @@ use camino::Utf8Path;
 use harness::case::Filesystem;
 
 use crate::event::{CaseId, CaseResult, Verdict};
-use crate::report::model::Run;
+use crate::report::inputs::{Input, RESULTS};
+use crate::report::output;
 
 /// How many runs are looked at, from the newest on.
 const RUNS: usize = 20;
 /// What a case is thought to take that has never been seen to pass.
 const UNKNOWN: Duration = Duration::from_secs(1);
+/// No case takes longer, whatever a file says.
+const MOST: Duration = Duration::from_secs(24 * 3600);
 
 #[derive(Clone, Debug, Default)]
 pub struct Times(HashMap<(Filesystem, String), Duration>);
 
 impl Times {
-    /// Reads the newest runs in this folder; what cannot be read is passed over.
+    /// Reads the newest runs in this folder; what cannot be read is told, and passed over.
     pub fn of_runs(runs: &Utf8Path) -> Self {
+        let (times, passed_over) = Self::read(runs);
+        for error in passed_over {
+            output::warn(&format!("what an earlier run took is not known: {error:#}"));
+        }
+        times
+    }
+
+    fn read(runs: &Utf8Path) -> (Self, Vec<anyhow::Error>) {
         let entries = runs.read_dir_utf8().into_iter().flatten().flatten();
         // Named after the time. A link such as `latest` is one of them again, a hidden one is not whole.
         let mut names: Vec<_> = entries
@@ -27,13 +38,19 @@ impl Times {
             .filter(|name| name.starts_with(|first: char| first.is_ascii_digit()))
             .collect();
         names.sort_unstable();
-        let mut times = Self::default();
+        let (mut times, mut passed_over) = (Self::default(), Vec::new());
         for name in names.iter().rev().take(RUNS) {
-            let text = fs_err::read_to_string(runs.join(name).join("results.json"));
-            let run = text.ok().and_then(|text| serde_json::from_str(&text).ok());
-            times.learn(run.iter().flat_map(|run: &Run| &run.results));
+            let file = runs.join(name).join(RESULTS);
+            // A pipe, say, would be waited for; and a run that left no file leaves nothing to tell.
+            if !file.is_file() {
+                continue;
+            }
+            match Input::read(file) {
+                Ok(input) => times.learn(&input.run.results),
+                Err(error) => passed_over.push(error),
+            }
         }
-        times
+        (times, passed_over)
     }
 
     pub fn expected(&self, case: &CaseId) -> Duration {
@@ -48,7 +65,7 @@ impl Times {
             .filter(|result| result.verdict == Verdict::Passed);
         for CaseResult { id, took, .. } in passed {
             let key = (id.filesystem, id.case.clone());
-            self.0.entry(key).or_insert(*took);
+            self.0.entry(key).or_insert((*took).min(MOST));
         }
     }
 }
@@ -79,6 +96,32 @@ mod tests {
         let expected = |fs| times.expected(&samples::result(fs, "a", 7, Verdict::Passed).id);
         assert_eq!(expected(Ext3), Duration::from_secs(5));
         assert_eq!(expected(Xfs), UNKNOWN);
+    }
+
+    #[test]
+    fn what_others_wrote_is_only_a_hint() {
+        let dir = tempfile::tempdir().unwrap();
+        let runs = Utf8Path::from_path(dir.path()).unwrap();
+        let write = |name: &str, text: &str| {
+            fs_err::create_dir(runs.join(name)).unwrap();
+            fs_err::write(runs.join(name).join(RESULTS), text).unwrap();
+        };
+        let mut ever = samples::result(Ext3, "a", 0, Verdict::Passed);
+        ever.took = Duration::MAX;
+        let ever = serde_json::to_string(&samples::run(&[], vec![ever])).unwrap();
+        write("1-ever", &ever);
+        write("2-half", &ever[..ever.len() / 2]);
+        write("3-none", "");
+        write("4-negative", &ever.replace(&u64::MAX.to_string(), "-1"));
+        fs_err::create_dir_all(runs.join("5-folder").join(RESULTS)).unwrap();
+        fs_err::write(runs.join("6-file"), "").unwrap();
+        let (times, passed_over) = Times::read(runs);
+        let told: Vec<_> = passed_over.iter().map(|it| format!("{it:#}")).collect();
+        assert_eq!(told.len(), 3, "{told:?}");
+        assert!(told[0].contains("4-negative/results.json"), "{told:?}");
+        let expected = times.expected(&samples::result(Ext3, "a", 0, Verdict::Passed).id);
+        let total: Duration = std::iter::repeat_n(expected, 1_000_000).sum();
+        assert!(total > expected);
     }
 
     #[test]

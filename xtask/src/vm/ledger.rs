@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use harness::kmsg::is_complaint;
 use harness::plan::{Plan, Run};
 
-use crate::event::{CaseId, CaseResult, Event, Events, GuestId, Verdict};
+use crate::event::{CONSOLE, CaseId, CaseResult, Event, Events, GuestId, Verdict};
 use crate::report::ktap::{self, Line, Outcome};
 
 /// How many console lines a failure is shown with.
@@ -290,9 +290,7 @@ impl Ledger {
         let verdict = verdict(&current, end);
         let from_console = current.said.is_none() || current.complaint.is_some();
         if from_console {
-            current
-                .diagnostics
-                .push("the last lines of the console:".into());
+            current.diagnostics.push(CONSOLE.into());
             current.diagnostics.extend(self.console.iter().cloned());
         }
         self.reported.push(current.id.clone());

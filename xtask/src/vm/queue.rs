@@ -9,6 +9,7 @@ use crate::event::{CaseId, GuestId};
 use crate::failure::{self, Failure, Kind};
 use crate::proc::Stop;
 use crate::report::times::Times;
+use crate::words::count;
 
 /// How soon a stop is noticed by those that wait.
 const TICK: Duration = Duration::from_millis(200);
@@ -154,8 +155,8 @@ fn account(mut wanted: Vec<CaseId>, mut reported: Vec<CaseId>) -> failure::Resul
         return Ok(());
     }
     Err(Kind::Machinery.error(format!(
-        "a bug of xtask: {} cases were wanted, {} reported, and they are not the same",
-        wanted.len(),
+        "a bug of xtask: {} wanted, {} reported, and they are not the same",
+        count(wanted.len(), "case"),
         reported.len()
     )))
 }

@@ -13,7 +13,7 @@ use super::claim::Scratch;
 use super::guest::{Guest, Line, Next};
 use super::ledger::{End, Ledger};
 use super::queue::{Queue, Workload};
-use crate::event::{Event, Events, GuestId};
+use crate::event::{CaseId, Event, Events, GuestId};
 use crate::failure::{self, Kind};
 use crate::proc::Stop;
 
@@ -67,6 +67,11 @@ pub fn supervise(
     events: &Events,
     stop: &Stop,
 ) -> failure::Result<()> {
+    let expected = |id: &CaseId| (id.clone(), workload.times.expected(id));
+    events.send(Event::CasesStarted {
+        expected: workload.cases.iter().map(expected).collect(),
+        guests: workload.guests,
+    });
     let queue = Queue::new(workload, stop);
     let lane = Lane {
         queue: &queue,

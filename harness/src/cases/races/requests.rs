@@ -18,6 +18,7 @@ use crate::cases::{NEW, WRITTEN, is_thawed, prepare};
 use crate::herd::Member;
 use crate::mount::Mount;
 use crate::racer::{Call, Racer};
+use crate::words::count;
 
 /// How long to go on; one round takes some seconds.
 const TIME: Duration = Duration::from_secs(15);
@@ -163,7 +164,11 @@ fn success_saves(bench: &Bench, mounts: &[Mount], aim: &mut Aim) -> Result<usize
     {
         let holds = fs.thaw_fully()?;
         let name = fs.root().display();
-        ensure!(saved == (holds > 0), "{name}: saved {saved}, {holds} holds");
+        ensure!(
+            saved == (holds > 0),
+            "{name}: saved {saved}, {}",
+            count(holds, "hold")
+        );
         is_thawed(fs)?;
     }
     Ok(log.containing(EXPIRED)?.len())
@@ -186,7 +191,7 @@ fn one_or_the_other(bench: &Bench, mounts: &[Mount], aim: &mut Aim) -> Result<us
     for fs in mounts {
         let (holds, name) = (fs.thaw_fully()?, device(fs)?);
         let ended = holds == 0 || !passed.contains(&name);
-        ensure!(ended, "{name}: {holds} holds after the deadline");
+        ensure!(ended, "{name}: {} after the deadline", count(holds, "hold"));
         is_thawed(fs)?;
     }
     logged_nothing_else(&mut log)?;

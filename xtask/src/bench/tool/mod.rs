@@ -34,6 +34,7 @@ use crate::vm::claim::Scratch;
 use crate::vm::queue::Workload;
 use crate::vm::supervisor::Limits;
 use crate::vm::{self, Machine};
+use crate::words::count;
 use vng::Vng;
 use workshop::Workshop;
 
@@ -292,7 +293,7 @@ fn one_start(events: &[(Instant, Event)]) -> Result<Instant> {
     match (all().filter(started).count(), events.iter().find(is_begin)) {
         (1, Some((when, _))) if all().any(passed) => Ok(*when),
         (1, _) => Err(Kind::Machinery.error("the guest measured nothing")),
-        (guests, _) => Err(Kind::Machinery.error(format!("it took {guests} guests"))),
+        (guests, _) => Err(Kind::Machinery.error(format!("it took {}", count(guests, "guest")))),
     }
 }
 

@@ -22,9 +22,10 @@ use crate::commands::test_kernel::{kernel_facts, machine_facts};
 use crate::commands::{Context, FAILED, PASSED};
 use crate::failure::{Kind, Result};
 use crate::kernel::Request;
-use crate::report::store::{Folder, started};
+use crate::report::store::{Extent, Folder, started};
 use crate::report::{terminal, watched};
 use crate::vm::{self, accel, init};
+use crate::words::count;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -123,7 +124,7 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
     let mut console = fs_err::File::create(folder.path().join("console.log"))?;
     let outcome = watched(None, |events| plan.take(&mut run, &mut console, events));
     run.took = begun.elapsed();
-    let goals = report(&run, folder);
+    let goals = report(&run, folder, Extent::of(&outcome));
     // Why the run ended says more than why that could not be kept.
     outcome?;
     verdict(&run, options.check, &goals?)
@@ -182,7 +183,7 @@ fn empty(ready: &Ready, effort: Effort) -> Result<Run> {
 }
 
 /// Shows and keeps what there is, also of a run that was ended early.
-fn report(run: &Run, folder: Folder) -> Result<Vec<GoalLine>> {
+fn report(run: &Run, folder: Folder, extent: Extent) -> Result<Vec<GoalLine>> {
     let findings = Findings::of(run);
     let tables = table::of_kernels(run, &findings);
     let plots = plot::of_kernels(run, &findings)?;
@@ -193,9 +194,9 @@ fn report(run: &Run, folder: Folder) -> Result<Vec<GoalLine>> {
         terminal::text(&format!("note: {problem}"));
     }
     let head = format!(
-        "On {}; {} rounds in {:.0?}.",
+        "On {}; {} in {:.0?}.",
         run.machine.describe(),
-        run.last_round(),
+        count(run.last_round(), "round"),
         run.took
     );
     let markdown = table::markdown(&head, &tables, &findings.goals, &names(&plots));
@@ -203,7 +204,7 @@ fn report(run: &Run, folder: Folder) -> Result<Vec<GoalLine>> {
         run,
         findings: &findings,
     };
-    let path = store::write(folder, &document, &markdown, &plots)?;
+    let path = store::write(folder, &document, &markdown, &plots, extent)?;
     terminal::text(&format!(
         "{head}\nnumbers, Markdown and plots in {path}\n{}",
         table::goals(&findings.goals)

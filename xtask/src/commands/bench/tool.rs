@@ -22,7 +22,7 @@ use crate::deps;
 use crate::event::Events;
 use crate::failure::{Kind, Result};
 use crate::kernel::Request;
-use crate::report::store::{Folder, started};
+use crate::report::store::{Extent, Folder, started};
 use crate::report::{terminal, watched};
 use crate::vm::{self, accel};
 
@@ -111,7 +111,8 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
     let outcome = watched(None, |events| plan.take(&mut run, events));
     run.took = begun.elapsed();
     // Why the run ended says more than why that could not be kept.
-    outcome.and(show(&run, folder))?;
+    let extent = Extent::of(&outcome);
+    outcome.and(show(&run, folder, extent))?;
     Ok(PASSED)
 }
 
@@ -134,7 +135,7 @@ fn make_ready(
 }
 
 /// Shows and keeps what there is, also of a run that was ended early.
-fn show(run: &Run, folder: Folder) -> Result<()> {
+fn show(run: &Run, folder: Folder, extent: Extent) -> Result<()> {
     let tables: Vec<_> = report::table(run).into_iter().collect();
     let plots: Vec<_> = report::plot(run)?.into_iter().collect();
     for table in &tables {
@@ -149,7 +150,7 @@ fn show(run: &Run, folder: Folder) -> Result<()> {
         head = format!("{head} {compiled}");
     }
     let markdown = table::markdown(&head, &tables, &[], &names(&plots));
-    let path = store::write(folder, run, &markdown, &plots)?;
+    let path = store::write(folder, run, &markdown, &plots, extent)?;
     terminal::text(&format!("{head}\nnumbers, Markdown and plots in {path}"));
     Ok(())
 }
