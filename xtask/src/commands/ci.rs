@@ -1,13 +1,11 @@
 //! `ci`: what a merge needs, stopping at the first step that fails.
 
-use std::env;
-use std::process::Command;
-
 use clap::{Args, Parser};
 
 use super::options::DepsOptions;
 use super::prepare::{TO_TEST, provide_deps};
 use super::{Context, FAILED, PASSED, foreground, test_kernel};
+use crate::environment;
 use crate::failure::{Kind, Result};
 use crate::report::{terminal, watched};
 
@@ -96,7 +94,7 @@ fn test_kernel(arguments: &[&str], context: &Context) -> Result<u8> {
 /// Runs cargo on our own terminal, for its exit code.
 fn cargo(arguments: &[&str], context: &Context) -> Result<u8> {
     terminal::text(&format!("$ cargo {}", arguments.join(" ")));
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
+    let mut cargo = environment::cargo();
     cargo.current_dir(context.layout.root()).args(arguments);
     let status = foreground::run(&mut cargo, &context.stop)?;
     Ok(exit_code(status.code()))

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::environment;
 use crate::failure::{Kind, Result};
 use crate::kernel::files;
 use crate::proc::{self, Stop};
@@ -31,12 +32,16 @@ impl Root {
         let codename = codename()?;
         // Full information tells Debian's suites from others', but exists only after the machine's first `apt-get update`.
         let signed = proc::read(
-            Command::new("apt-get").args(["indextargets", TARGETS]),
+            environment::networked("apt-get").args(["indextargets", TARGETS]),
             stop,
         )?;
         let bare = || {
             proc::read(
-                Command::new("apt-get").args(["indextargets", "--no-release-info", TARGETS]),
+                environment::networked("apt-get").args([
+                    "indextargets",
+                    "--no-release-info",
+                    TARGETS,
+                ]),
                 stop,
             )
         };
@@ -73,7 +78,7 @@ impl Root {
 
     /// `apt-get` or `apt-cache` on these indexes. Which packages are installed is still the machine's knowledge.
     pub fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
+        let mut command = environment::networked(program);
         for (name, value) in [
             (
                 "Dir::Etc::sourcelist",
@@ -88,7 +93,6 @@ impl Root {
         ] {
             command.args(["-o", &format!("{name}={value}")]);
         }
-        command.env("LC_ALL", "C");
         command
     }
 }

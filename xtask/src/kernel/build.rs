@@ -13,6 +13,7 @@ use super::git::{DATE, Git};
 use super::phase::phase;
 use super::tree::Tree;
 use crate::deps::program;
+use crate::environment;
 use crate::event::{Event, Events};
 use crate::failure::{Failure, Kind, Result};
 use crate::layout::Layout;
@@ -37,28 +38,6 @@ const ENGLISH: [(&str, &str); 4] = [
 const SHOWN: usize = 10;
 /// Images that are kept: a run that goes on in a guest may still restart from an older one.
 const KEPT: usize = 4;
-/// Variables that would make the kernel's makefiles build something else.
-const FOREIGN: &[&str] = &[
-    "ARCH",
-    "CROSS_COMPILE",
-    "LLVM",
-    "CC",
-    "LD",
-    "KCFLAGS",
-    "KCPPFLAGS",
-    "KBUILD_OUTPUT",
-    "KCONFIG_CONFIG",
-    "KCONFIG_ALLCONFIG",
-    "LOCALVERSION",
-    "MAKEFLAGS",
-    "MFLAGS",
-    "MAKELEVEL",
-    "O",
-    "V",
-    "W",
-    "C",
-];
-
 /// A built kernel.
 #[derive(Clone, Debug)]
 pub struct Built {
@@ -146,7 +125,7 @@ impl Build<'_> {
         stop: &Stop,
     ) -> Result<String> {
         let build = self.fingerprint(&Tools::find(layout, stop)?);
-        let sparse = proc::read(Command::new("sparse").arg("--version"), stop)?;
+        let sparse = proc::read(environment::command("sparse").arg("--version"), stop)?;
         let inputs = [build.as_str(), &sparse].into_iter();
         let inputs = inputs.chain(WITH_CHECKS.iter().copied());
         Ok(files::digest(
@@ -226,7 +205,7 @@ struct Tools {
 
 impl Tools {
     fn find(layout: &Layout, stop: &Stop) -> Result<Self> {
-        let version = proc::read(Command::new("gcc").arg("--version"), stop)?;
+        let version = proc::read(environment::command("gcc").arg("--version"), stop)?;
         let compiler = if program("ccache").is_some() {
             "ccache gcc"
         } else {
@@ -257,7 +236,7 @@ impl Make<'_> {
             .or_else(|| std::thread::available_parallelism().ok().map(usize::from))
             .unwrap_or(1);
         // It is to end as by Ctrl-C when this process is killed and can tell it no more.
-        let mut make = proc::mortal(Signal::SIGTERM, &Command::new("make"));
+        let mut make = proc::mortal(Signal::SIGTERM, &environment::compiling("make"));
         make.arg("-C").arg(&self.build.tree.path);
         // Each job's output in one piece, so that an error keeps its context.
         make.args([
@@ -277,11 +256,7 @@ impl Make<'_> {
 
     /// The same environment on every machine, so that the same input gives the same image.
     fn clean(&self, command: &mut Command) {
-        for name in FOREIGN {
-            command.env_remove(name);
-        }
         command
-            .env("LC_ALL", "C")
             .env("KBUILD_BUILD_USER", "freeze")
             .env("KBUILD_BUILD_HOST", "localhost")
             .env("KBUILD_BUILD_TIMESTAMP", DATE)
@@ -317,7 +292,7 @@ impl Make<'_> {
     }
 
     fn merge(&self, config: &Utf8Path) -> Command {
-        let mut merge = Command::new("sh");
+        let mut merge = environment::compiling("sh");
         merge
             .arg(self.build.tree.path.join("scripts/kconfig/merge_config.sh"))
             .current_dir(self.out);

@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
@@ -13,6 +12,7 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use super::phase::phase;
+use crate::environment;
 use crate::event::Events;
 use crate::failure;
 use crate::proc::{self, Stop};
@@ -68,7 +68,7 @@ pub fn discard(path: &Utf8Path, stop: &Stop) -> failure::Result<()> {
         fs_err::rename(path, &doomed)?;
     }
     proc::read(
-        Command::new("rm").args(["--recursive", "--force", "--", doomed.as_str()]),
+        environment::command("rm").args(["--recursive", "--force", "--", doomed.as_str()]),
         stop,
     )?;
     Ok(())

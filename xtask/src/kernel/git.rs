@@ -4,6 +4,7 @@ use std::process::Command;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::environment;
 use crate::proc::{self, Output, Stop};
 
 /// Whose commits those are that only carry a source or a patch file into git.
@@ -11,6 +12,8 @@ const NAME: &str = "freeze series";
 const EMAIL: &str = "freeze@localhost";
 /// A fixed date makes the ids of such commits depend on nothing but content.
 pub const DATE: &str = "2000-01-01T00:00:00Z";
+/// All three, as commits have them.
+pub const SIGNATURE: &str = "freeze series <freeze@localhost> 946684800 +0000";
 
 /// A repository or work tree, and the run that works on it.
 #[derive(Clone, Debug)]
@@ -32,17 +35,11 @@ impl Git {
     }
 
     pub fn command<I: IntoIterator<Item: AsRef<str>>>(&self, args: I) -> Command {
-        let mut command = Command::new("git");
-        // Those of a hook or a bisection that called us would lead git to another repository.
-        for (name, _) in
-            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("GIT_"))
-        {
-            command.env_remove(name);
-        }
+        // Without GIT_DIR and the like: those of a hook or a bisection that called us would lead to another repository.
+        let mut command = environment::command("git");
         command
             .args(["-C", self.dir.as_str(), "-c", "safe.directory=*"])
             .args(args.into_iter().map(|arg| arg.as_ref().to_owned()))
-            .env("LC_ALL", "C")
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .env("GIT_TERMINAL_PROMPT", "0")

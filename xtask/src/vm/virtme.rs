@@ -8,6 +8,7 @@ use nix::sys::signal::Signal;
 
 use super::accel::Accel;
 use super::{MEMORY, command, cpus};
+use crate::environment;
 use crate::failure;
 use crate::proc::{self, Stop};
 
@@ -18,7 +19,7 @@ pub fn command_line(
     accel: Accel,
     stop: &Stop,
 ) -> failure::Result<Vec<String>> {
-    let mut virtme = Command::new(virtme_run);
+    let mut virtme = environment::command(virtme_run);
     virtme
         .args(options(image, accel))
         .args(["--show-command", "--dry-run"]);
@@ -34,7 +35,7 @@ pub fn interactive(
     single_thread: bool,
     disks: &[Utf8PathBuf],
 ) -> Command {
-    let mut virtme = Command::new(virtme_run);
+    let mut virtme = environment::command(virtme_run);
     virtme
         .args(options(image, accel))
         .args(["--pwd", "--qemu-opts"]);

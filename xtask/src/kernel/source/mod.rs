@@ -3,6 +3,8 @@
 mod given;
 mod package;
 mod repository;
+mod stream;
+mod unpack;
 
 use std::time::Duration;
 

@@ -8,7 +8,7 @@ use crate::kernel::git::Git;
 use crate::layout::Layout;
 use crate::proc::Stop;
 
-const IGNORE: &str = ".gitignore";
+pub const IGNORE: &str = ".gitignore";
 
 /// Objects are neither compressed nor repacked: it would take longer than all of the import.
 const CONFIG: &[(&str, &str)] = &[
@@ -84,7 +84,7 @@ pub fn import(repository: &Git, folder: &Utf8Path, message: &str) -> Result<Stri
 }
 
 /// Debian's `.gitignore` hides everything but `debian/`; in a tree to work in, git must see new files.
-fn without_hiding_all(ignore: &str) -> String {
+pub fn without_hiding_all(ignore: &str) -> String {
     ignore
         .lines()
         .filter(|line| *line != "/*")
