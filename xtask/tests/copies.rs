@@ -50,11 +50,11 @@ fn each_copy_is_its_own() {
     let dir = tempfile::tempdir().unwrap();
     let (one, two) = (dir.path().join("one"), dir.path().join("two"));
     let in_one = checkout(&one, "1.0");
-    let copied = std::process::Command::new("cp")
+    Command::new("cp")
         .arg("-a")
         .args([&one, &two])
-        .status();
-    assert!(copied.unwrap().success());
+        .assert()
+        .success();
     name(&two, "2.0");
     let in_two = two.join("target/debug/xtask");
     let outside = dir.path();

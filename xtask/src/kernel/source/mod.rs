@@ -1,5 +1,6 @@
 //! Where a kernel's source comes from. Whatever it is, it ends as a commit in a bare repository of ours.
 
+mod clone;
 mod given;
 mod package;
 mod repository;
@@ -22,6 +23,9 @@ pub use given::{Given, name_some};
 
 /// How long an answer of apt about the newest version is good for.
 pub const FRESH: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How git names a pack, of a gigabyte perhaps, until it is whole.
+const PACK_IN_MAKING: &str = "tmp_pack_";
 
 /// A source that is wholly in git.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +74,13 @@ pub fn sweep(layout: &Layout, events: &Events, stop: &Stop) -> Result<()> {
     let sources = layout.sources();
     files::sweep(&sources, events, stop)?;
     let repositories = sources.read_dir_utf8().into_iter().flatten().flatten();
-    repositories
-        .filter(|entry| entry.path().extension() == Some("git"))
-        .try_for_each(|entry| files::sweep(entry.path(), events, stop))
+    for repository in repositories.filter(|entry| entry.path().extension() == Some("git")) {
+        files::sweep(repository.path(), events, stop)?;
+        let packs = repository.path().join("objects/pack");
+        let packs = packs.read_dir_utf8().into_iter().flatten().flatten();
+        packs
+            .filter(|pack| pack.file_name().starts_with(PACK_IN_MAKING))
+            .try_for_each(|pack| files::remove(pack.path()))?;
+    }
+    Ok(())
 }

@@ -195,7 +195,9 @@ mod tests {
         let dir = Utf8Path::from_path(dir.path()).unwrap();
         let folder = folder(dir);
         let (git, ours) = git(dir, &archive(dir)).unwrap();
-        let theirs = repository::import(&git, &folder, "a source").unwrap();
+        let theirs =
+            repository::import(&git, &folder, "a source", &Stop::default(), &mut |_, _| ())
+                .unwrap();
         assert_eq!(git.read(["diff", "--stat", &theirs, &ours]).unwrap(), "");
         assert_eq!(ours, theirs);
         assert_eq!(git.read(["fsck", "--strict", "--no-dangling"]).unwrap(), "");
