@@ -8,8 +8,10 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::environment;
+use crate::event::Events;
 use crate::failure::{Kind, Result};
 use crate::kernel::files;
+use crate::kernel::phase::Pace;
 use crate::proc::{self, Stop};
 
 /// What Debian itself signs with; installed on every Debian.
@@ -60,7 +62,7 @@ impl Root {
     }
 
     /// Fetches the indexes unless that was done less than `fresh` ago.
-    pub fn update(&self, fresh: Duration, stop: &Stop) -> Result<()> {
+    pub fn update(&self, fresh: Duration, events: &Events, stop: &Stop) -> Result<()> {
         let stamp = self.dir.join("updated");
         let list = fs_err::read_to_string(self.dir.join("sources.list"))?;
         let same = files::recall::<String>(&stamp).is_some_and(|updated| updated == list);
@@ -68,11 +70,15 @@ impl Root {
             return Ok(());
         }
         // Without the error mode, apt calls it a success to have kept the old indexes.
-        proc::read(
-            self.command("apt-get")
-                .args(["update", "-q", "-o", "APT::Update::Error-Mode=any"]),
-            stop,
-        )?;
+        let mut update = self.command("apt-get");
+        update.args(["update", "-q", "-o", "APT::Update::Error-Mode=any"]);
+        let log = self.dir.join("update.log");
+        files::remove(&log)?;
+        let (mut lines, mut pace) = (0, Pace::new(events));
+        proc::stream(&mut update, &log, stop, &mut |_, line| {
+            lines += 1;
+            pace.tell(lines, None, || line.to_owned());
+        })?;
         Ok(files::remember(&stamp, &list)?)
     }
 

@@ -113,7 +113,7 @@ impl Apt<'_> {
                 std::slice::from_ref(&suite),
                 self.stop,
             )?;
-            root.update(BACKPORTS_FRESH, self.stop)
+            root.update(BACKPORTS_FRESH, self.events, self.stop)
                 .map_err(|error| error.context(refusal.clone()))?;
             let mut command = root.command("apt-get");
             command.args(["-t", &suite]);

@@ -84,3 +84,23 @@ pub fn sweep(layout: &Layout, events: &Events, stop: &Stop) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interrupted_import_leaves_nothing_that_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::at(camino::Utf8Path::from_path(dir.path()).unwrap());
+        let stop = Stop::default();
+        let repository = repository::open("x", None, &layout, &stop).unwrap();
+        let packs = repository.dir().join("objects/pack");
+        for name in ["tmp_pack_Ab1", "pack-1.pack"] {
+            files::write(&packs.join(name), b"").unwrap();
+        }
+        sweep(&layout, &Events::channel().0, &stop).unwrap();
+        assert!(!packs.join("tmp_pack_Ab1").exists() && packs.join("pack-1.pack").exists());
+        assert!(!is_known("x", &layout, &stop).unwrap());
+    }
+}

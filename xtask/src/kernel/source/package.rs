@@ -127,7 +127,7 @@ impl Package<'_> {
             format!("asking apt for the newest {}", base.package),
             || {
                 let root = self.apt()?;
-                root.update(Duration::ZERO, stop)?;
+                root.update(Duration::ZERO, events, stop)?;
                 let shown = proc::read(
                     root.command("apt-cache").args(["show", &base.package]),
                     stop,
