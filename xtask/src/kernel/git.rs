@@ -42,6 +42,15 @@ impl Git {
             .args(args.into_iter().map(|arg| arg.as_ref().to_owned()))
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_ATTR_NOSYSTEM", "1")
+            // Their default is in the user's home, whatever the configuration.
+            .envs([
+                ("GIT_CONFIG_COUNT", "2"),
+                ("GIT_CONFIG_KEY_0", "core.excludesFile"),
+                ("GIT_CONFIG_VALUE_0", "/dev/null"),
+                ("GIT_CONFIG_KEY_1", "core.attributesFile"),
+                ("GIT_CONFIG_VALUE_1", "/dev/null"),
+            ])
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("GIT_AUTHOR_NAME", NAME)
             .env("GIT_AUTHOR_EMAIL", EMAIL)
@@ -76,5 +85,29 @@ impl Git {
         let output = self.output(["rev-parse", "--quiet", "--verify", revision])?;
         let id = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         Ok((output.status.success() && !id.is_empty()).then_some(id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_settings_in_the_users_home_are_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        let settings = dir.join(".config/git");
+        fs_err::create_dir_all(&settings).unwrap();
+        fs_err::write(settings.join("ignore"), "*.c\n").unwrap();
+        fs_err::write(settings.join("attributes"), "*.c text eol=crlf\n").unwrap();
+        fs_err::write(dir.join("a.c"), "a\r\n").unwrap();
+        let git = Git::at(dir, &Stop::default());
+        let read = |args: &[&str]| {
+            proc::read(git.command(args).env("HOME", dir), &Stop::default()).unwrap()
+        };
+        read(&["init", "--quiet"]);
+        read(&["add", "--all"]);
+        assert_eq!(read(&["ls-files", "--", "*.c"]), "a.c");
+        assert_eq!(read(&["cat-file", "-s", ":a.c"]), "3");
     }
 }
