@@ -1,7 +1,17 @@
 //! Where things live. Inputs are in the repository, everything made is under `target/`.
 
-use anyhow::{Context, Result};
+use std::env;
+
 use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::failure::{Kind, Result};
+
+/// What tells a checkout of ours from any other folder.
+const LANDMARKS: &[&str] = &[
+    "configs/kernels.toml",
+    "harness/Cargo.toml",
+    "xtask/Cargo.toml",
+];
 
 /// Paths of one checkout.
 #[derive(Clone, Debug)]
@@ -10,13 +20,25 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The checkout that this binary was built from.
+    /// The checkout that cargo runs us in, or else the one around the current folder, or else around this program.
+    ///
+    /// Looked for in each run: where the program was compiled says nothing once a checkout was moved or copied.
     pub fn of_this_checkout() -> Result<Self> {
-        let manifest = Utf8Path::new(env!("CARGO_MANIFEST_DIR"));
-        let root = manifest
-            .parent()
-            .context("the xtask crate has no parent folder")?;
-        Ok(Self::at(root))
+        let path = |path: std::path::PathBuf| Utf8PathBuf::try_from(path).ok();
+        let starts = [
+            env::var_os("CARGO_MANIFEST_DIR")
+                .map(Into::into)
+                .and_then(path),
+            env::current_dir().ok().and_then(path),
+            env::current_exe().ok().and_then(path),
+        ];
+        let root = starts.iter().flatten().find_map(|start| root(start));
+        root.map(Self::at).ok_or_else(|| {
+            let nearby = LANDMARKS.join(" and ");
+            Kind::Machinery.error(format!(
+                "no checkout with {nearby} is here or above, nor around this program: run `cargo xtask` in one"
+            ))
+        })
     }
 
     pub fn at(root: impl Into<Utf8PathBuf>) -> Self {
@@ -68,5 +90,43 @@ impl Layout {
     /// `target/freeze/NAME`: apart from cargo's own folders.
     pub fn work(&self, name: &str) -> Utf8PathBuf {
         self.root.join("target/freeze").join(name)
+    }
+}
+
+/// The nearest folder at or above `start` that is a checkout, by its one true name.
+fn root(start: &Utf8Path) -> Option<Utf8PathBuf> {
+    let start = start.canonicalize_utf8().ok()?;
+    let is_root = |folder: &&Utf8Path| LANDMARKS.iter().all(|name| folder.join(name).is_file());
+    start.ancestors().find(is_root).map(Utf8Path::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roots_are_found_from_within() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        let dir = dir.canonicalize_utf8().unwrap();
+        let (outer, inner) = (dir.join("outer"), dir.join("outer/target/inner"));
+        for name in LANDMARKS {
+            for checkout in [&outer, &inner] {
+                let file = checkout.join(name);
+                fs_err::create_dir_all(file.parent().unwrap()).unwrap();
+                fs_err::write(file, "").unwrap();
+            }
+        }
+        std::os::unix::fs::symlink(&inner, dir.join("link")).unwrap();
+        for (start, expected) in [
+            (outer.clone(), Some(&outer)),
+            (outer.join("xtask"), Some(&outer)),
+            (inner.join("configs/kernels.toml"), Some(&inner)),
+            (dir.join("link/xtask"), Some(&inner)),
+            (dir.clone(), None),
+            (dir.join("nowhere"), None),
+        ] {
+            assert_eq!(root(&start).as_ref(), expected, "{start}");
+        }
     }
 }

@@ -1,8 +1,12 @@
 //! `cargo xtask`: builds kernels with the series in `patches/`, runs the freeze cases in guests, reports.
 
+// Tests say themselves what a child gets.
+#![cfg_attr(test, allow(clippy::disallowed_methods))]
+
 mod bench;
 mod commands;
 mod deps;
+mod environment;
 mod event;
 mod failure;
 mod finding;

@@ -15,6 +15,7 @@ use camino::Utf8Path;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
+use crate::environment;
 use crate::failure::{self, Failure, Kind};
 
 /// How often a silent child is looked at, and a stop noticed.
@@ -135,7 +136,7 @@ fn collect(command: &mut Command, input: &[u8], leash: Leash<'_>) -> Result<Outp
 /// The same program, arguments and environment; the kernel sends it the signal when the calling thread ends, however
 /// that does (PR_SET_PDEATHSIG(2const)). It takes setpriv, which is part of util-linux.
 pub fn mortal(signal: Signal, command: &Command) -> Command {
-    let mut mortal = Command::new("setpriv");
+    let mut mortal = environment::command("setpriv");
     mortal.args(["--pdeathsig", signal.as_str(), "--"]);
     mortal.arg(command.get_program()).args(command.get_args());
     for (name, value) in command.get_envs() {

@@ -235,7 +235,8 @@ fn a_shard_is_one_of_its_number_and_has_something_to_do() {
 fn what_is_no_results() {
     let merge = |file| is_usage_error(&["report", "merge", file], file);
     merge("/nonexistent/results.json");
-    merge(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
+    // Tests run in the folder of their package.
+    merge("Cargo.toml");
     is_usage_error(&["report", "merge"], "RESULTS.json");
     is_usage_error(&["report", "table", "no-such.json"], "no-such.json");
 }

@@ -1,6 +1,5 @@
 //! `ci`: what a merge needs, stopping at the first step that fails.
 
-use std::env;
 use std::process::Command;
 
 use clap::{Args, Parser};
@@ -9,6 +8,7 @@ use super::options::DepsOptions;
 use super::prepare::provide_deps;
 use super::{Context, FAILED, PASSED, foreground, test_kernel};
 use crate::deps::Need;
+use crate::environment;
 use crate::failure::{Kind, Result};
 use crate::proc;
 use crate::report::{terminal, watched};
@@ -163,7 +163,7 @@ fn cargo(arguments: &[&str], context: &Context) -> Result<u8> {
 }
 
 fn command(arguments: &[&str], context: &Context) -> Command {
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
+    let mut cargo = environment::cargo();
     cargo.current_dir(context.layout.root()).args(arguments);
     cargo
 }

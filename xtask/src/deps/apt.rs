@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::environment;
+use crate::event::Events;
 use crate::failure::{Kind, Result};
 use crate::kernel::files;
+use crate::kernel::phase::Pace;
 use crate::proc::{self, Stop};
 
 /// What Debian itself signs with; installed on every Debian.
@@ -31,12 +34,16 @@ impl Root {
         let codename = codename()?;
         // Full information tells Debian's suites from others', but exists only after the machine's first `apt-get update`.
         let signed = proc::read(
-            Command::new("apt-get").args(["indextargets", TARGETS]),
+            environment::networked("apt-get").args(["indextargets", TARGETS]),
             stop,
         )?;
         let bare = || {
             proc::read(
-                Command::new("apt-get").args(["indextargets", "--no-release-info", TARGETS]),
+                environment::networked("apt-get").args([
+                    "indextargets",
+                    "--no-release-info",
+                    TARGETS,
+                ]),
                 stop,
             )
         };
@@ -55,7 +62,7 @@ impl Root {
     }
 
     /// Fetches the indexes unless that was done less than `fresh` ago.
-    pub fn update(&self, fresh: Duration, stop: &Stop) -> Result<()> {
+    pub fn update(&self, fresh: Duration, events: &Events, stop: &Stop) -> Result<()> {
         let stamp = self.dir.join("updated");
         let list = fs_err::read_to_string(self.dir.join("sources.list"))?;
         let same = files::recall::<String>(&stamp).is_some_and(|updated| updated == list);
@@ -63,17 +70,21 @@ impl Root {
             return Ok(());
         }
         // Without the error mode, apt calls it a success to have kept the old indexes.
-        proc::read(
-            self.command("apt-get")
-                .args(["update", "-q", "-o", "APT::Update::Error-Mode=any"]),
-            stop,
-        )?;
+        let mut update = self.command("apt-get");
+        update.args(["update", "-q", "-o", "APT::Update::Error-Mode=any"]);
+        let log = self.dir.join("update.log");
+        files::remove(&log)?;
+        let (mut lines, mut pace) = (0, Pace::new(events));
+        proc::stream(&mut update, &log, stop, &mut |_, line| {
+            lines += 1;
+            pace.tell(lines, None, || line.to_owned());
+        })?;
         Ok(files::remember(&stamp, &list)?)
     }
 
     /// `apt-get` or `apt-cache` on these indexes. Which packages are installed is still the machine's knowledge.
     pub fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
+        let mut command = environment::networked(program);
         for (name, value) in [
             (
                 "Dir::Etc::sourcelist",
@@ -88,7 +99,6 @@ impl Root {
         ] {
             command.args(["-o", &format!("{name}={value}")]);
         }
-        command.env("LC_ALL", "C");
         command
     }
 }

@@ -11,6 +11,7 @@ use nix::unistd::geteuid;
 use super::advice::by_hand;
 use super::apt::{Root, codename};
 use super::{Missing, program};
+use crate::environment;
 use crate::event::{Event, Events};
 use crate::failure::{Failure, Kind, Result};
 use crate::kernel::phase::phase;
@@ -70,7 +71,7 @@ fn privilege(stop: &Stop) -> Result<Option<&'static [&'static str]>> {
     if program("sudo").is_none() {
         return Ok(None);
     }
-    let allowed = proc::output(Command::new("sudo").args(["-n", "true"]), b"", stop)?
+    let allowed = proc::output(environment::command("sudo").args(["-n", "true"]), b"", stop)?
         .status
         .success();
     Ok(allowed.then_some(&["sudo", "-n"]))
@@ -87,7 +88,7 @@ impl Apt<'_> {
     /// All at once; if that fails, with fresh indexes; if that fails, one by one, from backports where it must be:
     /// a machine with a newer library or tool than its release has cannot take the release's other packages.
     fn install_all(&self, packages: &[&str]) -> Result<()> {
-        let plain = || Command::new("apt-get");
+        let plain = || environment::networked("apt-get");
         if self.try_install(plain(), packages)?.is_none() {
             return Ok(());
         }
@@ -106,7 +107,7 @@ impl Apt<'_> {
                 std::slice::from_ref(&suite),
                 self.stop,
             )?;
-            root.update(BACKPORTS_FRESH, self.stop)
+            root.update(BACKPORTS_FRESH, self.events, self.stop)
                 .map_err(|error| error.context(refusal.clone()))?;
             let mut command = root.command("apt-get");
             command.args(["-t", &suite]);
@@ -181,9 +182,9 @@ impl Apt<'_> {
     fn run(&self, mut command: Command, args: &[&str], stop: &Stop) -> Result<Option<String>> {
         command.args(args);
         let mut whole = match self.prefix {
-            [] => Command::new(command.get_program()),
+            [] => environment::networked(command.get_program()),
             [first, rest @ ..] => {
-                let mut sudo = Command::new(first);
+                let mut sudo = environment::command(first);
                 // sudo drops the environment.
                 sudo.args(rest)
                     .args(["env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C"])
@@ -193,8 +194,7 @@ impl Apt<'_> {
         };
         whole
             .args(command.get_args())
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .env("LC_ALL", "C");
+            .env("DEBIAN_FRONTEND", "noninteractive");
         let log = self.log();
         fs_err::create_dir_all(self.layout.work(""))?;
         let mut done = 0;

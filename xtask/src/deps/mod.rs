@@ -102,7 +102,7 @@ impl Thing {
                 .iter()
                 .any(|dir| Utf8Path::new(dir).join(name).exists()),
             PythonModule(name) => {
-                let mut python = std::process::Command::new("python3");
+                let mut python = crate::environment::command("python3");
                 python
                     .args(["-c", &format!("import {name}")])
                     .stderr(std::process::Stdio::null());

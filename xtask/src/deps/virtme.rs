@@ -4,6 +4,7 @@ use std::process::Command;
 
 use camino::Utf8PathBuf;
 
+use crate::environment;
 use crate::event::{Event, Events};
 use crate::failure::{Kind, Result};
 use crate::kernel::files;
@@ -26,7 +27,7 @@ pub fn virtme(layout: &Layout, events: &Events, stop: &Stop) -> Result<Virtme> {
     let requirements = layout.configs().join("virtme-requirements.txt");
     let venv = layout.venv();
     // An environment is tied to its interpreter, which an upgrade of the distribution replaces.
-    let mut python = Command::new("python3");
+    let mut python = environment::command("python3");
     python.args([
         "-c",
         "import os, sys; print(os.path.realpath(sys.executable), sys.version)",
@@ -67,8 +68,8 @@ pub fn virtme(layout: &Layout, events: &Events, stop: &Stop) -> Result<Virtme> {
                 }
             })
         };
-        run(Command::new("python3").args(["-m", "venv", venv.as_str()]))?;
-        let mut pip = Command::new(venv.join("bin/python3"));
+        run(environment::command("python3").args(["-m", "venv", venv.as_str()]))?;
+        let mut pip = environment::networked(venv.join("bin/python3"));
         pip.args([
             "-m",
             "pip",

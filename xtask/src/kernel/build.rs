@@ -10,9 +10,10 @@ use super::compiler::{complaints, step};
 use super::config::{Fragment, lost};
 use super::files;
 use super::git::{DATE, Git};
-use super::phase::phase;
+use super::phase::{Pace, phase};
 use super::tree::Tree;
 use crate::deps::program;
+use crate::environment;
 use crate::event::{Event, Events};
 use crate::failure::{Failure, Kind, Result};
 use crate::layout::Layout;
@@ -23,43 +24,19 @@ use crate::words::count;
 const RECIPE: &str = "1";
 /// What fingerprints call the compiler, with ccache or without: the kernel is the same.
 const COMPILER: &str = "ccache gcc";
+/// Where tinyconfig begins, and what it adds; see `scripts/kconfig/Makefile`.
+const TINY_BASE: &str = "kernel/configs/tiny-base.config";
+const TINY: [&str; 2] = ["kernel/configs/tiny.config", "arch/x86/configs/tiny.config"];
+/// Commands that a configuration takes.
+const CONFIGURING: u64 = 3;
 /// Steps of a whole build of `base.config`, as [`step`] counts them; better known after the first one.
 const USUAL_STEPS: u64 = 1760;
 /// `C=1` runs sparse after each compilation. By default it falls silent after a hundred warnings.
 const WITH_CHECKS: &[&str] = &["--keep-going", "W=1", "C=1", "CF=-fmax-warnings=unlimited"];
-/// The kernel's Makefile drops LC_ALL again, and gcc would say `warning` in the user's own language.
-const ENGLISH: [(&str, &str); 4] = [
-    ("LC_ALL", "C"),
-    ("LANG", "C"),
-    ("LANGUAGE", "C"),
-    ("LC_MESSAGES", "C"),
-];
 /// Compiler errors that are repeated in full.
 const SHOWN: usize = 10;
 /// Images that are kept: a run that goes on in a guest may still restart from an older one.
 const KEPT: usize = 4;
-/// Variables that would make the kernel's makefiles build something else.
-const FOREIGN: &[&str] = &[
-    "ARCH",
-    "CROSS_COMPILE",
-    "LLVM",
-    "CC",
-    "LD",
-    "KCFLAGS",
-    "KCPPFLAGS",
-    "KBUILD_OUTPUT",
-    "KCONFIG_CONFIG",
-    "KCONFIG_ALLCONFIG",
-    "LOCALVERSION",
-    "MAKEFLAGS",
-    "MFLAGS",
-    "MAKELEVEL",
-    "O",
-    "V",
-    "W",
-    "C",
-];
-
 /// A built kernel.
 #[derive(Clone, Debug)]
 pub struct Built {
@@ -147,7 +124,7 @@ impl Build<'_> {
         stop: &Stop,
     ) -> Result<String> {
         let build = self.fingerprint(&Tools::find(layout, stop)?);
-        let sparse = proc::read(Command::new("sparse").arg("--version"), stop)?;
+        let sparse = proc::read(environment::command("sparse").arg("--version"), stop)?;
         let inputs = [build.as_str(), &sparse].into_iter();
         let inputs = inputs.chain(WITH_CHECKS.iter().copied());
         Ok(files::digest(
@@ -227,7 +204,7 @@ struct Tools {
 
 impl Tools {
     fn find(layout: &Layout, stop: &Stop) -> Result<Self> {
-        let version = proc::read(Command::new("gcc").arg("--version"), stop)?;
+        let version = proc::read(environment::command("gcc").arg("--version"), stop)?;
         let compiler = if program("ccache").is_some() {
             "ccache gcc"
         } else {
@@ -258,7 +235,7 @@ impl Make<'_> {
             .or_else(|| std::thread::available_parallelism().ok().map(usize::from))
             .unwrap_or(1);
         // It is to end as by Ctrl-C when this process is killed and can tell it no more.
-        let mut make = proc::mortal(Signal::SIGTERM, &Command::new("make"));
+        let mut make = proc::mortal(Signal::SIGTERM, &environment::compiling("make"));
         make.arg("-C").arg(&self.build.tree.path);
         // Each job's output in one piece, so that an error keeps its context.
         make.args([
@@ -278,11 +255,7 @@ impl Make<'_> {
 
     /// The same environment on every machine, so that the same input gives the same image.
     fn clean(&self, command: &mut Command) {
-        for name in FOREIGN {
-            command.env_remove(name);
-        }
         command
-            .env("LC_ALL", "C")
             .env("KBUILD_BUILD_USER", "freeze")
             .env("KBUILD_BUILD_HOST", "localhost")
             .env("KBUILD_BUILD_TIMESTAMP", DATE)
@@ -306,9 +279,13 @@ impl Make<'_> {
             self.events,
             format!("configuring {}", self.build.title),
             || {
-                self.quietly(&mut self.command(&["tinyconfig"]))?;
-                self.quietly(&mut self.merge(&config))?;
-                self.quietly(&mut self.command(&["olddefconfig"]))?;
+                // What tinyconfig does, without its second pass through Kconfig: ours comes right after.
+                let base = self.build.tree.path.join(TINY_BASE);
+                let mut nothing = self.command(&["allnoconfig"]);
+                nothing.env("KCONFIG_ALLCONFIG", base);
+                self.configure_by(1, &mut nothing)?;
+                self.configure_by(2, &mut self.merge(&config))?;
+                self.configure_by(3, &mut self.command(&["olddefconfig"]))?;
                 let text = fs_err::read_to_string(&config)?;
                 complete(self.build.fragments, &text)?;
                 files::remember(&memory, &state(&text))?;
@@ -318,11 +295,13 @@ impl Make<'_> {
     }
 
     fn merge(&self, config: &Utf8Path) -> Command {
-        let mut merge = Command::new("sh");
+        let mut merge = environment::compiling("sh");
         merge
             .arg(self.build.tree.path.join("scripts/kconfig/merge_config.sh"))
             .current_dir(self.out);
         merge.args(["-m", "-O", self.out.as_str(), config.as_str()]);
+        let tiny = TINY.map(|name| self.build.tree.path.join(name));
+        merge.args(tiny.iter().filter(|path| path.exists()));
         merge.args(self.build.fragments.iter().map(|fragment| &fragment.path));
         self.clean(&mut merge);
         merge
@@ -350,12 +329,14 @@ impl Make<'_> {
         ))
     }
 
-    fn quietly(&self, command: &mut Command) -> Result<()> {
-        let mut stderr = String::new();
+    fn configure_by(&self, step: u64, command: &mut Command) -> Result<()> {
+        let (mut stderr, mut pace) = (String::new(), Pace::new(self.events));
+        pace.tell(step, Some(CONFIGURING), || proc::line_of(command));
         proc::stream(command, &self.log, self.stop, &mut |stream, line| {
             if stream == Stream::Err {
                 stderr += &format!("{line}\n");
             }
+            pace.tell(step, Some(CONFIGURING), || line.trim().to_owned());
         })
         .map_err(|error| self.explain(error, &stderr, &[]))
     }
@@ -364,7 +345,7 @@ impl Make<'_> {
         // The first file that is made here: without it nothing is built yet, and the steps are those of a whole build.
         let whole = !self.out.join("kernel/bounds.s").exists();
         let memory = self.build.folder.join("steps.json");
-        let total = whole.then(|| files::recall(&memory).unwrap_or(USUAL_STEPS));
+        let usual = whole.then(|| files::recall(&memory).unwrap_or(USUAL_STEPS));
         let what = if whole { "building" } else { "rebuilding" };
         let (target, _) = self.build.product();
         phase(self.events, format!("{what} {}", self.build.title), || {
@@ -380,7 +361,7 @@ impl Make<'_> {
                             done += 1;
                             self.events.send(Event::Progress {
                                 done,
-                                total,
+                                total: not_passed(done, usual),
                                 item: item.to_owned(),
                             });
                         }
@@ -444,7 +425,7 @@ impl Make<'_> {
 
     fn with_checks(&self, objects: &[String]) -> Command {
         let mut command = self.command(WITH_CHECKS);
-        command.args(objects).envs(ENGLISH).env_remove("LC_CTYPE");
+        command.args(objects);
         command
     }
 
@@ -471,6 +452,11 @@ impl Make<'_> {
             (error, _) => error.or(Kind::Build),
         }
     }
+}
+
+/// An expectation, as long as it may be true.
+fn not_passed(done: u64, usual: Option<u64>) -> Option<u64> {
+    usual.filter(|usual| done <= *usual)
 }
 
 /// The line that says that the disk is full: whatever failed, it was not the kernel's fault.
@@ -543,22 +529,6 @@ mod tests {
     }
 
     #[test]
-    fn compilers_whose_warnings_are_read_speak_english() {
-        let (tree, tools) = (tree(), tools("gcc", "12"));
-        let (build, events, stop) = (build(&tree), Events::channel().0, Stop::default());
-        let make = build.make(&tools, "check.log", Utf8Path::new("/o"), &events, &stop);
-        let command = make.with_checks(&[]);
-        let set: Vec<_> = command.get_envs().collect();
-        for (name, value) in ENGLISH {
-            assert!(
-                set.contains(&(name.as_ref(), Some(value.as_ref()))),
-                "{name}"
-            );
-        }
-        assert!(set.contains(&("LC_CTYPE".as_ref(), None)));
-    }
-
-    #[test]
     fn inputs_of_a_configuration() {
         for (path, expected) in [
             ("Kconfig", true),
@@ -570,6 +540,18 @@ mod tests {
             ("Documentation/kbuild/kconfig.rst", false),
         ] {
             assert_eq!(is_config_input(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_total_that_was_passed_is_none() {
+        for (done, usual, expected) in [
+            (1, Some(1760), Some(1760)),
+            (1760, Some(1760), Some(1760)),
+            (1761, Some(1760), None),
+            (1930, None, None),
+        ] {
+            assert_eq!(not_passed(done, usual), expected, "{done}");
         }
     }
 

@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
@@ -11,11 +10,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
+use walkdir::WalkDir;
 
-use super::phase::phase;
+use super::phase::{Pace, phase};
 use crate::event::Events;
-use crate::failure;
-use crate::proc::{self, Stop};
+use crate::failure::{self, Kind, OrFail};
+use crate::proc::Stop;
 
 /// What an interrupted run may leave; the next one removes it.
 const TEMPORARY: &str = ".tmp-";
@@ -44,9 +44,14 @@ pub fn sweep(parent: &Utf8Path, events: &Events, stop: &Stop) -> failure::Result
         events,
         format!("removing what an interrupted run left in {parent}"),
         || {
-            left.iter()
-                .try_for_each(|entry| discard(entry.path(), stop))?;
-            Ok(((), "removed".to_owned()))
+            let (mut files, mut pace) = (0, Pace::new(events));
+            for entry in &left {
+                clear(entry.path(), stop, &mut || {
+                    files += 1;
+                    pace.tell(files, None, || "files removed".to_owned());
+                })?;
+            }
+            Ok(((), format!("{files} files")))
         },
     )
 }
@@ -67,10 +72,21 @@ pub fn discard(path: &Utf8Path, stop: &Stop) -> failure::Result<()> {
         discard(&doomed, stop)?;
         fs_err::rename(path, &doomed)?;
     }
-    proc::read(
-        Command::new("rm").args(["--recursive", "--force", "--", doomed.as_str()]),
-        stop,
-    )?;
+    clear(&doomed, stop, &mut || ())
+}
+
+/// Removes a folder or a file; `on_each` hears of all that goes.
+fn clear(path: &Utf8Path, stop: &Stop, on_each: &mut dyn FnMut()) -> failure::Result<()> {
+    for entry in WalkDir::new(path).contents_first(true) {
+        stop.check()?;
+        let entry = entry.or_fail(Kind::Machinery)?;
+        if entry.file_type().is_dir() {
+            fs_err::remove_dir(entry.path())?;
+        } else {
+            fs_err::remove_file(entry.path())?;
+        }
+        on_each();
+    }
     Ok(())
 }
 
@@ -149,12 +165,50 @@ pub fn digest<P: AsRef<[u8]>>(parts: impl IntoIterator<Item = P>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Event;
 
     #[test]
     fn digest_tells_parts_apart() {
         assert_ne!(digest(["ab", "c"]), digest(["a", "bc"]));
         assert_ne!(digest(["ab"]), digest(["ab", ""]));
         assert_eq!(digest(["ab", "c"]), digest(["ab", "c"]));
+    }
+
+    #[test]
+    fn what_is_removed_is_counted_and_links_are_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        let doomed = dir.join(".tmp-x");
+        fs_err::create_dir_all(doomed.join("a/b")).unwrap();
+        write(&doomed.join("a/b/file"), b"").unwrap();
+        write(&dir.join("kept/file"), b"").unwrap();
+        std::os::unix::fs::symlink(dir.join("kept"), doomed.join("link")).unwrap();
+        let (events, seen) = Events::channel();
+        sweep(dir, &events, &Stop::default()).unwrap();
+        drop(events);
+        let seen: Vec<Event> = seen.iter().collect();
+        assert!(
+            seen.iter()
+                .any(|event| matches!(event, Event::Progress { done: 1, .. }))
+        );
+        let ended = |event: &Event| matches!(event, Event::PhaseEnded { outcome, .. } if outcome == "5 files");
+        assert!(seen.iter().any(ended), "{seen:?}");
+        assert_eq!(
+            (names(dir), names(&dir.join("kept"))),
+            (vec!["kept".to_owned()], vec!["file".to_owned()])
+        );
+    }
+
+    #[test]
+    fn a_stop_ends_a_removal_and_the_rest_keeps_its_temporary_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        write(&dir.join("tree/file"), b"").unwrap();
+        let stop = Stop::default();
+        stop.request();
+        let failure = discard(&dir.join("tree"), &stop).unwrap_err();
+        assert_eq!(failure.kind, Kind::Interrupted);
+        assert_eq!(names(dir), [".tmp-tree"]);
     }
 
     #[test]

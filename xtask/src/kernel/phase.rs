@@ -1,9 +1,35 @@
 //! Long steps, as the user sees them.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::event::{Event, Events};
 use crate::failure::Result;
+
+/// Often enough to be seen as movement.
+const PACE: Duration = Duration::from_millis(100);
+
+/// Tells how far a phase is, but not for each of thousands of files.
+#[derive(Debug)]
+pub struct Pace<'a> {
+    events: &'a Events,
+    told: Option<Instant>,
+}
+
+impl<'a> Pace<'a> {
+    pub fn new(events: &'a Events) -> Self {
+        Self { events, told: None }
+    }
+
+    /// `item` is the unit of the numbers, or what is at work.
+    pub fn tell(&mut self, done: u64, total: Option<u64>, item: impl FnOnce() -> String) {
+        if self.told.is_some_and(|told| told.elapsed() < PACE) {
+            return;
+        }
+        self.told = Some(Instant::now());
+        let item = item();
+        self.events.send(Event::Progress { done, total, item });
+    }
+}
 
 /// Runs a step; it returns its result and the words that sum it up.
 pub fn phase<T>(

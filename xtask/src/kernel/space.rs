@@ -8,7 +8,7 @@ use crate::failure::{Kind, Result};
 const GIB: u64 = 1 << 30;
 /// A source in git, not compressed: that would take longer than all of the import.
 pub const SOURCE: u64 = 7 * GIB / 4;
-/// A work tree. The unpacked package takes as much, but is gone before the tree is checked out.
+/// A work tree.
 pub const TREE: u64 = 7 * GIB / 4;
 /// Objects and images of one build; a debug configuration is the largest.
 pub const BUILD: u64 = GIB;

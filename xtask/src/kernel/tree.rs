@@ -134,9 +134,11 @@ impl Place<'_> {
         Ok(self.has_git() && self.adopt()? && self.git.resolve("HEAD")?.is_some())
     }
 
-    /// Work tree and repository name each other by absolute paths, which a move or a copy of the checkout makes wrong.
+    /// Makes work tree and repository name each other as they are now, after a move or a copy of the checkout.
     ///
-    /// `git worktree repair` would take a copy's word for the original's. False if the repository has no such work tree.
+    /// Git writes absolute paths. The tree's is made relative, so that whoever calls git in a copy does not work on the
+    /// original. `git worktree repair` would take a copy's word for the original's. False if the repository has no
+    /// such work tree.
     fn adopt(&self) -> Result<bool> {
         let link = self.git.dir().join(".git");
         let text = fs_err::read_to_string(&link)?;
@@ -148,9 +150,13 @@ impl Place<'_> {
         if !place.is_dir() {
             return Ok(false);
         }
-        if named != Some(&place) {
-            files::write(&link, format!("gitdir: {place}\n").as_bytes())?;
-            files::write(&place.join("gitdir"), format!("{link}\n").as_bytes())?;
+        let relative = pathdiff::diff_utf8_paths(&place, self.git.dir());
+        let to_place = format!("gitdir: {}\n", relative.as_ref().unwrap_or(&place));
+        let to_tree = format!("{link}\n");
+        for (file, wanted) in [(&link, to_place), (&place.join("gitdir"), to_tree)] {
+            if fs_err::read_to_string(file).ok().as_ref() != Some(&wanted) {
+                files::write(file, wanted.as_bytes())?;
+            }
         }
         Ok(true)
     }
@@ -179,6 +185,7 @@ impl Place<'_> {
             self.git.dir().as_str(),
             tip,
         ])?;
+        self.adopt()?;
         self.checkout(key, tip)
     }
 
@@ -441,6 +448,17 @@ mod tests {
             repository: new.sources().join("x.git"),
             ..original.clone()
         };
+        // Even git itself, before any run of ours in the copy.
+        let in_copy = Git::at(new.trees().join("x-stock"), &Stop::default());
+        in_copy
+            .read(["commit", "--quiet", "--allow-empty", "-m", "mine"])
+            .unwrap();
+        let head = Git::at(&tree.path, &Stop::default()).read(["rev-parse", "HEAD"]);
+        assert_eq!(head.unwrap(), original.commit);
+        in_copy
+            .read(["reset", "--quiet", "--hard", "HEAD~"])
+            .unwrap();
+
         let new_tree = provide(&copy, &new).unwrap();
         fs_err::write(new_tree.path.join("Makefile"), "none:\n").unwrap();
         for (path, repository) in [(&tree.path, &original), (&new_tree.path, &copy)] {

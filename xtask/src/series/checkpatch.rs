@@ -7,6 +7,7 @@ use camino::Utf8Path;
 use regex::Regex;
 
 use super::Patch;
+use crate::environment;
 use crate::failure::{Kind, Result};
 use crate::finding::Finding;
 use crate::proc::{self, Stop};
@@ -68,16 +69,13 @@ fn command(patch: &Patch, tree: &Utf8Path) -> Command {
         Holds::Below(folder) => moved.iter().all(|file| file.starts_with(folder)),
     });
     let ignored: Vec<&str> = ignored.map(|ignored| ignored.kind).collect();
-    let mut command = Command::new("perl");
+    let mut command = environment::command("perl");
     command.arg(tree.join("scripts/checkpatch.pl"));
     command.args(["--strict", "--terse", "--show-types", "--no-summary"]);
     command.args(["--color=never", "--ignore", &ignored.join(",")]);
     command.arg(&patch.path);
     // It asks git about the commits that a message names, and reads `.checkpatch.conf` at home.
     command.current_dir(tree).env("HOME", tree);
-    for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"] {
-        command.env_remove(name);
-    }
     command
 }
 

@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
-use std::process::Command;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -16,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bare::Outcome;
 use super::{QEMU, bare, command};
+use crate::environment;
 use crate::event::Events;
 use crate::failure::{Kind, Result};
 use crate::kernel::files;
@@ -170,7 +170,7 @@ pub fn starts(choice: Choice, stop: &Stop) -> Result<()> {
     if choice != Choice::Kvm {
         return Ok(());
     }
-    let mut qemu = Command::new(QEMU);
+    let mut qemu = environment::command(QEMU);
     // A processor that is set up, and never runs.
     qemu.args(["-accel", "kvm", "-cpu", "host", "-machine", "q35", "-S"]);
     qemu.args(["-nodefaults", "-display", "none", "-monitor", "stdio"]);

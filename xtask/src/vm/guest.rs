@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use harness::plan::Plan;
 use nix::sys::signal::Signal;
 
 use super::channel::Ports;
+use crate::environment;
 use crate::proc;
 
 /// How long what a dead guest has written may take to get here.
@@ -54,7 +55,10 @@ impl Guest {
     /// the terminal's Ctrl-C from it.
     pub fn start(argv: &[String]) -> Result<Self> {
         let (program, arguments) = argv.split_first().context("a guest takes a program")?;
-        let mut command = proc::mortal(Signal::SIGKILL, Command::new(program).args(arguments));
+        let mut command = proc::mortal(
+            Signal::SIGKILL,
+            environment::command(program).args(arguments),
+        );
         command
             .process_group(0)
             .stdin(Stdio::null())

@@ -1,13 +1,12 @@
 //! The guest's init: the harness binary, built with this binary's own profile.
 
-use std::env;
 use std::panic::resume_unwind;
-use std::process::Command;
 use std::thread;
 
 use camino::Utf8PathBuf;
 use serde::Deserialize;
 
+use crate::environment;
 use crate::event::{Event, Events};
 use crate::failure::{Kind, Result};
 use crate::kernel::phase::phase;
@@ -66,7 +65,7 @@ fn told_at_once(built: Result<Utf8PathBuf>, events: &Events) -> Result<Utf8PathB
 }
 
 fn cargo_build(layout: &Layout, stop: &Stop) -> Result<Utf8PathBuf> {
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
+    let mut cargo = environment::cargo();
     cargo.current_dir(layout.root()).args([
         "build",
         "--package",
@@ -75,7 +74,7 @@ fn cargo_build(layout: &Layout, stop: &Stop) -> Result<Utf8PathBuf> {
         "--target",
         TARGET,
     ]);
-    // In the place of whatever flags the user has set.
+    // In the place of whatever flags the settings in the user's home say.
     cargo.env("CARGO_ENCODED_RUSTFLAGS", FLAG);
     if !cfg!(debug_assertions) {
         cargo.arg("--release");

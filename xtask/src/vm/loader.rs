@@ -1,13 +1,12 @@
 //! What the host's kernel and dynamic loader read when a program starts.
 
-use std::process::Command;
-
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use object::LittleEndian;
 use object::elf::FileHeader64;
 use object::read::elf::{FileHeader, ProgramHeader};
 
+use crate::environment;
 use crate::failure;
 use crate::proc::{self, Stop};
 
@@ -34,7 +33,7 @@ pub fn needs(program: &Utf8Path, stop: &Stop) -> failure::Result<Vec<Utf8PathBuf
             Ok(files)
         }
         Some(Starter::Loader(loader)) => {
-            let mut list = Command::new(&loader);
+            let mut list = environment::command(&loader);
             list.args(["--list", program.as_str()]);
             // Of the caller's libraries (LD_LIBRARY_PATH, LD_PRELOAD, LD_AUDIT), the guest knows nothing.
             let said = proc::read(list.env_clear(), stop)?;

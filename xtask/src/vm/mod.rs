@@ -19,7 +19,6 @@ mod storage;
 pub mod supervisor;
 pub mod virtme;
 
-use std::process::Command;
 use std::thread::available_parallelism;
 
 use anyhow::Result;
@@ -27,6 +26,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use harness::case::Feature;
 use harness::plan::{Plan, Work};
 
+use crate::environment;
 use crate::event::Events;
 use crate::failure;
 use crate::layout::Layout;
@@ -144,6 +144,6 @@ pub fn host_cpus() -> usize {
 
 /// The first line of `qemu --version`.
 pub fn qemu_version(stop: &Stop) -> failure::Result<String> {
-    let said = proc::read(Command::new(QEMU).arg("--version"), stop)?;
+    let said = proc::read(environment::command(QEMU).arg("--version"), stop)?;
     Ok(said.lines().next().unwrap_or_default().to_owned())
 }

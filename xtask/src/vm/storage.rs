@@ -17,6 +17,7 @@ use harness::program;
 use harness::storage::{Answer, Request};
 use nix::sys::signal::Signal;
 
+use crate::environment;
 use crate::proc::{self, Stop};
 
 /// What one program may take: less than a case, which is to be told why it has no answer.
@@ -68,7 +69,7 @@ fn copy(from: &Utf8Path, to: &Utf8Path, gone: &Stop) -> Result<()> {
     let size = |image| fs_err::metadata(image).map(|file| file.len());
     let wanted = size(from)?;
     ensure!(size(to)? == wanted, "the disks differ in size");
-    let mut cp = Command::new("cp");
+    let mut cp = environment::command("cp");
     cp.arg("--sparse=always").args([from, to]);
     let copied = run(&mut cp, gone).and_then(|output| output.of_success(&cp));
     // A copy that failed half way has cut the disk short, which the next case may use.

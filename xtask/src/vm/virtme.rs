@@ -8,6 +8,7 @@ use nix::sys::signal::Signal;
 
 use super::accel::Accel;
 use super::{Kernel, MEMORY, command, cpus};
+use crate::environment;
 use crate::failure;
 use crate::proc::{self, Stop};
 
@@ -45,7 +46,7 @@ fn line(
     more: &[&str],
     stop: &Stop,
 ) -> failure::Result<Vec<String>> {
-    let mut virtme = Command::new(virtme_run);
+    let mut virtme = environment::command(virtme_run);
     virtme
         .args(options(image, accel))
         .args(more)
@@ -88,7 +89,7 @@ impl Shell<'_> {
 
     /// QEMU is our own child, not virtme-ng's, which leaves it behind when it is ended.
     fn qemu(&self, words: Vec<String>) -> Command {
-        let mut qemu = Command::new(&words[0]);
+        let mut qemu = environment::command(&words[0]);
         qemu.args(&words[1..]);
         // With KVM, virtme-ng says so itself, in a way that excludes -accel.
         let Kernel {

@@ -1,9 +1,8 @@
 //! The root of the bare boot: an init that says that it runs, and ends the machine.
 
-use std::process::Command;
-
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::environment;
 use crate::failure::Result;
 use crate::proc::{self, Stop};
 use crate::vm::initramfs;
@@ -26,7 +25,7 @@ fn source() -> String {
 /// Makes an archive for the kernel in `folder`, of one static program.
 pub fn archive(folder: &Utf8Path, stop: &Stop) -> Result<Utf8PathBuf> {
     let program = folder.join("init");
-    let mut gcc = Command::new("gcc");
+    let mut gcc = environment::command("gcc");
     gcc.args(["-nostdlib", "-static", "-x", "assembler", "-o"]);
     gcc.args([program.as_str(), "-"]);
     proc::pipe(&mut gcc, source().as_bytes(), stop)?;

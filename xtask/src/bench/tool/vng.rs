@@ -4,6 +4,7 @@ use std::process::Command;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::environment;
 use crate::failure::Result;
 use crate::vm::claim::Scratch;
 
@@ -26,7 +27,7 @@ impl Vng {
 
     pub fn command(&self) -> Command {
         let path = std::env::var("PATH").unwrap_or_default();
-        let mut command = Command::new(self.programs.join("vng"));
+        let mut command = environment::compiling(self.programs.join("vng"));
         command
             .env("PATH", format!("{}:{path}", self.programs))
             .env("HOME", self.home.path());

@@ -2,12 +2,13 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{Source, repository};
+use super::{Source, clone, repository};
 use crate::event::Events;
 use crate::failure::{Kind, Result};
 use crate::kernel::files;
 use crate::kernel::git::Git;
-use crate::kernel::phase::phase;
+use crate::kernel::phase::{Pace, phase};
+use crate::kernel::version_of;
 use crate::layout::Layout;
 use crate::proc::Stop;
 
@@ -37,17 +38,14 @@ impl Given {
         let path = path
             .canonicalize_utf8()
             .map_err(|error| Kind::Usage.error(format!("--tree {path}: {error}")))?;
-        if let Some(absent) = LANDMARKS.iter().find(|name| !path.join(name).is_file()) {
-            return Err(Kind::Usage.error(format!(
-                "--tree {path} is no kernel tree: it has no {absent}"
-            )));
-        }
-        if super::super::version_of(&fs_err::read_to_string(path.join("Makefile"))?).is_none() {
-            return Err(Kind::Usage.error(format!(
-                "--tree {path} is no kernel tree: its Makefile sets no VERSION"
-            )));
-        }
+        let git = Git::at(&path, stop);
         if !path.join(".git").exists() {
+            clone::no_work_tree(&path, &git)?;
+            is_kernel(
+                &path,
+                |name| path.join(name).is_file(),
+                || Ok(fs_err::read_to_string(path.join("Makefile"))?),
+            )?;
             if let Some(left) = LEFT_BY_BUILDS.iter().find(|name| path.join(name).exists()) {
                 return Err(Kind::Usage.error(format!(
                     "--tree {path} was built in: make does not build elsewhere from a tree that has {left}; run make mrproper in it"
@@ -55,12 +53,19 @@ impl Given {
             }
             return Ok(Self { path, git: None });
         }
-        let git = Git::at(&path, stop);
-        let usage = |error: crate::proc::Error| {
-            error
-                .or(Kind::Usage)
-                .context(format!("--tree {path} is no usable git tree"))
-        };
+        let commit = clone::commit(&path, &git)?;
+        // Of the commit, as a sparse work tree need not have them.
+        let listed = git.read(
+            ["ls-tree", "--name-only", &commit, "--"]
+                .iter()
+                .chain(LANDMARKS),
+        )?;
+        is_kernel(
+            &path,
+            |name| listed.lines().any(|line| line == name),
+            || Ok(git.read(["cat-file", "blob", &format!("{commit}:Makefile")])?),
+        )?;
+        let usage = |error| clone::unusable(&path, error);
         // Otherwise status would refresh the user's index, which is a write.
         let status = [
             "--no-optional-locks",
@@ -77,9 +82,6 @@ impl Given {
                 name_some(&status)
             )));
         }
-        let commit = git
-            .read(["rev-parse", "--verify", "HEAD^{commit}"])
-            .map_err(usage)?;
         let objects = git
             .read([
                 "rev-parse",
@@ -116,7 +118,10 @@ impl Given {
                     format!("{} at {}", self.path, &commit[..12.min(commit.len())]),
                 )
             }
-            None => (self.import(&repository, events)?, self.path.to_string()),
+            None => (
+                self.import(&repository, events, stop)?,
+                self.path.to_string(),
+            ),
         };
         // Keeps it from being pruned here; what the user's own repository does to its objects is the user's matter.
         repository.read(["update-ref", "refs/tags/given", &commit])?;
@@ -129,13 +134,44 @@ impl Given {
     }
 
     /// A plain source has no commit, so it is compared with the last import each time; git does that by timestamps.
-    fn import(&self, repository: &Git, events: &Events) -> Result<String> {
+    fn import(&self, repository: &Git, events: &Events, stop: &Stop) -> Result<String> {
         phase(events, format!("reading {}", self.path), || {
-            let commit = repository::import(repository, &self.path, "a plain source tree")?;
+            // Later on nobody knows how many have changed before git has looked.
+            let first = !repository.dir().join("index").exists();
+            let total = first.then(|| files_below(&self.path));
+            let mut pace = Pace::new(events);
+            let message = "a plain source tree";
+            let commit =
+                repository::import(repository, &self.path, message, stop, &mut |done, file| {
+                    let total = total.filter(|total| done <= *total);
+                    pace.tell(done, total, || format!("files, {file}"));
+                })?;
             let words = format!("content {}", &commit[..12.min(commit.len())]);
             Ok((commit, words))
         })
     }
+}
+
+fn is_kernel(
+    path: &Utf8Path,
+    has: impl Fn(&str) -> bool,
+    makefile: impl FnOnce() -> Result<String>,
+) -> Result<()> {
+    let refuse =
+        |why: String| Err(Kind::Usage.error(format!("--tree {path} is no kernel tree: {why}")));
+    if let Some(absent) = LANDMARKS.iter().find(|name| !has(name)) {
+        return refuse(format!("it has no {absent}"));
+    }
+    match version_of(&makefile()?) {
+        Some(_) => Ok(()),
+        None => refuse("its Makefile sets no VERSION".to_owned()),
+    }
+}
+
+/// As many as git will store, but for empty folders.
+fn files_below(path: &Utf8Path) -> u64 {
+    let entries = walkdir::WalkDir::new(path).into_iter().flatten();
+    entries.filter(|entry| !entry.file_type().is_dir()).count() as u64
 }
 
 /// A shallow clone's oldest commits lack their parents; git must know.

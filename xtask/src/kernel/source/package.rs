@@ -7,10 +7,11 @@ use anyhow::Context;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
+use super::unpack::Import;
 use super::{Source, repository};
 use crate::deps::apt::Root;
 use crate::event::{Event, Events};
-use crate::failure::{Failure, Kind, OrFail, Result};
+use crate::failure::{Failure, Kind, Result};
 use crate::kernel::bases::Base;
 use crate::kernel::files;
 use crate::kernel::git::Git;
@@ -18,6 +19,7 @@ use crate::kernel::phase::phase;
 use crate::layout::Layout;
 use crate::proc::{self, Stop};
 
+const MB: u64 = 1_000_000;
 /// How often the size of a download is looked at.
 const WATCH: Duration = Duration::from_millis(200);
 
@@ -125,7 +127,7 @@ impl Package<'_> {
             format!("asking apt for the newest {}", base.package),
             || {
                 let root = self.apt()?;
-                root.update(Duration::ZERO, stop)?;
+                root.update(Duration::ZERO, events, stop)?;
                 let shown = proc::read(
                     root.command("apt-cache").args(["show", &base.package]),
                     stop,
@@ -145,27 +147,23 @@ impl Package<'_> {
     }
 
     fn fetch(&self, repository: &Git, release: &Release) -> Result<Source> {
-        // Too much to be removed at a Ctrl-C; the next run does that.
-        let dir = files::temporary(&self.layout.sources())?.0.keep();
-        let dir = Utf8PathBuf::try_from(dir).or_fail(Kind::Machinery)?;
+        let (_guard, dir) = files::temporary(&self.layout.sources())?;
         let package = self.download(&dir, release)?;
-        let commit = phase(self.events, format!("unpacking {release}"), || {
-            let unpacked = self.unpack(&dir, &package)?;
-            Ok((unpacked, "unpacked".to_owned()))
-        })
-        .and_then(|folder| {
-            phase(self.events, format!("importing {release} into git"), || {
-                let commit = repository::import(repository, &folder, &release.to_string())?;
-                repository.read(["update-ref", &release.reference(), &commit])?;
-                files::discard(&dir, self.stop)?;
-                Ok((commit, "imported".to_owned()))
-            })
+        let import = Import {
+            package: &package,
+            member: format!("usr/src/{}.tar.xz", self.base.package),
+            reference: release.reference(),
+            message: release.to_string(),
+            repository,
+            events: self.events,
+            stop: self.stop,
+        };
+        phase(self.events, format!("importing {release} into git"), || {
+            let files = import.run()?;
+            Ok(((), format!("{files} files")))
         })?;
-        Ok(Source {
-            name: self.base.name.clone(),
-            label: release.to_string(),
-            repository: repository.dir().to_owned(),
-            commit,
+        self.cached(repository, release)?.ok_or_else(|| {
+            Kind::Machinery.error(format!("git imported {release} and does not know it"))
         })
     }
 
@@ -184,7 +182,7 @@ impl Package<'_> {
             })?;
             let found = deb_in(dir)?
                 .with_context(|| format!("apt-get download {exact} left no package in {dir}"))?;
-            Ok((found, format!("{} MB", release.size / 1_000_000)))
+            Ok((found, format!("{} MB", release.size / MB)))
         })
     }
 
@@ -195,43 +193,13 @@ impl Package<'_> {
                 .filter_map(|file| file.metadata().ok())
                 .map(|found| found.len())
                 .sum();
-            let item = format!("{} of {} MB", size / 1_000_000, release.size / 1_000_000);
             self.events.send(Event::Progress {
-                done: size,
-                total: Some(release.size),
-                item,
+                done: (size / MB).min(release.size / MB),
+                total: Some(release.size / MB),
+                item: "MB".to_owned(),
             });
             std::thread::sleep(WATCH);
         }
-    }
-
-    /// Takes the source out of the package, both of them in `dir`.
-    fn unpack(&self, dir: &Utf8Path, package: &Utf8Path) -> Result<Utf8PathBuf> {
-        let stop = self.stop;
-        let outer = dir.join("package");
-        let inner = outer.join(format!("usr/src/{}.tar.xz", self.base.package));
-        let folder = dir.join("source");
-        fs_err::create_dir(&folder)?;
-        proc::read(
-            std::process::Command::new("dpkg-deb").args([
-                "--extract",
-                package.as_str(),
-                outer.as_str(),
-            ]),
-            stop,
-        )?;
-        let mut tar = std::process::Command::new("tar");
-        tar.args([
-            "--extract",
-            "--no-same-owner",
-            "--strip-components=1",
-            "--use-compress-program=xz -T0",
-        ]);
-        proc::read(
-            tar.args(["--file", inner.as_str(), "--directory", folder.as_str()]),
-            stop,
-        )?;
-        Ok(folder)
     }
 }
 

@@ -6,9 +6,9 @@ use crate::failure::Result;
 use crate::kernel::files;
 use crate::kernel::git::Git;
 use crate::layout::Layout;
-use crate::proc::Stop;
+use crate::proc::{self, Stop, Stream};
 
-const IGNORE: &str = ".gitignore";
+pub const IGNORE: &str = ".gitignore";
 
 /// Objects are neither compressed nor repacked: it would take longer than all of the import.
 const CONFIG: &[(&str, &str)] = &[
@@ -54,20 +54,39 @@ pub fn open(name: &str, borrowed: Option<&Utf8Path>, layout: &Layout, stop: &Sto
 
 /// Puts the files of a folder into one commit without a parent, whose id depends on nothing but them and `message`.
 ///
-/// The folder is only read.
-pub fn import(repository: &Git, folder: &Utf8Path, message: &str) -> Result<String> {
+/// The folder is only read. `on_file` hears of each file that is new or has changed, and how many there were.
+pub fn import(
+    repository: &Git,
+    folder: &Utf8Path,
+    message: &str,
+    stop: &Stop,
+    on_file: &mut dyn FnMut(u64, &str),
+) -> Result<String> {
     let work_tree = format!("--work-tree={folder}");
     // Left by a run that was killed: nobody else is at work here while the run's lock is held.
     files::remove(&repository.dir().join("index.lock"))?;
-    repository.read([
+    let mut add = repository.command([
         "-c",
         "core.bare=false",
+        // All that is new goes into one pack; to write 86,000 files takes four times as long.
+        "-c",
+        "core.bigFileThreshold=1",
         &work_tree,
         "add",
         "--all",
         "--force",
+        "--verbose",
         ".",
-    ])?;
+    ]);
+    let log = repository.dir().join("import.log");
+    files::remove(&log)?;
+    let mut added = 0;
+    proc::stream(&mut add, &log, stop, &mut |stream, line| {
+        if stream == Stream::Out {
+            added += 1;
+            on_file(added, line);
+        }
+    })?;
     let ignore = folder.join(IGNORE);
     if ignore.exists() {
         let seen = without_hiding_all(&fs_err::read_to_string(ignore)?);
@@ -84,7 +103,7 @@ pub fn import(repository: &Git, folder: &Utf8Path, message: &str) -> Result<Stri
 }
 
 /// Debian's `.gitignore` hides everything but `debian/`; in a tree to work in, git must see new files.
-fn without_hiding_all(ignore: &str) -> String {
+pub fn without_hiding_all(ignore: &str) -> String {
     ignore
         .lines()
         .filter(|line| *line != "/*")
