@@ -15,6 +15,9 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use crate::case::{Feature, Filesystem};
+use crate::cases;
+use crate::init;
+use crate::kmsg::{COMPLAINT, Complaints, Kmsg};
 use crate::ktap::{Ktap, Verdict};
 use crate::plan::{Plan, Run, Work};
 use crate::program;
@@ -28,6 +31,11 @@ pub const CLEANUP: &str = "step: cleanup: ";
 pub const MARK: &str = "harness: start ";
 /// Starts the line in which a case says why it cannot run.
 pub const SKIP: &str = "skip: ";
+
+/// How many complaints of the kernel are passed on at once: the rest follows from the first.
+const COMPLAINTS: usize = 20;
+/// Said when the kernel logs faster than anybody reads.
+const OVERRUN: &str = "the kernel log has overwritten records before they were read";
 
 /// Exit codes of `harness case`, as kselftest has them.
 pub const PASSED: u8 = 0;
@@ -56,9 +64,10 @@ pub enum Ending {
 /// # Errors
 /// When the results cannot be written.
 pub fn run<W: Write>(plan: &Plan, ktap: &mut Ktap<W>) -> Result<Ending> {
+    let mut log = Kmsg::mark()?;
     ktap.begin(plan.runs.len())?;
     for (number, run) in (1..).zip(&plan.runs) {
-        match run_filesystem(run, plan, ktap)? {
+        match run_filesystem(run, plan, &mut log, ktap)? {
             Some(passed) => ktap.end_run(number, run.filesystem, passed)?,
             None => return Ok(Ending::Hung),
         }
@@ -67,19 +76,27 @@ pub fn run<W: Write>(plan: &Plan, ktap: &mut Ktap<W>) -> Result<Ending> {
 }
 
 /// Whether all cases passed; `None` after one that spoils the guest.
-fn run_filesystem<W: Write>(run: &Run, plan: &Plan, ktap: &mut Ktap<W>) -> Result<Option<bool>> {
+fn run_filesystem<W: Write>(
+    run: &Run,
+    plan: &Plan,
+    log: &mut Kmsg,
+    ktap: &mut Ktap<W>,
+) -> Result<Option<bool>> {
     ktap.begin_run(run.filesystem, run.cases.len())?;
     let mut passed = true;
     for (number, case) in (1..).zip(&run.cases) {
         mark(run.filesystem, case);
         ktap.start(case)?;
         let (verdict, guest) = attempt(run.filesystem, case, plan, ktap)?;
+        pass_on(case, &log.complaints()?, ktap)?;
         ktap.result(number, case, &verdict)?;
         if guest == Guest::Spoilt {
             return Ok(None);
         }
         passed &= verdict.is_ok();
         reap_orphans();
+        // What came late is the case's own still.
+        pass_on(case, &log.complaints()?, ktap)?;
     }
     Ok(Some(passed))
 }
@@ -104,6 +121,22 @@ fn attempt<W: Write>(
 /// a kernel that should have it, and has not, must fail.
 fn lacking(work: Work, case: &str, provided: &[Feature]) -> Option<Feature> {
     work.needs(case).filter(|need| !provided.contains(need))
+}
+
+/// Tells the host what the kernel complained of, unless the case provokes it. The console has it, too, unless the
+/// case has lowered its level, or it was too slow.
+fn pass_on<W: Write>(case: &str, said: &Complaints, ktap: &mut Ktap<W>) -> Result<()> {
+    // As it was, for the next case, and for the last words of a dying guest.
+    init::show_all().context("failed to set the console's level")?;
+    let expected = |line: &str| cases::find(case).is_some_and(|case| case.expects(line));
+    let unexpected = said.lines.iter().filter(|line| !expected(line));
+    for line in unexpected.take(COMPLAINTS) {
+        ktap.diagnostic(case, &format!("{COMPLAINT}{line}"))?;
+    }
+    if said.overrun {
+        ktap.diagnostic(case, OVERRUN)?;
+    }
+    Ok(())
 }
 
 /// Tells the host which case the kernel's next messages belong to.

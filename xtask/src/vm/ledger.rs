@@ -239,6 +239,10 @@ impl Ledger {
         let prefix = format!("{}: ", current.id.case);
         let line = text.strip_prefix(&prefix).map_or(text.clone(), Into::into);
         current.diagnostics.push(line.clone());
+        if let Some(complaint) = line.strip_prefix(harness::kmsg::COMPLAINT) {
+            let first = self.complaints.entry(current.number);
+            first.or_insert_with(|| complaint.to_owned());
+        }
         self.events.send(Event::Diagnostic {
             guest: self.guest,
             case: current.id.clone(),
@@ -460,6 +464,19 @@ mod tests {
             ),
             (&[warning, "    ok 1 a"], &exited, complained.clone()),
             (&["    ok 1 a", warning], &exited, complained),
+            (
+                &["    # a: the kernel complained: INFO: x", "    ok 1 a"],
+                &exited,
+                failed("the kernel complained: INFO: x"),
+            ),
+            (
+                &[
+                    "    ok 1 a # SKIP why",
+                    "    # a: the kernel complained: late",
+                ],
+                &exited,
+                failed("the kernel complained: late"),
+            ),
             (
                 &[warning, "    # a: other", "    not ok 1 a"],
                 &exited,
