@@ -164,7 +164,9 @@ fn message(record: &str) -> Option<&str> {
 
 /// Whether the kernel itself has said it: what programs write has a facility, in the bits above the level.
 fn is_of_kernel(record: &str) -> bool {
-    let priority = record.split_once(',').and_then(|(first, _)| first.parse().ok());
+    let priority = record
+        .split_once(',')
+        .and_then(|(first, _)| first.parse().ok());
     priority.is_some_and(|priority: u32| priority >> 3 == 0)
 }
 

@@ -31,8 +31,8 @@ impl Display for Verdict {
             Verdict::Passed(time) | Verdict::Failed(time) => {
                 write!(f, "# time={}ms", time.as_millis())
             }
-            Verdict::Skipped(reason) => write!(f, "# SKIP {}", one_line(reason)),
-            Verdict::TimedOut(place) => write!(f, "# TIMEOUT {}", one_line(place)),
+            Verdict::Skipped(reason) => write!(f, "# SKIP {}", escape(reason)),
+            Verdict::TimedOut(place) => write!(f, "# TIMEOUT {}", escape(place)),
         }
     }
 }
@@ -98,13 +98,21 @@ impl<W: Write> Ktap<W> {
     }
 }
 
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+/// A text as it may stand in a result line: on one line, with no `#` that would begin a directive (TAP 14, "Escaping").
+pub fn escape(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.replace('\\', r"\\").replace('#', r"\#")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reason_begins_no_directive() {
+        let hung = Verdict::TimedOut("step \"write # 2\"\nC:\\".to_owned());
+        assert_eq!(hung.to_string(), r##"# TIMEOUT step "write \# 2" C:\\"##);
+    }
 
     #[test]
     fn a_whole_run() {
