@@ -71,6 +71,7 @@ impl Ports {
         lines: Sender<Line>,
         disks: Vec<Utf8PathBuf>,
     ) -> Result<()> {
+        let deadline = plan.deadline;
         let plan = format!(
             "{}\n",
             serde_json::to_string(plan).context("failed to write the plan as JSON")?
@@ -85,7 +86,7 @@ impl Ports {
             let gone = self.gone.clone();
             self.storage = Some(thread::spawn(move || {
                 if let Ok((stream, _)) = listeners.storage.accept() {
-                    storage::serve(&stream, &disks, &gone);
+                    storage::serve(&stream, &disks, deadline, &gone);
                 }
             }));
         }
