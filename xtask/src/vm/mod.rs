@@ -70,7 +70,7 @@ pub fn run_cases(
     events: &Events,
     stop: &Stop,
 ) -> failure::Result<()> {
-    let base = boot::command_line(machine, layout, events, stop)?;
+    let (base, _lease) = boot::command_line(machine, layout, events, stop)?;
     let boot = |plan: &Plan| boot(machine, &base, plan, layout);
     supervise(workload, limits, boot, events, stop)
 }
