@@ -67,13 +67,16 @@ pub fn read_line(port: &mut File) -> Result<String> {
     loop {
         match port.read(&mut buffer) {
             Ok(0) => sleep(PAUSE),
-            Ok(length) => line.extend(&buffer[..length]),
+            Ok(length) => {
+                let chunk = &buffer[..length];
+                let end = chunk.iter().position(|&byte| byte == b'\n');
+                line.extend(&chunk[..end.unwrap_or(length)]);
+                if end.is_some() {
+                    return String::from_utf8(line).context("the line is not UTF-8");
+                }
+            }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error).context("failed to read a line from the port"),
-        }
-        if let Some(end) = line.iter().position(|&byte| byte == b'\n') {
-            line.truncate(end);
-            return String::from_utf8(line).context("the line is not UTF-8");
         }
     }
 }

@@ -77,16 +77,17 @@ impl Ports {
             serde_json::to_string(plan).context("failed to write the plan as JSON")?
         );
         if let Some(listeners) = self.listeners.take() {
+            let (gone, failures) = (self.gone.clone(), lines.clone());
             thread::spawn(move || hand_over(&listeners.plan, &plan));
             thread::spawn(move || {
                 if let Ok((stream, _)) = listeners.ktap.accept() {
                     forward(stream, Line::Ktap, lines);
                 }
             });
-            let gone = self.gone.clone();
             self.storage = Some(thread::spawn(move || {
                 if let Ok((stream, _)) = listeners.storage.accept() {
-                    storage::serve(&stream, &disks, deadline, &gone);
+                    let failed = |failure| _ = failures.send(Line::Failure(failure));
+                    storage::serve(&stream, &disks, deadline, &gone, &failed);
                 }
             }));
         }

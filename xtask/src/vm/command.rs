@@ -133,6 +133,9 @@ fn is_unwanted(option: &str, value: &str) -> bool {
     }
 }
 
+/// A guest does not get to see that an image fails, and no case is blamed: see [`super::storage::failure`].
+const ON_ERROR: &str = "werror=stop,rerror=stop";
+
 /// The QEMU options of the scratch disks. Nothing on them has to survive, hence `cache=unsafe`.
 pub fn disks(images: &[Utf8PathBuf]) -> Vec<String> {
     let mut options = Vec::new();
@@ -140,7 +143,9 @@ pub fn disks(images: &[Utf8PathBuf]) -> Vec<String> {
         let file = escape(image);
         options.extend([
             "-drive".into(),
-            format!("file={file},id={serial},if=none,format=raw,cache=unsafe,discard=unmap"),
+            format!(
+                "file={file},id={serial},if=none,format=raw,cache=unsafe,discard=unmap,{ON_ERROR}"
+            ),
             "-device".into(),
             format!("virtio-blk-pci,drive={serial},serial={serial}"),
         ]);
@@ -276,10 +281,10 @@ hung_task_panic=0 init=/t/harness' \
             -device virtserialport,chardev=freeze.ktap,name=freeze.ktap \
             -chardev socket,id=freeze.storage,path=/tmp/f/freeze.storage \
             -device virtserialport,chardev=freeze.storage,name=freeze.storage \
-            -drive file=/w/a,,b.img,id=scratch0,if=none,format=raw,cache=unsafe,discard=unmap \
-            -device virtio-blk-pci,drive=scratch0,serial=scratch0 \
-            -drive file=/w/c.img,id=scratch1,if=none,format=raw,cache=unsafe,discard=unmap \
-            -device virtio-blk-pci,drive=scratch1,serial=scratch1";
+            -drive file=/w/a,,b.img,id=scratch0,if=none,format=raw,cache=unsafe,discard=unmap,\
+werror=stop,rerror=stop -device virtio-blk-pci,drive=scratch0,serial=scratch0 \
+            -drive file=/w/c.img,id=scratch1,if=none,format=raw,cache=unsafe,discard=unmap,\
+werror=stop,rerror=stop -device virtio-blk-pci,drive=scratch1,serial=scratch1";
         assert_eq!(argv, shlex::split(wanted).unwrap());
     }
 

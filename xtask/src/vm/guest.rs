@@ -23,6 +23,8 @@ const REST: Duration = Duration::from_secs(5);
 pub enum Line {
     Console(String),
     Ktap(String),
+    /// The host cannot do its part, for this reason.
+    Failure(String),
 }
 
 /// What came of waiting for a line.

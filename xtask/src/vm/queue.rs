@@ -1,6 +1,6 @@
 //! The cases that wait for a guest, shared by all that watch one.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +12,10 @@ use crate::report::times::Times;
 
 /// How soon a stop is noticed by those that wait.
 const TICK: Duration = Duration::from_millis(200);
+
+/// How many cases a guest gets at most: its plan has to reach it before it is given up, and a guest that has run for
+/// long is another one than the first.
+const HAND: usize = 200;
 
 /// The cases of a run, and over how many guests they are spread.
 #[derive(Clone, Debug)]
@@ -42,11 +46,17 @@ pub struct Queue<'a> {
     changed: Condvar,
 }
 
-#[derive(Debug)]
+/// The cases are named by their places in the workload, and looked at as their turn comes: there may be millions.
+#[derive(Debug, Default)]
 struct State {
-    /// In the order of the workload.
-    waiting: Vec<CaseId>,
-    reported: Vec<CaseId>,
+    /// From here on all wait.
+    fresh: usize,
+    /// Those before that wait, too.
+    waiting: BTreeSet<usize>,
+    /// Those that a guest has.
+    dealt: HashMap<CaseId, usize>,
+    /// How many have their result.
+    reported: usize,
     /// How many guests run; what they leave comes back.
     running: usize,
     last: GuestId,
@@ -56,17 +66,10 @@ struct State {
 
 impl<'a> Queue<'a> {
     pub fn new(workload: &'a Workload, stop: &'a Stop) -> Self {
-        let state = State {
-            waiting: workload.cases.clone(),
-            reported: Vec::new(),
-            running: 0,
-            last: 0,
-            failure: None,
-        };
         Self {
             workload,
             stop,
-            state: Mutex::new(state),
+            state: Mutex::default(),
             changed: Condvar::new(),
         }
     }
@@ -78,31 +81,59 @@ impl<'a> Queue<'a> {
     /// [`Kind::Interrupted`] if the run has ended.
     pub fn take(&self) -> failure::Result<Option<(GuestId, Vec<CaseId>)>> {
         let mut state = self.lock();
-        while state.waiting.is_empty() && state.running > 0 {
+        while self.none_waits(&state) && state.running > 0 {
             self.may_go_on(&state)?;
             let waited = self.changed.wait_timeout(state, TICK);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         self.may_go_on(&state)?;
-        if state.waiting.is_empty() {
+        if self.none_waits(&state) {
             return Ok(None);
         }
         let free = self.workload.guests.saturating_sub(state.running);
-        let expected = |id: &CaseId| self.workload.times.expected(id);
-        let hand = deal::take(&mut state.waiting, free, expected);
+        let hand = self.deal(&mut state, free);
         state.running += 1;
         state.last += 1;
         Ok(Some((state.last, hand)))
+    }
+
+    fn none_waits(&self, state: &State) -> bool {
+        state.waiting.is_empty() && state.fresh == self.workload.cases.len()
+    }
+
+    /// One of so many hands from the next cases, each of [`HAND`] cases at most.
+    fn deal(&self, state: &mut State, hands: usize) -> Vec<CaseId> {
+        let Workload { cases, times, .. } = self.workload;
+        let most = hands.max(1) * HAND;
+        let more = most.saturating_sub(state.waiting.len());
+        let end = cases.len().min(state.fresh + more);
+        state.waiting.extend(state.fresh..end);
+        state.fresh = end;
+        let mut next: Vec<_> = state.waiting.iter().copied().take(most).collect();
+        let hand = deal::take(&mut next, hands, |&place| times.expected(&cases[place]));
+        for place in &hand {
+            state.waiting.remove(place);
+            state.dealt.insert(cases[*place].clone(), *place);
+        }
+        hand.into_iter().map(|place| cases[place].clone()).collect()
     }
 
     /// A guest is over: what it has reported, and what it never began.
     pub fn settle(&self, reported: Vec<CaseId>, left: Vec<CaseId>) {
         let mut state = self.lock();
         state.running -= 1;
-        state.reported.extend(reported);
-        let waiting: HashSet<_> = state.waiting.drain(..).chain(left).collect();
-        let cases = self.workload.cases.iter();
-        state.waiting = cases.filter(|id| waiting.contains(id)).cloned().collect();
+        for id in reported {
+            match state.dealt.remove(&id) {
+                Some(_) => state.reported += 1,
+                None => state.refuse(&id),
+            }
+        }
+        for id in left {
+            match state.dealt.remove(&id) {
+                Some(place) => _ = state.waiting.insert(place),
+                None => state.refuse(&id),
+            }
+        }
         self.changed.notify_all();
     }
 
@@ -136,7 +167,7 @@ impl<'a> Queue<'a> {
             .unwrap_or_else(PoisonError::into_inner);
         match state.failure {
             Some(failure) => Err(failure),
-            None => account(self.workload.cases.clone(), state.reported),
+            None => account(self.workload.cases.len(), state.reported),
         }
     }
 
@@ -146,17 +177,27 @@ impl<'a> Queue<'a> {
     }
 }
 
-/// Every wanted case must have been reported exactly once.
-fn account(mut wanted: Vec<CaseId>, mut reported: Vec<CaseId>) -> failure::Result<()> {
-    wanted.sort();
-    reported.sort();
+impl State {
+    /// What no guest has, none can report or leave.
+    fn refuse(&mut self, id: &CaseId) {
+        self.failure.get_or_insert_with(|| {
+            let CaseId {
+                filesystem, case, ..
+            } = id;
+            Kind::Machinery.error(format!(
+                "a bug of xtask: {filesystem} {case} comes from a guest that has not got it"
+            ))
+        });
+    }
+}
+
+/// Every wanted case must have been reported, once as no guest has it any more.
+fn account(wanted: usize, reported: usize) -> failure::Result<()> {
     if wanted == reported {
         return Ok(());
     }
     Err(Kind::Machinery.error(format!(
-        "a bug of xtask: {} cases were wanted, {} reported, and they are not the same",
-        wanted.len(),
-        reported.len()
+        "a bug of xtask: {wanted} cases were wanted, and {reported} reported"
     )))
 }
 
@@ -213,6 +254,31 @@ mod tests {
             let failure = queue.close().unwrap_err();
             assert!(failure.to_string().contains("a bug of xtask"), "{failure}");
         }
+    }
+
+    /// `--repeat 10000`: the time a first guest waits for its hand does not depend on what comes after it.
+    #[test]
+    fn of_millions_of_cases_a_guest_gets_a_hand() {
+        let id = |number: u32| CaseId {
+            filesystem: Ext3,
+            case: format!("case_{}", number % 130),
+            repeat: number / 130,
+        };
+        let workload = Workload {
+            cases: (0..1_300_000).map(id).collect(),
+            times: Times::default(),
+            guests: 2,
+        };
+        let stop = Stop::default();
+        let begun = std::time::Instant::now();
+        let queue = Queue::new(&workload, &stop);
+        let [first, second] = [(); 2].map(|()| queue.take().unwrap().unwrap().1);
+        assert_eq!((first.len(), second.len()), (HAND, HAND));
+        queue.settle(first[..50].to_vec(), first[50..].to_vec());
+        let (_, third) = queue.take().unwrap().unwrap();
+        assert_eq!(third[0], first[50], "what was left comes first");
+        let took = begun.elapsed();
+        assert!(took < Duration::from_millis(500), "{took:?}");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use harness::fsck;
 use harness::program;
 use harness::storage::{Answer, Request};
 use nix::sys::signal::Signal;
+use serde::Deserialize;
 
 use crate::proc::{self, Stop};
 
@@ -24,13 +25,20 @@ use crate::proc::{self, Stop};
 const SHARE: u32 = 3;
 
 /// Answers each request of the guest, until it has `gone`; `deadline` is that of its cases. The Nth image is the
-/// disk with the Nth serial number.
-pub fn serve(guest: &UnixStream, images: &[Utf8PathBuf], deadline: Duration, gone: &Stop) {
+/// disk with the Nth serial number. That the host fails is told before the case hears of it: no case is to blame.
+pub fn serve(
+    guest: &UnixStream,
+    images: &[Utf8PathBuf],
+    deadline: Duration,
+    gone: &Stop,
+    failed: &dyn Fn(String),
+) {
     for line in BufReader::new(guest).split(b'\n').map_while(Result::ok) {
         let leash = Leash {
             begun: Instant::now(),
             limit: deadline / SHARE,
             gone,
+            failed,
         };
         let answer: Answer = carry_out(&line, images, leash).map_err(|error| format!("{error:#}"));
         let answer = serde_json::to_string(&answer).expect("an answer is plain text");
@@ -41,13 +49,41 @@ pub fn serve(guest: &UnixStream, images: &[Utf8PathBuf], deadline: Duration, gon
     }
 }
 
-/// What ends the work for a request early.
+/// What QEMU says when it cannot read or write an image: it stops the guest then (`werror=stop`), which has no part in
+/// that (`BLOCK_IO_ERROR` in qapi/block-core.json).
+pub fn failure(monitor: &str) -> Option<String> {
+    let message: Message = serde_json::from_str(monitor).ok()?;
+    let Data {
+        device,
+        operation,
+        reason,
+    } = message.data.filter(|_| message.event == "BLOCK_IO_ERROR")?;
+    Some(format!("QEMU cannot {operation} {device}: {reason}"))
+}
+
+#[derive(Deserialize)]
+struct Message {
+    event: String,
+    data: Option<Data>,
+}
+
+/// Of a block device.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Data {
+    device: String,
+    operation: String,
+    reason: String,
+}
+
+/// What ends the work for a request early, and who is told that the host has failed.
 #[derive(Clone, Copy)]
 struct Leash<'a> {
     begun: Instant,
     limit: Duration,
     /// The guest is.
     gone: &'a Stop,
+    failed: &'a dyn Fn(String),
 }
 
 impl Leash<'_> {
@@ -85,11 +121,17 @@ fn image<'a>(serial: &str, images: &'a [Utf8PathBuf]) -> Result<&'a Utf8Path> {
 /// Copies onto the file that is there, which QEMU has open. What is a hole stays one.
 fn copy(from: &Utf8Path, to: &Utf8Path, leash: Leash<'_>) -> Result<()> {
     let size = |image| fs_err::metadata(image).map(|file| file.len());
+    ensure!(from != to, "a disk is not copied onto itself");
     let wanted = size(from)?;
     ensure!(size(to)? == wanted, "the disks differ in size");
     let mut cp = Command::new("cp");
     cp.arg("--sparse=always").args([from, to]);
-    let copied = leash.run(&mut cp).and_then(|output| output.of_success(&cp));
+    let copied = leash.run(&mut cp).and_then(|output| {
+        let done = output.of_success(&cp);
+        done.inspect_err(|error| {
+            (leash.failed)(format!("a guest's disk cannot be copied: {error:#}"))
+        })
+    });
     // A copy that failed half way has cut the disk short, which the next case may use.
     let image = fs_err::OpenOptions::new().write(true).open(to)?;
     image.set_len(wanted)?;
@@ -123,8 +165,15 @@ mod tests {
     fn answers<T: AsRef<[u8]>>(disks: &[Utf8PathBuf], lines: &[T]) -> Vec<Answer> {
         let (host, mut guest) = UnixStream::pair().unwrap();
         let disks = disks.to_vec();
-        let server =
-            thread::spawn(move || serve(&host, &disks, Duration::from_secs(120), &Stop::default()));
+        let server = thread::spawn(move || {
+            serve(
+                &host,
+                &disks,
+                Duration::from_secs(120),
+                &Stop::default(),
+                &drop,
+            )
+        });
         let mut replies = BufReader::new(guest.try_clone().unwrap()).lines();
         let answers = lines.iter().map(|line| {
             guest.write_all(line.as_ref()).unwrap();
@@ -206,6 +255,7 @@ mod tests {
             begun: Instant::now(),
             limit,
             gone,
+            failed: &drop,
         }
     }
 
@@ -220,6 +270,47 @@ mod tests {
         assert!(run("60").is_err());
         let took = leash.begun.elapsed();
         assert!(took < Duration::from_secs(30), "{took:?}");
+    }
+
+    #[test]
+    fn the_host_tells_when_a_copy_fails() {
+        let (_dir, disks) = disks();
+        // cp copies no folder.
+        fs_err::remove_file(&disks[0]).unwrap();
+        fs_err::create_dir(&disks[0]).unwrap();
+        let size = fs_err::metadata(&disks[0]).unwrap().len();
+        File::create(&disks[1]).unwrap().set_len(size).unwrap();
+        let (told, failures) = std::sync::mpsc::channel();
+        let (deadline, gone) = (Duration::from_secs(120), Stop::default());
+        let leash = Leash {
+            failed: &|failure| told.send(failure).unwrap(),
+            ..leash(deadline, &gone)
+        };
+        assert!(carry_out(COPY.as_bytes(), &disks, leash).is_err());
+        let said = failures.try_recv().unwrap();
+        assert!(
+            said.starts_with("a guest's disk cannot be copied:"),
+            "{said}"
+        );
+        assert!(carry_out(b"mkfs", &disks, leash).is_err());
+        assert!(failures.try_recv().is_err(), "no fault of the host's");
+    }
+
+    #[test]
+    fn an_image_that_fails_is_told_by_qemu() {
+        let full = r##"{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "BLOCK_IO_ERROR", "data":
+            {"device": "scratch0", "nospace": true, "node-name": "#block123", "reason": "No space left on device",
+            "operation": "write", "action": "stop"}}"##;
+        let wanted = "QEMU cannot write scratch0: No space left on device";
+        assert_eq!(failure(full).as_deref(), Some(wanted));
+        for line in [
+            r#"{"event": "STOP"}"#,
+            r#"{"event": "SHUTDOWN", "data": {"guest": true, "reason": "guest-shutdown"}}"#,
+            r#"{"return": {}}"#,
+            "BLOCK_IO_ERROR",
+        ] {
+            assert_eq!(failure(line), None, "{line}");
+        }
     }
 
     /// An answer that comes after the deadline of the case is none.
@@ -238,7 +329,7 @@ mod tests {
         let (host, mut guest) = UnixStream::pair().unwrap();
         let deadline = Duration::from_secs(6);
         let begun = Instant::now();
-        thread::spawn(move || serve(&host, &disks, deadline, &Stop::default()));
+        thread::spawn(move || serve(&host, &disks, deadline, &Stop::default(), &drop));
         guest.write_all(format!("{COPY}\n").as_bytes()).unwrap();
         let mut said = String::new();
         BufReader::new(guest).read_line(&mut said).unwrap();
@@ -263,7 +354,7 @@ mod tests {
             ),
             (
                 r#"{"copy":{"from":"scratch0","to":"scratch0"}}"#,
-                r#""cp" "--sparse=always""#,
+                "onto itself",
             ),
             (CHECK, "e2fsck"),
             ("mkfs", "bad request: mkfs"),

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use camino::Utf8Path;
 use harness::plan::Plan;
 
 use super::accel::Accel;
@@ -15,6 +16,7 @@ use super::ledger::{End, Ledger};
 use super::queue::{Queue, Workload};
 use crate::event::{Event, Events, GuestId};
 use crate::failure::{self, Kind};
+use crate::kernel::space;
 use crate::proc::Stop;
 
 /// How soon a stop, a deadline or a silent death is noticed.
@@ -52,7 +54,7 @@ impl Limits {
 #[derive(Debug)]
 pub struct Rig {
     pub guest: Guest,
-    #[expect(dead_code, reason = "held for the guest's lifetime")]
+    /// Held for the guest's lifetime.
     pub files: Option<Scratch>,
 }
 
@@ -136,7 +138,8 @@ impl<B: Fn(&Plan) -> Result<Rig>> Lane<'_, B> {
         // The guest ends in here, whatever happens.
         let end = guarded(|| {
             let mut rig = (self.boot)(&plan)?;
-            watch(&mut rig.guest, ledger, self.limits, self.queue)
+            let disks = rig.files.as_ref().map(Scratch::path);
+            watch(&mut rig.guest, disks, ledger, self.limits, self.queue)
         });
         // What a case has said counts, whatever stopped the run.
         end.inspect_err(|_| ledger.close(Instant::now()))
@@ -146,6 +149,7 @@ impl<B: Fn(&Plan) -> Result<Rig>> Lane<'_, B> {
 /// Reads a guest to its end, which may be ours to set.
 fn watch(
     guest: &mut Guest,
+    disks: Option<&Utf8Path>,
     ledger: &mut Ledger,
     limits: &Limits,
     queue: &Queue<'_>,
@@ -162,6 +166,7 @@ fn watch(
             });
         }
         match guest.next(TICK) {
+            Next::Line(Line::Failure(why)) => return Err(host_failure(&why, disks)),
             Next::Line(Line::Console(line)) => ledger.console(line),
             Next::Line(Line::Ktap(line)) => {
                 // Only cases count as progress: a stuck kernel can fill its console for ever.
@@ -184,6 +189,17 @@ fn watch(
             }
         }
     }
+}
+
+/// No case has a part in it that the host cannot keep a disk, as when its own is full.
+fn host_failure(why: &str, disks: Option<&Utf8Path>) -> failure::Failure {
+    let place = disks.map_or(String::new(), |folder| match space::free(folder) {
+        Ok(free) => format!(" ({} MB are free in {folder})", free / 1_000_000),
+        Err(_) => format!(" (in {folder})"),
+    });
+    Kind::Machinery.error(format!(
+        "{why}{place}: this is no fault of a case; make room, or look after the disk, and run it again"
+    ))
 }
 
 fn describe(end: &End) -> String {
@@ -234,12 +250,19 @@ mod tests {
     }
 
     fn rig(script: &str) -> Result<Rig> {
+        rig_that_tells(script, "")
+    }
+
+    /// A guest whose host fails for a reason, unless that is empty.
+    fn rig_that_tells(script: &str, failure: &'static str) -> Result<Rig> {
         let dir = Scratch::new(&super::super::claim::temporary()?, "guest-")?;
         let fifo = dir.path().join("ktap");
         assert!(Command::new("mkfifo").arg(&fifo).status()?.success());
         let script = format!("exec 3>{}; {HEAD}{script}", fifo);
         let mut guest = Guest::start(&["sh".into(), "-c".into(), script])?;
-        forward(File::open(&fifo)?, Line::Ktap, guest.sender()?);
+        let sender = guest.sender()?;
+        forward(failure.as_bytes(), Line::Failure, sender.clone());
+        forward(File::open(&fifo)?, Line::Ktap, sender);
         Ok(Rig {
             guest,
             files: Some(dir),
@@ -408,6 +431,26 @@ mod tests {
         assert_eq!(failure.kind, Kind::Machinery);
         assert!(failure.to_string().ends_with("no root again"), "{failure}");
         assert_eq!(words(&results), [("a", "ok")]);
+    }
+
+    #[test]
+    fn a_disk_of_the_host_that_fails_is_no_fault_of_a_case() {
+        let boot = |_: &Plan| {
+            let script = pass("a") + &start("b") + "exec sleep 60";
+            rig_that_tells(&script, "No space left on device")
+        };
+        let (outcome, results) = play_at_once(1, "abc", &patient(), boot, &Stop::default());
+        let failure = outcome.unwrap_err();
+        assert_eq!(failure.kind, Kind::Machinery);
+        let said = failure.to_string();
+        assert!(
+            said.starts_with("No space left on device") && said.contains("free in"),
+            "{said}"
+        );
+        assert!(
+            results.iter().all(|result| !result.verdict.is_failure()),
+            "{results:?}"
+        );
     }
 
     #[test]
