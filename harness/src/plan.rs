@@ -19,6 +19,18 @@ pub struct Plan {
     pub provides: Vec<Feature>,
     #[serde(default)]
     pub work: Work,
+    #[serde(default)]
+    pub secrets: Secrets,
+}
+
+/// What the host and init know, and no case: it tells what init has written from what a case may write to the same
+/// places. A case is root, and could read init's memory; this is meant for accidents.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secrets {
+    /// Begins each line on [`crate::port::KTAP`].
+    pub line: String,
+    /// Ends the mark of each case in the kernel log, in the order of the plan: one each, as cases can read the log.
+    pub marks: Vec<String>,
 }
 
 /// What the names in a plan are names of.
@@ -87,6 +99,10 @@ mod tests {
             deadline: Duration::from_millis(90_500),
             provides: vec![Feature::Timeout],
             work: Work::Measurements(Effort::Quick),
+            secrets: Secrets {
+                line: "1f".to_owned(),
+                marks: vec!["2f".to_owned(), "3f".to_owned()],
+            },
         };
         let line = serde_json::to_string(&plan).unwrap();
         assert!(!line.contains('\n'), "{line}");

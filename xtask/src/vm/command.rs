@@ -276,6 +276,7 @@ hung_task_panic=0 init=/t/harness' \
             -device virtserialport,chardev=freeze.ktap,name=freeze.ktap \
             -chardev socket,id=freeze.storage,path=/tmp/f/freeze.storage \
             -device virtserialport,chardev=freeze.storage,name=freeze.storage \
+            -chardev socket,id=qmp,path=/tmp/f/qmp -mon chardev=qmp,mode=control \
             -drive file=/w/a,,b.img,id=scratch0,if=none,format=raw,cache=unsafe,discard=unmap \
             -device virtio-blk-pci,drive=scratch0,serial=scratch0 \
             -drive file=/w/c.img,id=scratch1,if=none,format=raw,cache=unsafe,discard=unmap \

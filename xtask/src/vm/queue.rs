@@ -1,10 +1,11 @@
 //! The cases that wait for a guest, shared by all that watch one.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::deal;
+use super::ledger::Left;
 use crate::event::{CaseId, GuestId};
 use crate::failure::{self, Failure, Kind};
 use crate::proc::Stop;
@@ -12,6 +13,9 @@ use crate::report::times::Times;
 
 /// How soon a stop is noticed by those that wait.
 const TICK: Duration = Duration::from_millis(200);
+
+/// How often a case may fail for reasons that are not its own; then they may be.
+const TRIES: u32 = 3;
 
 /// The cases of a run, and over how many guests they are spread.
 #[derive(Clone, Debug)]
@@ -47,6 +51,8 @@ struct State {
     /// In the order of the workload.
     waiting: Vec<CaseId>,
     reported: Vec<CaseId>,
+    /// How often each was run in vain.
+    tries: HashMap<CaseId, u32>,
     /// How many guests run; what they leave comes back.
     running: usize,
     last: GuestId,
@@ -59,6 +65,7 @@ impl<'a> Queue<'a> {
         let state = State {
             waiting: workload.cases.clone(),
             reported: Vec::new(),
+            tries: HashMap::new(),
             running: 0,
             last: 0,
             failure: None,
@@ -95,15 +102,30 @@ impl<'a> Queue<'a> {
         Ok(Some((state.last, hand)))
     }
 
-    /// A guest is over: what it has reported, and what it never began.
-    pub fn settle(&self, reported: Vec<CaseId>, left: Vec<CaseId>) {
+    /// A guest is over: takes what it leaves.
+    ///
+    /// # Errors
+    /// [`Kind::Machinery`] if a case has been run in vain too often.
+    pub fn settle(&self, left: Left) -> failure::Result<()> {
         let mut state = self.lock();
         state.running -= 1;
-        state.reported.extend(reported);
-        let waiting: HashSet<_> = state.waiting.drain(..).chain(left).collect();
+        state.reported.extend(left.reported);
+        for (id, why) in &left.in_vain {
+            let tries = state.tries.entry(id.clone()).or_default();
+            *tries += 1;
+            if *tries == TRIES {
+                return Err(no_verdict(id, why));
+            }
+        }
+        let again = left.in_vain.into_iter().map(|(id, _)| id);
+        let waiting: HashSet<_> = (state.waiting.drain(..))
+            .chain(left.waiting)
+            .chain(again)
+            .collect();
         let cases = self.workload.cases.iter();
         state.waiting = cases.filter(|id| waiting.contains(id)).cloned().collect();
         self.changed.notify_all();
+        Ok(())
     }
 
     /// Ends the run; what failed first is why.
@@ -146,6 +168,14 @@ impl<'a> Queue<'a> {
     }
 }
 
+fn no_verdict(id: &CaseId, why: &str) -> Failure {
+    Kind::Machinery.error(format!(
+        "no verdict on {} {}: it ran {TRIES} times, and each time something else than the case went wrong; \
+         at last: {why}; is this machine overloaded, or short of memory?",
+        id.filesystem, id.case
+    ))
+}
+
 /// Every wanted case must have been reported exactly once.
 fn account(mut wanted: Vec<CaseId>, mut reported: Vec<CaseId>) -> failure::Result<()> {
     wanted.sort();
@@ -184,20 +214,52 @@ mod tests {
         Some((guest, hand.iter().map(|id| id.case.as_str()).collect()))
     }
 
+    fn left(reported: &[CaseId], waiting: &[CaseId]) -> Left {
+        Left {
+            reported: reported.to_vec(),
+            waiting: waiting.to_vec(),
+            in_vain: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_case_that_runs_in_vain_runs_again_but_not_for_ever() {
+        let (workload, stop) = (workload(1), Stop::default());
+        let queue = Queue::new(&workload, &stop);
+        for dealt in ["abcd", "a", "a"] {
+            assert_eq!(take(&queue).unwrap().1, dealt);
+            let reported = if dealt == "a" { 4..4 } else { 1..4 };
+            let left = Left {
+                in_vain: vec![(workload.cases[0].clone(), "the clock".into())],
+                ..left(&workload.cases[reported], &[])
+            };
+            let settled = queue.settle(left);
+            if queue.lock().tries[&workload.cases[0]] < TRIES {
+                settled.unwrap();
+            } else {
+                let failure = settled.unwrap_err();
+                assert_eq!(failure.kind, Kind::Machinery);
+                assert!(failure.to_string().contains("ext3 a"), "{failure}");
+                assert!(failure.to_string().contains("the clock"), "{failure}");
+            }
+        }
+    }
+
     #[test]
     fn what_is_left_is_dealt_again() {
         let (workload, stop) = (workload(2), Stop::default());
         let queue = Queue::new(&workload, &stop);
         let (_, first) = queue.take().unwrap().unwrap();
         assert_eq!(take(&queue), Some((2, "bd".into())));
-        queue.settle(vec![], first.clone());
+        queue.settle(left(&[], &first)).unwrap();
         assert_eq!(take(&queue), Some((3, "ac".into())));
-        queue.settle(workload.cases[2..].to_vec(), first[..1].to_vec());
-        queue.settle(vec![], workload.cases[1..2].to_vec());
+        let cases = &workload.cases;
+        queue.settle(left(&cases[2..], &first[..1])).unwrap();
+        queue.settle(left(&[], &cases[1..2])).unwrap();
         assert_eq!(take(&queue), Some((4, "a".into())));
         assert_eq!(take(&queue), Some((5, "b".into())));
-        queue.settle(workload.cases[..1].to_vec(), vec![]);
-        queue.settle(workload.cases[1..2].to_vec(), vec![]);
+        queue.settle(left(&cases[..1], &[])).unwrap();
+        queue.settle(left(&cases[1..2], &[])).unwrap();
         assert_eq!(take(&queue), None);
         queue.close().unwrap();
     }
@@ -209,7 +271,7 @@ mod tests {
         for reported in [&cases[1..], &[cases, &cases[..1]].concat()] {
             let queue = Queue::new(&workload, &stop);
             queue.take().unwrap();
-            queue.settle(reported.to_vec(), vec![]);
+            queue.settle(left(reported, &[])).unwrap();
             let failure = queue.close().unwrap_err();
             assert!(failure.to_string().contains("a bug of xtask"), "{failure}");
         }
