@@ -6,6 +6,7 @@ use camino::Utf8Path;
 
 use super::command::{self, Kernel};
 use super::guest::{Guest, Line, Next};
+use super::tsc;
 use crate::failure::Result;
 use crate::patience::Patience;
 use crate::proc::Stop;
@@ -55,7 +56,8 @@ fn boot_once(
     limit: Duration,
     stop: &Stop,
 ) -> Result<Option<Outcome>> {
-    let argv = command::bare(kernel, &["console=ttyS0", "panic=-1"], root);
+    let tsc = tsc::argument(kernel.accel);
+    let argv = command::bare(kernel, &["console=ttyS0", "panic=-1"], tsc.as_deref(), root);
     let begun = Instant::now();
     let mut patience = Patience::new(begun);
     let mut guest = Guest::start(&argv)?;

@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use super::{Machine, command, initramfs, virtme};
+use super::{Machine, command, initramfs, tsc, virtme};
 use crate::deps;
 use crate::event::Events;
 use crate::failure::Result;
@@ -26,15 +26,17 @@ pub fn command_line(
     stop: &Stop,
 ) -> Result<Vec<String>> {
     let kernel = machine.kernel;
+    let tsc = tsc::argument(kernel.accel);
+    let tsc = tsc.as_deref();
     match machine.way {
         Way::Initramfs => {
             let archive = initramfs::provide(machine.init, layout, events, stop)?;
-            Ok(command::initramfs(kernel, &archive))
+            Ok(command::initramfs(kernel, tsc, &archive))
         }
         Way::Virtme => {
             let program = deps::virtme(layout, events, stop)?.virtme_run;
             let words = virtme::command_line(&program, kernel.image, kernel.accel, stop)?;
-            Ok(command::host_root(&words, kernel, machine.init)?)
+            Ok(command::host_root(&words, kernel, tsc, machine.init)?)
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Each line of the guest has the guest's time, and the host sees when it comes. On a busy host, kernels measured the
 //! frequency of the time stamp counter wrongly: one boot in eight, up to 78 times too low, so that two minutes passed
-//! in less than two seconds.
+//! in less than two seconds. [`super::tsc`] tells it to them.
 
 use std::time::{Duration, Instant};
 

@@ -19,6 +19,7 @@ mod qmp;
 pub mod queue;
 mod storage;
 pub mod supervisor;
+mod tsc;
 pub mod virtme;
 
 use std::process::Command;
