@@ -42,6 +42,8 @@ pub enum Work {
     Cases,
     /// [`crate::measure::Measurement`]s: each gives numbers.
     Measurements(Effort),
+    /// What [`crate::faults`] has: each shall be seen for what it is.
+    Faults,
 }
 
 impl Work {
@@ -50,6 +52,7 @@ impl Work {
         match self {
             Work::Cases => cases::find(name)?.needs,
             Work::Measurements(_) => measure::find(name)?.needs,
+            Work::Faults => None,
         }
     }
 
@@ -58,6 +61,7 @@ impl Work {
         let verb = match self {
             Work::Cases => "case",
             Work::Measurements(_) => "measure",
+            Work::Faults => "fault",
         };
         let seconds = deadline.as_secs_f64().to_string();
         let mut arguments = vec![

@@ -10,6 +10,8 @@ pub mod claim;
 mod clock;
 mod command;
 mod deal;
+#[cfg(test)]
+mod faults;
 mod guest;
 pub mod init;
 pub mod initramfs;
