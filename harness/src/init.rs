@@ -72,7 +72,7 @@ fn run_plan() -> Result<Ending> {
     let mut plan = port::open(port::PLAN)?;
     let line = port::read_line(&mut plan)?;
     let plan: Plan = serde_json::from_str(&line).with_context(|| format!("bad plan: {line}"))?;
-    let mut ktap = Ktap::new(port::open(port::KTAP)?);
+    let mut ktap = Ktap::new(port::open(port::KTAP)?, &plan.secrets.line);
     run::run(&plan, &mut ktap)
 }
 
@@ -88,7 +88,7 @@ fn end(ending: Ending) -> Result<Infallible, Errno> {
             reboot(RebootMode::RB_POWER_OFF)
         }
         // No sync: it would wait for what hangs.
-        Ending::Hung => reboot(RebootMode::RB_AUTOBOOT),
+        Ending::Spoilt => reboot(RebootMode::RB_AUTOBOOT),
     }
 }
 

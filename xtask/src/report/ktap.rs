@@ -314,10 +314,11 @@ mod tests {
                 ),
             ] {
                 let mut written = Vec::new();
-                let mut guest = ktap::Ktap::new(&mut written);
+                let mut guest = ktap::Ktap::new(&mut written, "secret");
                 guest.result(7, "a", &said).unwrap();
                 let line = String::from_utf8(written).unwrap();
-                assert_eq!(parse(line.trim_end()), outcome("a", wanted, None, true));
+                let (_, line) = ktap::unseal(line.trim_end(), "secret").unwrap();
+                assert_eq!(parse(line), outcome("a", wanted, None, true));
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use super::{Machine, command, initramfs, virtme};
+use super::{Machine, command, initramfs, tsc, virtme};
 use crate::deps;
 use crate::event::Events;
 use crate::failure::Result;
@@ -28,15 +28,18 @@ pub fn command_line(
     stop: &Stop,
 ) -> Result<(Vec<String>, Option<Lease>)> {
     let kernel = machine.kernel;
+    let tsc = tsc::argument(kernel.accel);
+    let tsc = tsc.as_deref();
     match machine.way {
         Way::Initramfs => {
             let archive = initramfs::provide(machine.init, layout, events, stop)?;
-            Ok((command::initramfs(kernel, archive.path()), Some(archive)))
+            let argv = command::initramfs(kernel, tsc, archive.path());
+            Ok((argv, Some(archive)))
         }
         Way::Virtme => {
             let program = deps::virtme(layout, events, stop)?.virtme_run;
             let words = virtme::command_line(&program, kernel.image, kernel.accel, stop)?;
-            let argv = command::host_root(&words, kernel, machine.init)?;
+            let argv = command::host_root(&words, kernel, tsc, machine.init)?;
             Ok((argv, None))
         }
     }

@@ -7,16 +7,21 @@ pub mod capacity;
 mod cgroup;
 mod channel;
 pub mod claim;
+mod clock;
 mod command;
 mod deal;
+#[cfg(test)]
+mod faults;
 mod guest;
 pub mod init;
 pub mod initramfs;
 mod ledger;
 mod loader;
+mod qmp;
 pub mod queue;
 mod storage;
 pub mod supervisor;
+mod tsc;
 pub mod virtme;
 
 use std::process::Command;

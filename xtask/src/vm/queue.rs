@@ -5,6 +5,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::deal;
+use super::ledger::Left;
 use crate::event::{CaseId, GuestId};
 use crate::failure::{self, Failure, Kind};
 use crate::proc::Stop;
@@ -16,6 +17,9 @@ const TICK: Duration = Duration::from_millis(200);
 /// How many cases a guest gets at most: its plan has to reach it before it is given up, and a guest that has run for
 /// long is another one than the first.
 const HAND: usize = 200;
+
+/// How often a case may fail for reasons that are not its own; then they may be.
+const TRIES: u32 = 3;
 
 /// The cases of a run, and over how many guests they are spread.
 #[derive(Clone, Debug)]
@@ -57,6 +61,8 @@ struct State {
     dealt: HashMap<CaseId, usize>,
     /// How many have their result.
     reported: usize,
+    /// How often each was run in vain.
+    tries: HashMap<CaseId, u32>,
     /// How many guests run; what they leave comes back.
     running: usize,
     last: GuestId,
@@ -118,23 +124,30 @@ impl<'a> Queue<'a> {
         hand.into_iter().map(|place| cases[place].clone()).collect()
     }
 
-    /// A guest is over: what it has reported, and what it never began.
-    pub fn settle(&self, reported: Vec<CaseId>, left: Vec<CaseId>) {
+    /// A guest is over: takes what it leaves.
+    ///
+    /// # Errors
+    /// [`Kind::Machinery`] if a case has been run in vain too often.
+    pub fn settle(&self, left: Left) -> failure::Result<()> {
         let mut state = self.lock();
         state.running -= 1;
-        for id in reported {
-            match state.dealt.remove(&id) {
-                Some(_) => state.reported += 1,
-                None => state.refuse(&id),
+        for id in left.reported {
+            state.reported += usize::from(state.take_back(&id).is_some());
+        }
+        for (id, why) in &left.in_vain {
+            let tries = state.tries.entry(id.clone()).or_default();
+            *tries += 1;
+            if *tries == TRIES {
+                return Err(no_verdict(id, why));
             }
         }
-        for id in left {
-            match state.dealt.remove(&id) {
-                Some(place) => _ = state.waiting.insert(place),
-                None => state.refuse(&id),
-            }
+        let again = left.in_vain.into_iter().map(|(id, _)| id);
+        for id in left.waiting.into_iter().chain(again) {
+            let place = state.take_back(&id);
+            state.waiting.extend(place);
         }
         self.changed.notify_all();
+        Ok(())
     }
 
     /// Ends the run; what failed first is why.
@@ -178,17 +191,29 @@ impl<'a> Queue<'a> {
 }
 
 impl State {
-    /// What no guest has, none can report or leave.
-    fn refuse(&mut self, id: &CaseId) {
-        self.failure.get_or_insert_with(|| {
+    /// The place of a case that a guest has had. What it has not, it can neither report nor leave.
+    fn take_back(&mut self, id: &CaseId) -> Option<usize> {
+        let place = self.dealt.remove(id);
+        if place.is_none() {
             let CaseId {
                 filesystem, case, ..
             } = id;
-            Kind::Machinery.error(format!(
-                "a bug of xtask: {filesystem} {case} comes from a guest that has not got it"
-            ))
-        });
+            self.failure.get_or_insert_with(|| {
+                Kind::Machinery.error(format!(
+                    "a bug of xtask: {filesystem} {case} comes from a guest that has not got it"
+                ))
+            });
+        }
+        place
     }
+}
+
+fn no_verdict(id: &CaseId, why: &str) -> Failure {
+    Kind::Machinery.error(format!(
+        "no verdict on {} {}: it ran {TRIES} times, and each time something else than the case went wrong; \
+         at last: {why}; is this machine overloaded, or short of memory?",
+        id.filesystem, id.case
+    ))
 }
 
 /// Every wanted case must have been reported, once as no guest has it any more.
@@ -225,20 +250,52 @@ mod tests {
         Some((guest, hand.iter().map(|id| id.case.as_str()).collect()))
     }
 
+    fn left(reported: &[CaseId], waiting: &[CaseId]) -> Left {
+        Left {
+            reported: reported.to_vec(),
+            waiting: waiting.to_vec(),
+            in_vain: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_case_that_runs_in_vain_runs_again_but_not_for_ever() {
+        let (workload, stop) = (workload(1), Stop::default());
+        let queue = Queue::new(&workload, &stop);
+        for dealt in ["abcd", "a", "a"] {
+            assert_eq!(take(&queue).unwrap().1, dealt);
+            let reported = if dealt == "a" { 4..4 } else { 1..4 };
+            let left = Left {
+                in_vain: vec![(workload.cases[0].clone(), "the clock".into())],
+                ..left(&workload.cases[reported], &[])
+            };
+            let settled = queue.settle(left);
+            if queue.lock().tries[&workload.cases[0]] < TRIES {
+                settled.unwrap();
+            } else {
+                let failure = settled.unwrap_err();
+                assert_eq!(failure.kind, Kind::Machinery);
+                assert!(failure.to_string().contains("ext3 a"), "{failure}");
+                assert!(failure.to_string().contains("the clock"), "{failure}");
+            }
+        }
+    }
+
     #[test]
     fn what_is_left_is_dealt_again() {
         let (workload, stop) = (workload(2), Stop::default());
         let queue = Queue::new(&workload, &stop);
         let (_, first) = queue.take().unwrap().unwrap();
         assert_eq!(take(&queue), Some((2, "bd".into())));
-        queue.settle(vec![], first.clone());
+        queue.settle(left(&[], &first)).unwrap();
         assert_eq!(take(&queue), Some((3, "ac".into())));
-        queue.settle(workload.cases[2..].to_vec(), first[..1].to_vec());
-        queue.settle(vec![], workload.cases[1..2].to_vec());
+        let cases = &workload.cases;
+        queue.settle(left(&cases[2..], &first[..1])).unwrap();
+        queue.settle(left(&[], &cases[1..2])).unwrap();
         assert_eq!(take(&queue), Some((4, "a".into())));
         assert_eq!(take(&queue), Some((5, "b".into())));
-        queue.settle(workload.cases[..1].to_vec(), vec![]);
-        queue.settle(workload.cases[1..2].to_vec(), vec![]);
+        queue.settle(left(&cases[..1], &[])).unwrap();
+        queue.settle(left(&cases[1..2], &[])).unwrap();
         assert_eq!(take(&queue), None);
         queue.close().unwrap();
     }
@@ -250,7 +307,7 @@ mod tests {
         for reported in [&cases[1..], &[cases, &cases[..1]].concat()] {
             let queue = Queue::new(&workload, &stop);
             queue.take().unwrap();
-            queue.settle(reported.to_vec(), vec![]);
+            queue.settle(left(reported, &[])).unwrap();
             let failure = queue.close().unwrap_err();
             assert!(failure.to_string().contains("a bug of xtask"), "{failure}");
         }
@@ -274,7 +331,7 @@ mod tests {
         let queue = Queue::new(&workload, &stop);
         let [first, second] = [(); 2].map(|()| queue.take().unwrap().unwrap().1);
         assert_eq!((first.len(), second.len()), (HAND, HAND));
-        queue.settle(first[..50].to_vec(), first[50..].to_vec());
+        queue.settle(left(&first[..50], &first[50..])).unwrap();
         let (_, third) = queue.take().unwrap().unwrap();
         assert_eq!(third[0], first[50], "what was left comes first");
         let took = begun.elapsed();
