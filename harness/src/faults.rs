@@ -1,16 +1,17 @@
 //! Work that misbehaves, to see what the runner makes of it. No run of a kernel has any of it.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::process::{CommandExt as _, parent_id};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use nix::sys::reboot::{RebootMode, reboot};
 
+use crate::dm::{self, Dm};
 use crate::run::MARK;
 
 type Fault = fn() -> Result<()>;
@@ -24,6 +25,7 @@ const FAULTS: &[(&str, Fault)] = &[
     ("floods", flood_output),
     ("floods_console", flood_console),
     ("exhausts", exhaust),
+    ("silences", silence),
     ("holds_output", || leave_behind("waits", Stdio::inherit())),
     ("panics_later", || {
         leave_behind("panics_alone", Stdio::null())
@@ -94,6 +96,15 @@ fn exhaust() -> Result<()> {
     let limit = "/proc/sys/kernel/threads-max";
     // The least that the kernel takes, less than it has of its own (kernel/fork.c: MIN_THREADS).
     fs::write(limit, "20").with_context(|| format!("failed to write {limit}"))
+}
+
+/// The kernel has reason to complain, and the console does not show it.
+fn silence() -> Result<()> {
+    fs::write("/proc/sys/kernel/printk", "1")?;
+    let bad = Dm::create("bad", &dm::error(8))?;
+    let read = File::open(bad.node())?.read(&mut [0; 512]);
+    ensure!(read.is_err(), "{} can be read", bad.node().display());
+    bad.remove()
 }
 
 /// Another fault, beyond the reach of a signal to the case's process group.

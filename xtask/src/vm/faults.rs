@@ -12,7 +12,7 @@ use crate::failure::Result;
 use accel::Accel;
 
 /// Each fault with the word for it. The last is seen after all else has been done.
-const FAULTS: [(&str, &str); 9] = [
+const FAULTS: [(&str, &str); 10] = [
     ("panics", "KILLED GUEST"),
     ("resets", "KILLED GUEST"),
     ("powers_off", "KILLED GUEST"),
@@ -20,6 +20,7 @@ const FAULTS: [(&str, &str); 9] = [
     ("floods", "HUNG"),
     ("floods_console", "HUNG"),
     ("exhausts", "FAILED"),
+    ("silences", "FAILED"),
     ("holds_output", "HUNG"),
     ("panics_later", "KILLED GUEST"),
 ];
