@@ -14,7 +14,7 @@ use crate::report::times::Times;
 /// How soon a stop is noticed by those that wait.
 const TICK: Duration = Duration::from_millis(200);
 
-/// How many cases a guest gets at most: its plan has to reach it before it is given up, and a guest that has run for
+/// About how many cases a guest gets at most: its plan has to reach it before it is given up, and a guest that has run for
 /// long is another one than the first.
 const HAND: usize = 200;
 
@@ -107,7 +107,7 @@ impl<'a> Queue<'a> {
         state.waiting.is_empty() && state.fresh == self.workload.cases.len()
     }
 
-    /// One of so many hands from the next cases, each of [`HAND`] cases at most.
+    /// One of so many hands from the next cases, of [`HAND`] each on average, as all take equally long.
     fn deal(&self, state: &mut State, hands: usize) -> Vec<CaseId> {
         let Workload { cases, times, .. } = self.workload;
         let most = hands.max(1) * HAND;
