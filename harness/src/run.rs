@@ -50,6 +50,11 @@ const ENVIRONMENT: [(&str, &str); 3] = [
 /// Lines of a case that may wait for their reader: then the case waits, and not our memory.
 const WAITING: usize = 64;
 
+/// Characters of a step that a verdict repeats.
+const STEP_LENGTH: usize = 200;
+/// Tasks whose stacks are told of a hang.
+const STACKS: usize = 100;
+
 /// How a plan ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -263,7 +268,7 @@ impl<'a> Execution<'a> {
 
     fn note(&mut self, line: &str) {
         if let Some(step) = line.strip_prefix(STEP) {
-            step.clone_into(&mut self.step);
+            self.step = step.chars().take(STEP_LENGTH).collect();
         } else if let Some(reason) = line.strip_prefix(SKIP) {
             reason.clone_into(&mut self.skip);
         }
@@ -345,6 +350,7 @@ fn autopsy(group: Pid) -> String {
         Ok(tasks) => tasks
             .iter()
             .filter(|task| task.state == 'D' || task.group == group.as_raw())
+            .take(STACKS)
             .map(|task| task::describe(Pid::from_raw(task.pid)))
             .collect::<Vec<_>>()
             .join("\n"),
