@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display};
 use std::fs;
-use std::io::{self, PipeReader, Write};
+use std::io::{self, PipeReader, PipeWriter, Write};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::slice;
@@ -57,6 +57,11 @@ const ENVIRONMENT: [(&str, &str); 3] = [
 
 /// Lines of a case that may wait for their reader: then the case waits, and not our memory.
 const WAITING: usize = 64;
+
+/// Characters of a step that a verdict repeats.
+const STEP_LENGTH: usize = 200;
+/// Tasks whose stacks are told of a hang.
+const STACKS: usize = 100;
 
 /// How a plan ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,13 +226,16 @@ impl<'a> Execution<'a> {
         Execution::of(&mut harness, case, plan.deadline)
     }
 
+    /// All that it takes is there before the case is: one that leaves nothing to others is not started in vain.
     fn of(command: &mut Command, case: &'a str, deadline: Duration) -> Result<Execution<'a>> {
-        let (output, child) = spawn(command)?;
-        let group = Pid::from_raw(child.id().try_into()?);
+        let (output, writer) = io::pipe()?;
         let (sender, events) = sync_channel(WAITING);
-        listen(output, sender.clone())
-            .and_then(|()| wait_for(child, sender))
-            .inspect_err(|_| kill_group(group))?;
+        let (hand_over, children) = sync_channel(1);
+        listen(output, sender.clone())?;
+        wait_for(children, sender)?;
+        let child = spawn(command, writer)?;
+        let group = Pid::from_raw(child.id().try_into()?);
+        hand_over.send(child).context("nobody waits for the case")?;
         Ok(Execution {
             case,
             group,
@@ -289,7 +297,7 @@ impl<'a> Execution<'a> {
 
     fn note(&mut self, line: &str) {
         if let Some(step) = line.strip_prefix(STEP) {
-            step.clone_into(&mut self.step);
+            self.step = step.chars().take(STEP_LENGTH).collect();
         } else if let Some(reason) = line.strip_prefix(SKIP) {
             reason.clone_into(&mut self.skip);
         }
@@ -303,19 +311,18 @@ fn itself(arguments: &[String]) -> Command {
     harness
 }
 
-/// Starts a program with its standard output and error in one pipe.
-fn spawn(command: &mut Command) -> io::Result<(PipeReader, Child)> {
-    let (output, writer) = io::pipe()?;
+/// Starts a program with its standard output and error in this pipe.
+fn spawn(command: &mut Command, output: PipeWriter) -> io::Result<Child> {
     let child = command
         .envs(ENVIRONMENT)
         .stdin(Stdio::null())
-        .stdout(writer.try_clone()?)
-        .stderr(writer)
+        .stdout(output.try_clone()?)
+        .stderr(output)
         .process_group(0)
-        .spawn()?;
-    // The writers that the command keeps would hold the pipe open.
+        .spawn();
+    // What the command keeps would hold the pipe open.
     command.stdout(Stdio::null()).stderr(Stdio::null());
-    Ok((output, child))
+    child
 }
 
 fn listen(output: PipeReader, events: SyncSender<Event>) -> io::Result<()> {
@@ -331,10 +338,13 @@ fn listen(output: PipeReader, events: SyncSender<Event>) -> io::Result<()> {
     thread::Builder::new().spawn(listen).map(drop)
 }
 
-fn wait_for(mut child: Child, events: SyncSender<Event>) -> io::Result<()> {
+/// Waits for the child that is handed over, if any is.
+fn wait_for(children: Receiver<Child>, events: SyncSender<Event>) -> io::Result<()> {
     let wait = move || {
-        // Nobody listens any more after a hang.
-        let _ = events.send(Event::Exited(child.wait()));
+        if let Ok(mut child) = children.recv() {
+            // Nobody listens any more after a hang.
+            let _ = events.send(Event::Exited(child.wait()));
+        }
     };
     thread::Builder::new().spawn(wait).map(drop)
 }
@@ -369,6 +379,7 @@ fn autopsy(group: Pid) -> String {
         Ok(tasks) => tasks
             .iter()
             .filter(|task| task.state == 'D' || task.group == group.as_raw())
+            .take(STACKS)
             .map(|task| task::describe(Pid::from_raw(task.pid)))
             .collect::<Vec<_>>()
             .join("\n"),

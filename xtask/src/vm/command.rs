@@ -144,7 +144,7 @@ fn is_unwanted(option: &str, value: &str) -> bool {
     }
 }
 
-/// A guest does not get to see that an image fails, and no case is blamed: see [`super::storage::failure`].
+/// A guest does not get to see that an image fails, and no case is blamed: see [`super::qmp::News`].
 const ON_ERROR: &str = "werror=stop,rerror=stop";
 
 /// The QEMU options of the scratch disks. Nothing on them has to survive, hence `cache=unsafe`.

@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
 use harness::lines::Lines;
 use harness::plan::Plan;
+use harness::task::Stat;
 use nix::sys::signal::Signal;
 
 use super::channel::Ports;
@@ -120,6 +121,13 @@ impl Guest {
             Ok(line) => Next::Line(line),
             Err(_) => Next::Over,
         }
+    }
+
+    /// Whether a signal has stopped the process (SIGSTOP, Ctrl-Z): then its guest is not to blame for its silence.
+    pub fn is_stopped(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
+        let stat = stat.ok().and_then(|line| Stat::parse(&line));
+        stat.is_some_and(|stat| stat.state == 'T')
     }
 
     /// Kills it unless it has ended by itself. Lines that are already on their way can still be read.

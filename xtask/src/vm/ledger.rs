@@ -223,8 +223,9 @@ impl Ledger {
     fn marked(&self, line: &str) -> Option<usize> {
         let (_, mark) = line.rsplit_once(MARK)?;
         let secret = mark.split_whitespace().last()?;
-        let at = self.secrets.marks.iter().position(|it| it == secret)?;
-        Some(at + 1).filter(|number| *number > self.marks)
+        let mut ahead = self.secrets.marks.iter().skip(self.marks);
+        let lost = ahead.position(|it| it == secret)?;
+        Some(self.marks + lost + 1)
     }
 
     /// The console has come to the start of this case; marks before it may have got lost.

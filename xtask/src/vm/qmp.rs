@@ -1,5 +1,6 @@
-//! What QEMU itself knows of the end of a machine, by the QEMU Machine Protocol: its exit status is 0 for a
-//! power-off, a reset, a panic and a SIGTERM alike (docs/interop/qmp-spec.rst and `ShutdownCause` in qapi/run-state.json).
+//! What QEMU itself knows of a machine's troubles and end, by the QEMU Machine Protocol: its exit status is 0 for a
+//! power-off, a reset, a panic and a SIGTERM alike (docs/interop/qmp-spec.rst, `ShutdownCause` in qapi/run-state.json,
+//! `BLOCK_IO_ERROR` in qapi/block-core.json).
 
 use std::io::{self, Write as _};
 use std::os::unix::net::UnixStream;
@@ -31,13 +32,31 @@ struct Message {
 #[derive(Default, Deserialize)]
 struct Data {
     reason: Option<String>,
+    device: Option<String>,
 }
 
-/// Why the machine ends, if the line says it.
-pub fn shutdown(line: &str) -> Option<String> {
+/// An event that matters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// The machine ends, for this reason.
+    Shutdown(String),
+    /// The host cannot read or write one of the guest's disks; when it is full, QEMU halts the guest.
+    DiskError(String),
+}
+
+/// Reads a line.
+pub fn news(line: &str) -> Option<News> {
     let message: Message = serde_json::from_str(line).ok()?;
-    let is_shutdown = message.event.as_deref() == Some("SHUTDOWN");
-    message.data.reason.filter(|_| is_shutdown)
+    let Data { reason, device } = message.data;
+    match message.event.as_deref()? {
+        "SHUTDOWN" => reason.map(News::Shutdown),
+        "BLOCK_IO_ERROR" => Some(News::DiskError(format!(
+            "the host fails at the guest's disk {}: {}",
+            device.unwrap_or_default(),
+            reason.unwrap_or_default()
+        ))),
+        _ => None,
+    }
 }
 
 /// How a guest whose QEMU has exited has ended.
@@ -66,10 +85,11 @@ mod tests {
                 r#"{{"timestamp": {{"seconds": 1, "microseconds": 2}}, "event": "SHUTDOWN", "data": {{"guest": true, "reason": "{reason}"}}}}"#
             )
         };
-        assert_eq!(
-            shutdown(&shutdown_by("guest-reset")).as_deref(),
-            Some("guest-reset")
-        );
+        let reset = News::Shutdown("guest-reset".into());
+        assert_eq!(news(&shutdown_by("guest-reset")), Some(reset));
+        let full = r#"{"event": "BLOCK_IO_ERROR", "data": {"device": "scratch0", "nospace": true, "reason": "No space left on device", "operation": "write", "action": "stop"}}"#;
+        let words = "the host fails at the guest's disk scratch0: No space left on device";
+        assert_eq!(news(full), Some(News::DiskError(words.into())));
         for line in [
             r#"{"QMP": {"version": {}, "capabilities": []}}"#,
             r#"{"return": {}}"#,
@@ -79,7 +99,7 @@ mod tests {
             "SHUTDOWN",
             "",
         ] {
-            assert_eq!(shutdown(line), None, "{line}");
+            assert_eq!(news(line), None, "{line}");
         }
     }
 

@@ -16,7 +16,6 @@ use harness::fsck;
 use harness::program;
 use harness::storage::{Answer, Request};
 use nix::sys::signal::Signal;
-use serde::Deserialize;
 
 use crate::proc::{self, Stop};
 
@@ -47,33 +46,6 @@ pub fn serve(
             return; // it ended, which is seen elsewhere
         }
     }
-}
-
-/// What QEMU says when it cannot read or write an image: it stops the guest then (`werror=stop`), which has no part in
-/// that (`BLOCK_IO_ERROR` in qapi/block-core.json).
-pub fn failure(monitor: &str) -> Option<String> {
-    let message: Message = serde_json::from_str(monitor).ok()?;
-    let Data {
-        device,
-        operation,
-        reason,
-    } = message.data.filter(|_| message.event == "BLOCK_IO_ERROR")?;
-    Some(format!("QEMU cannot {operation} {device}: {reason}"))
-}
-
-#[derive(Deserialize)]
-struct Message {
-    event: String,
-    data: Option<Data>,
-}
-
-/// Of a block device.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Data {
-    device: String,
-    operation: String,
-    reason: String,
 }
 
 /// What ends the work for a request early, and who is told that the host has failed.
@@ -294,23 +266,6 @@ mod tests {
         );
         assert!(carry_out(b"mkfs", &disks, leash).is_err());
         assert!(failures.try_recv().is_err(), "no fault of the host's");
-    }
-
-    #[test]
-    fn an_image_that_fails_is_told_by_qemu() {
-        let full = r##"{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "BLOCK_IO_ERROR", "data":
-            {"device": "scratch0", "nospace": true, "node-name": "#block123", "reason": "No space left on device",
-            "operation": "write", "action": "stop"}}"##;
-        let wanted = "QEMU cannot write scratch0: No space left on device";
-        assert_eq!(failure(full).as_deref(), Some(wanted));
-        for line in [
-            r#"{"event": "STOP"}"#,
-            r#"{"event": "SHUTDOWN", "data": {"guest": true, "reason": "guest-shutdown"}}"#,
-            r#"{"return": {}}"#,
-            "BLOCK_IO_ERROR",
-        ] {
-            assert_eq!(failure(line), None, "{line}");
-        }
     }
 
     /// An answer that comes after the deadline of the case is none.

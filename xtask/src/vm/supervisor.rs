@@ -13,8 +13,8 @@ use super::accel::Accel;
 use super::claim::Scratch;
 use super::guest::{Guest, Line, Next};
 use super::ledger::{End, Ledger, Stage};
+use super::qmp::{self, News};
 use super::queue::{Queue, Workload};
-use super::{qmp, storage};
 use crate::event::{Event, Events, GuestId};
 use crate::failure::{self, Kind};
 use crate::kernel::space;
@@ -168,71 +168,80 @@ fn watch(
     limits: &Limits,
     queue: &Queue<'_>,
 ) -> failure::Result<End> {
-    let mut patience = Patience::new(Instant::now());
-    let (mut wait, mut overdue) = (TICK, 0);
+    let mut vigil = Vigil::new(Instant::now());
     let mut reason = None;
     loop {
         queue.check()?;
-        let next = guest.next(wait);
+        let next = guest.next(vigil.wait);
         let now = Instant::now();
-        let stopped = patience.look(now);
-        if let Some(time) = stopped {
+        let limit = limits.of(ledger.stage());
+        if let Some(time) = vigil.look(now, limit) {
             ledger.stopped(time);
         }
-        if let Next::Line(line) = &next
-            && let Some(why) = host_fails(line)
-        {
-            return Err(host_failure(&why, disks));
+        if vigil.is_over(next == Next::Quiet) {
+            return Ok(given_up(guest, ledger, limit));
         }
-        let limit = limits.of(ledger.stage());
-        let is_over = patience.spent() > limit;
-        overdue = if is_over { overdue + 1 } else { 0 };
-        wait = match stopped {
-            Some(_) => REST,
-            None if is_over => Duration::ZERO,
-            None => TICK,
-        };
         match next {
             // Only cases count as progress: a stuck kernel can fill its console for ever.
-            Next::Line(line) => {
-                if take(line, ledger, &mut reason, now) {
-                    patience = Patience::new(now);
+            Next::Line(Line::Ktap(line)) => {
+                if ledger.ktap(&line, now) {
+                    vigil = Vigil::new(now);
                 }
             }
-            Next::Quiet if is_over && stopped.is_none() => return Ok(given_up(ledger, limit)),
+            Next::Line(Line::Console(line)) => ledger.console(line),
+            Next::Line(Line::Qmp(line)) => match qmp::news(&line) {
+                Some(News::Shutdown(why)) => reason = reason.or(Some(why)),
+                Some(News::DiskError(what)) => return Err(host_failure(&what, disks)),
+                None => {}
+            },
+            Next::Line(Line::Failure(why)) => return Err(host_failure(&why, disks)),
             Next::Quiet => {}
             Next::Over => return Ok(qmp::end(guest.wait()?, reason.as_deref())),
         }
-        if overdue > OVERDUE {
-            return Ok(given_up(ledger, limit));
+    }
+}
+
+/// The wait for a guest to come further: what it has said already is read before it is given up.
+struct Vigil {
+    patience: Patience,
+    /// How long to wait for the next line.
+    wait: Duration,
+    /// Looks since the limit was reached.
+    overdue: u32,
+}
+
+impl Vigil {
+    fn new(now: Instant) -> Self {
+        Self {
+            patience: Patience::new(now),
+            wait: TICK,
+            overdue: 0,
         }
     }
-}
 
-/// Takes a line; true if the guest has come further with it.
-fn take(line: Line, ledger: &mut Ledger, reason: &mut Option<String>, now: Instant) -> bool {
-    match line {
-        Line::Ktap(line) => return ledger.ktap(&line, now),
-        Line::Console(line) => ledger.console(line),
-        Line::Failure(_) => {}
-        Line::Qmp(line) => *reason = reason.take().or_else(|| qmp::shutdown(&line)),
+    /// To be called after each wait. Returns for how long this process was stopped meanwhile, if it was.
+    fn look(&mut self, now: Instant, limit: Duration) -> Option<Duration> {
+        let stopped = self.patience.look(now);
+        let late = self.patience.spent() > limit && stopped.is_none();
+        self.overdue = if late { self.overdue + 1 } else { 0 };
+        self.wait = match stopped {
+            Some(_) => REST,
+            None if late => Duration::ZERO,
+            None => TICK,
+        };
+        stopped
     }
-    false
+
+    fn is_over(&self, quiet: bool) -> bool {
+        self.overdue > if quiet { 0 } else { OVERDUE }
+    }
 }
 
-fn given_up(ledger: &Ledger, limit: Duration) -> End {
+fn given_up(guest: &Guest, ledger: &Ledger, limit: Duration) -> End {
     match ledger.stage() {
+        _ if guest.is_stopped() => End::Broken("somebody has stopped QEMU".into()),
         Stage::Ends => End::Lingered,
         _ => End::Silent(limit),
-    }
-}
-
-/// Why the host cannot do its part, if the line says it.
-fn host_fails(line: &Line) -> Option<String> {
-    match line {
-        Line::Failure(why) => Some(why.clone()),
-        Line::Qmp(line) => storage::failure(line),
-        Line::Console(_) | Line::Ktap(_) => None,
     }
 }
 
@@ -450,6 +459,35 @@ mod tests {
         results
     }
 
+    /// Ctrl-Z for a minute, shortly before the limit: what the guest has said meanwhile can still be read.
+    #[test]
+    fn a_stop_is_no_silence_of_the_guest() {
+        let begun = Instant::now();
+        let limit = Duration::from_secs(10);
+        let at = |tenths: u64| begun + Duration::from_millis(100 * tenths);
+        let mut vigil = Vigil::new(begun);
+        for tenths in 1..=99 {
+            assert_eq!(vigil.look(at(tenths), limit), None);
+            assert!(!vigil.is_over(true), "{tenths}");
+        }
+        let minute = vigil.look(at(699), limit);
+        assert_eq!(minute, Some(Duration::from_secs(60)));
+        assert!(!vigil.is_over(true));
+        assert_eq!(vigil.wait, REST);
+        // A flood of the console is read no longer than what may hide a result.
+        for line in 0..=OVERDUE {
+            assert!(!vigil.is_over(false), "{line}");
+            vigil.look(at(700), limit);
+        }
+        assert!(vigil.is_over(false));
+        let mut silent = Vigil::new(begun);
+        silent.look(at(699), limit);
+        for second in 0..12 {
+            silent.look(at(700 + 10 * second), limit);
+        }
+        assert!(silent.is_over(true));
+    }
+
     #[test]
     fn a_good_guest() {
         verdicts(&[&pass_and("abc", "off")], "a ok, b ok, c ok");
@@ -517,7 +555,13 @@ mod tests {
 
     #[test]
     fn who_kills_qemu_is_no_case() {
-        let killed = ["kill -9 $$", "quit host-signal", "exit 1", "exit 0"];
+        let killed = [
+            "kill -9 $$",
+            "quit host-signal",
+            "exit 1",
+            "exit 0",
+            "kill -STOP $$",
+        ];
         for end in killed {
             let (first, again) = (pass("a") + &start("b") + end, pass_and("bc", "off"));
             verdicts(&[&first, &again], "a ok, b ok, c ok");
@@ -614,8 +658,9 @@ mod tests {
         assert_eq!(failure.kind, Kind::Machinery);
         let said = failure.to_string();
         assert!(
-            said.starts_with("QEMU cannot write scratch0: No space left on device")
-                && said.contains("free in"),
+            said.starts_with(
+                "the host fails at the guest's disk scratch0: No space left on device"
+            ) && said.contains("free in"),
             "{said}"
         );
         assert!(
