@@ -336,8 +336,9 @@ impl Bench {
             }
         }
         match self.kmsg.borrow_mut().complaints() {
-            Ok(lines) => {
-                let unexpected = lines
+            Ok(said) => {
+                let unexpected = said
+                    .lines
                     .iter()
                     .filter(|line| !contains_any(line, self.expected));
                 let complaints = unexpected.map(|line| anyhow!("kernel log: {line}"));

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::panic::catch_unwind;
 use std::path::Path;
 
@@ -61,14 +61,18 @@ pub fn main() -> ! {
     std::process::exit(1) // the kernel panics, which ends QEMU
 }
 
+/// Lets the kernel's messages reach the console, whatever a case has done about them.
+pub fn show_all() -> io::Result<()> {
+    fs::write("/proc/sys/kernel/printk", CONSOLE_LEVEL)
+}
+
 fn run_plan() -> Result<Ending> {
     mount_all()?;
-    fs::write("/proc/sys/kernel/printk", CONSOLE_LEVEL)
-        .context("failed to set the console's level")?;
+    show_all().context("failed to set the console's level")?;
     let mut plan = port::open(port::PLAN)?;
     let line = port::read_line(&mut plan)?;
     let plan: Plan = serde_json::from_str(&line).with_context(|| format!("bad plan: {line}"))?;
-    let mut ktap = Ktap::new(port::open(port::KTAP)?);
+    let mut ktap = Ktap::new(port::open(port::KTAP)?, &plan.secrets.line);
     run::run(&plan, &mut ktap)
 }
 
@@ -84,7 +88,7 @@ fn end(ending: Ending) -> Result<Infallible, Errno> {
             reboot(RebootMode::RB_POWER_OFF)
         }
         // No sync: it would wait for what hangs.
-        Ending::Hung => reboot(RebootMode::RB_AUTOBOOT),
+        Ending::Spoilt => reboot(RebootMode::RB_AUTOBOOT),
     }
 }
 

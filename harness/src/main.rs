@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use harness::bench::{Bench, Skip};
 use harness::measure::{self, Effort, Probe};
-use harness::{cases, init, run, task};
+use harness::{cases, faults, init, run, task};
 
 const USAGE: &str = "\
 usage: harness                          as PID 1: run the plan of the host, end the machine
@@ -47,6 +47,11 @@ fn dispatch(arguments: &[String]) -> Result<u8> {
         ["case", filesystem, name, seconds] => run_case(filesystem, name, parse_seconds(seconds)?),
         ["measure", filesystem, name, seconds, effort] => {
             take_measurement(filesystem, name, parse_seconds(seconds)?, effort.parse()?)
+        }
+        // Of no use by hand.
+        ["fault", _, name, _] => {
+            let fault = faults::find(name).with_context(|| format!("no fault is {name:?}"))?;
+            Ok(report(fault()))
         }
         _ => bail!("{USAGE}"),
     }

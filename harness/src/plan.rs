@@ -19,6 +19,18 @@ pub struct Plan {
     pub provides: Vec<Feature>,
     #[serde(default)]
     pub work: Work,
+    #[serde(default)]
+    pub secrets: Secrets,
+}
+
+/// What the host and init know, and no case: it tells what init has written from what a case may write to the same
+/// places. A case is root, and could read init's memory; this is meant for accidents.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secrets {
+    /// Begins each line on [`crate::port::KTAP`].
+    pub line: String,
+    /// Ends the mark of each case in the kernel log, in the order of the plan: one each, as cases can read the log.
+    pub marks: Vec<String>,
 }
 
 /// What the names in a plan are names of.
@@ -30,6 +42,8 @@ pub enum Work {
     Cases,
     /// [`crate::measure::Measurement`]s: each gives numbers.
     Measurements(Effort),
+    /// What [`crate::faults`] has: each shall be seen for what it is.
+    Faults,
 }
 
 impl Work {
@@ -38,6 +52,7 @@ impl Work {
         match self {
             Work::Cases => cases::find(name)?.needs,
             Work::Measurements(_) => measure::find(name)?.needs,
+            Work::Faults => None,
         }
     }
 
@@ -46,6 +61,7 @@ impl Work {
         let verb = match self {
             Work::Cases => "case",
             Work::Measurements(_) => "measure",
+            Work::Faults => "fault",
         };
         let seconds = deadline.as_secs_f64().to_string();
         let mut arguments = vec![
@@ -87,6 +103,10 @@ mod tests {
             deadline: Duration::from_millis(90_500),
             provides: vec![Feature::Timeout],
             work: Work::Measurements(Effort::Quick),
+            secrets: Secrets {
+                line: "1f".to_owned(),
+                marks: vec!["2f".to_owned(), "3f".to_owned()],
+            },
         };
         let line = serde_json::to_string(&plan).unwrap();
         assert!(!line.contains('\n'), "{line}");

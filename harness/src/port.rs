@@ -65,15 +65,20 @@ pub fn read_line(port: &mut File) -> Result<String> {
     let mut line = Vec::new();
     let mut buffer = [0; 4096];
     loop {
-        match port.read(&mut buffer) {
-            Ok(0) => sleep(PAUSE),
-            Ok(length) => line.extend(&buffer[..length]),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+        let chunk = match port.read(&mut buffer) {
+            Ok(0) => {
+                sleep(PAUSE);
+                continue;
+            }
+            Ok(length) => &buffer[..length],
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(error) => return Err(error).context("failed to read a line from the port"),
-        }
-        if let Some(end) = line.iter().position(|&byte| byte == b'\n') {
-            line.truncate(end);
+        };
+        // Looked for in what is new: the plan of many repeats has megabytes.
+        if let Some(end) = chunk.iter().position(|&byte| byte == b'\n') {
+            line.extend(&chunk[..end]);
             return String::from_utf8(line).context("the line is not UTF-8");
         }
+        line.extend(chunk);
     }
 }

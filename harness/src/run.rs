@@ -1,10 +1,12 @@
 //! The coordinator: runs each case in a process of its own and reports it.
 
+use std::fmt::{self, Display};
 use std::fs;
-use std::io::{self, BufRead as _, BufReader, PipeReader, Write};
+use std::io::{self, PipeReader, PipeWriter, Write};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::slice;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,7 +17,12 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use crate::case::{Feature, Filesystem};
+use crate::cases;
+use crate::init;
+use crate::kmsg::{COMPLAINT, Complaints, Kmsg};
 use crate::ktap::{Ktap, Verdict};
+use crate::lines::Lines;
+use crate::output::Output;
 use crate::plan::{Plan, Run, Work};
 use crate::program;
 use crate::task;
@@ -24,10 +31,15 @@ use crate::task;
 pub const STEP: &str = "step: ";
 /// Starts it once the case is over, whatever came of it.
 pub const CLEANUP: &str = "step: cleanup: ";
-/// Starts the line of the kernel log that is written before each case, `FS CASE`.
+/// Starts the line of the kernel log that is written before each case, `FS CASE SECRET`.
 pub const MARK: &str = "harness: start ";
 /// Starts the line in which a case says why it cannot run.
 pub const SKIP: &str = "skip: ";
+
+/// How many complaints of the kernel are passed on at once: the rest follows from the first.
+const COMPLAINTS: usize = 20;
+/// Said when the kernel logs faster than anybody reads.
+const OVERRUN: &str = "the kernel log has overwritten records before they were read";
 
 /// Exit codes of `harness case`, as kselftest has them.
 pub const PASSED: u8 = 0;
@@ -43,12 +55,29 @@ const ENVIRONMENT: [(&str, &str); 3] = [
     ("LVM_SUPPRESS_FD_WARNINGS", "1"),
 ];
 
+/// Lines of a case that may wait for their reader: then the case waits, and not our memory.
+const WAITING: usize = 64;
+
+/// Characters of a step that a verdict repeats.
+const STEP_LENGTH: usize = 200;
+/// Tasks whose stacks are told of a hang.
+const STACKS: usize = 100;
+
 /// How a plan ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     Complete,
-    /// A case hangs, or could not clean up: the guest cannot be trusted any more.
-    Hung,
+    /// A case hangs, could not clean up, or cannot be started: the guest cannot be trusted any more.
+    Spoilt,
+}
+
+impl Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Ending::Complete => "complete",
+            Ending::Spoilt => "spoilt",
+        })
+    }
 }
 
 /// Runs the plan up to its end or to the first case that spoils the guest.
@@ -57,29 +86,52 @@ pub enum Ending {
 /// When the results cannot be written.
 pub fn run<W: Write>(plan: &Plan, ktap: &mut Ktap<W>) -> Result<Ending> {
     ktap.begin(plan.runs.len())?;
+    let ending = run_all(plan, ktap)?;
+    ktap.end(ending)?;
+    Ok(ending)
+}
+
+fn run_all<W: Write>(plan: &Plan, ktap: &mut Ktap<W>) -> Result<Ending> {
+    let mut log = Kmsg::mark()?;
+    let mut marks = plan.secrets.marks.iter();
     for (number, run) in (1..).zip(&plan.runs) {
-        match run_filesystem(run, plan, ktap)? {
+        match run_filesystem(run, plan, &mut marks, &mut log, ktap)? {
             Some(passed) => ktap.end_run(number, run.filesystem, passed)?,
-            None => return Ok(Ending::Hung),
+            None => return Ok(Ending::Spoilt),
         }
     }
     Ok(Ending::Complete)
 }
 
 /// Whether all cases passed; `None` after one that spoils the guest.
-fn run_filesystem<W: Write>(run: &Run, plan: &Plan, ktap: &mut Ktap<W>) -> Result<Option<bool>> {
+fn run_filesystem<W: Write>(
+    run: &Run,
+    plan: &Plan,
+    marks: &mut slice::Iter<'_, String>,
+    log: &mut Kmsg,
+    ktap: &mut Ktap<W>,
+) -> Result<Option<bool>> {
     ktap.begin_run(run.filesystem, run.cases.len())?;
     let mut passed = true;
     for (number, case) in (1..).zip(&run.cases) {
-        mark(run.filesystem, case);
+        mark(run.filesystem, case, marks.next());
         ktap.start(case)?;
-        let (verdict, guest) = attempt(run.filesystem, case, plan, ktap)?;
+        let (verdict, guest) = match attempt(run.filesystem, case, plan, ktap)? {
+            Attempt::Over(verdict, guest) => (verdict, guest),
+            Attempt::NotStarted(reason) => {
+                ktap.cannot_start(case, &reason)?;
+                return Ok(None);
+            }
+        };
+        pass_on(case, &log.complaints()?, ktap)?;
         ktap.result(number, case, &verdict)?;
         if guest == Guest::Spoilt {
             return Ok(None);
         }
         passed &= verdict.is_ok();
         reap_orphans();
+        // What came late is the case's own still.
+        pass_on(case, &log.complaints()?, ktap)?;
     }
     Ok(Some(passed))
 }
@@ -90,13 +142,17 @@ fn attempt<W: Write>(
     case: &str,
     plan: &Plan,
     ktap: &mut Ktap<W>,
-) -> Result<(Verdict, Guest)> {
-    match lacking(plan.work, case, &plan.provides) {
-        Some(feature) => {
-            let reason = format!("needs the {feature}, which this kernel does not provide");
-            Ok((Verdict::Skipped(reason), Guest::Good))
+) -> Result<Attempt> {
+    if let Some(feature) = lacking(plan.work, case, &plan.provides) {
+        let reason = format!("needs the {feature}, which this kernel does not provide");
+        return Ok(Attempt::Over(Verdict::Skipped(reason), Guest::Good));
+    }
+    match Execution::start(filesystem, case, plan) {
+        Ok(execution) => {
+            let (verdict, guest) = execution.watch(ktap)?;
+            Ok(Attempt::Over(verdict, guest))
         }
-        None => Execution::start(filesystem, case, plan)?.watch(ktap),
+        Err(error) => Ok(Attempt::NotStarted(format!("{error:#}"))),
     }
 }
 
@@ -106,10 +162,35 @@ fn lacking(work: Work, case: &str, provided: &[Feature]) -> Option<Feature> {
     work.needs(case).filter(|need| !provided.contains(need))
 }
 
+/// Tells the host what the kernel complained of, unless the case provokes it. The console has it, too, unless the
+/// case has lowered its level, or it was too slow.
+fn pass_on<W: Write>(case: &str, said: &Complaints, ktap: &mut Ktap<W>) -> Result<()> {
+    // As it was, for the next case, and for the last words of a dying guest.
+    init::show_all().context("failed to set the console's level")?;
+    let expected = |line: &str| cases::find(case).is_some_and(|case| case.expects(line));
+    let unexpected = said.lines.iter().filter(|line| !expected(line));
+    for line in unexpected.take(COMPLAINTS) {
+        ktap.diagnostic(case, &format!("{COMPLAINT}{line}"))?;
+    }
+    if said.overrun {
+        ktap.diagnostic(case, OVERRUN)?;
+    }
+    Ok(())
+}
+
 /// Tells the host which case the kernel's next messages belong to.
-fn mark(filesystem: Filesystem, case: &str) {
+fn mark(filesystem: Filesystem, case: &str, secret: Option<&String>) {
+    let secret = secret.map_or("", String::as_str);
     // Without it a complaint may be charged to the case before.
-    let _ = fs::write("/dev/kmsg", format!("{MARK}{filesystem} {case}\n"));
+    let _ = fs::write("/dev/kmsg", format!("{MARK}{filesystem} {case} {secret}\n"));
+}
+
+/// What came of the wish to run a case.
+#[derive(Debug, PartialEq, Eq)]
+enum Attempt {
+    Over(Verdict, Guest),
+    /// With the reason, for which the cases before are to blame.
+    NotStarted(String),
 }
 
 /// Whether the next case can run in this guest.
@@ -136,24 +217,34 @@ struct Execution<'a> {
     deadline: Duration,
     step: String,
     skip: String,
+    output: Output,
 }
 
 impl<'a> Execution<'a> {
     fn start(filesystem: Filesystem, case: &'a str, plan: &Plan) -> Result<Execution<'a>> {
-        let (output, child) = spawn(&plan.work.arguments(filesystem, case, plan.deadline))
-            .with_context(|| format!("failed to start case {case} on {filesystem}"))?;
+        let mut harness = itself(&plan.work.arguments(filesystem, case, plan.deadline));
+        Execution::of(&mut harness, case, plan.deadline)
+    }
+
+    /// All that it takes is there before the case is: one that leaves nothing to others is not started in vain.
+    fn of(command: &mut Command, case: &'a str, deadline: Duration) -> Result<Execution<'a>> {
+        let (output, writer) = io::pipe()?;
+        let (sender, events) = sync_channel(WAITING);
+        let (hand_over, children) = sync_channel(1);
+        listen(output, sender.clone())?;
+        wait_for(children, sender)?;
+        let child = spawn(command, writer)?;
         let group = Pid::from_raw(child.id().try_into()?);
-        let (sender, events) = channel();
-        listen(output, sender.clone());
-        wait_for(child, sender);
+        hand_over.send(child).context("nobody waits for the case")?;
         Ok(Execution {
             case,
             group,
             events,
             started: Instant::now(),
-            deadline: plan.deadline,
+            deadline,
             step: "start".to_owned(),
             skip: String::new(),
+            output: Output::default(),
         })
     }
 
@@ -162,26 +253,29 @@ impl<'a> Execution<'a> {
         let mut status = None;
         let mut silent = false;
         while status.is_none() || !silent {
-            let left = self.deadline.saturating_sub(self.started.elapsed());
-            match self.events.recv_timeout(left) {
-                Ok(Event::Line(line)) => {
+            match self.next() {
+                Some(Event::Line(line)) => {
                     self.note(&line);
-                    ktap.diagnostic(self.case, &line)?;
+                    if let Some(line) = self.output.take(line) {
+                        ktap.diagnostic(self.case, &line)?;
+                    }
                 }
-                Ok(Event::Silent) => silent = true,
-                Ok(Event::Exited(result)) => {
+                Some(Event::Silent) => silent = true,
+                Some(Event::Exited(result)) => {
                     status = Some(result.context("failed to wait for the case")?);
                     // Whoever survives this is stuck, and keeps the output open.
                     kill_group(self.group);
                     "after its end".clone_into(&mut self.step);
                 }
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                None => {
+                    self.say_rest(ktap)?;
                     ktap.diagnostic(self.case, &autopsy(self.group))?;
                     let place = format!("stuck in step \"{}\"", self.step);
                     return Ok((Verdict::TimedOut(place), Guest::Spoilt));
                 }
             }
         }
+        self.say_rest(ktap)?;
         let status = status.context("the loop ends with a status")?;
         if status.code().is_none() {
             ktap.diagnostic(self.case, &format!("the case died: {status}"))?;
@@ -190,48 +284,69 @@ impl<'a> Execution<'a> {
         Ok((verdict, guest(status)))
     }
 
+    /// What happens next; none once the deadline has passed, however much the case still prints.
+    fn next(&self) -> Option<Event> {
+        let left = self.deadline.checked_sub(self.started.elapsed())?;
+        self.events.recv_timeout(left).ok()
+    }
+
+    fn say_rest<W: Write>(&mut self, ktap: &mut Ktap<W>) -> io::Result<()> {
+        let mut rest = self.output.rest();
+        rest.try_for_each(|line| ktap.diagnostic(self.case, &line))
+    }
+
     fn note(&mut self, line: &str) {
         if let Some(step) = line.strip_prefix(STEP) {
-            step.clone_into(&mut self.step);
+            self.step = step.chars().take(STEP_LENGTH).collect();
         } else if let Some(reason) = line.strip_prefix(SKIP) {
             reason.clone_into(&mut self.skip);
         }
     }
 }
 
-/// Starts `harness case` or its like, with its standard output and error in one pipe.
-fn spawn(arguments: &[String]) -> io::Result<(PipeReader, Child)> {
-    let (output, writer) = io::pipe()?;
-    // The path that init was started from may be covered by a tmpfs.
-    let child = Command::new("/proc/self/exe")
-        .args(arguments)
-        .envs(ENVIRONMENT)
-        .stdin(Stdio::null())
-        .stdout(writer.try_clone()?)
-        .stderr(writer)
-        .process_group(0)
-        .spawn()?;
-    Ok((output, child))
+/// `harness case` or its like. The path that init was started from may be covered by a tmpfs.
+fn itself(arguments: &[String]) -> Command {
+    let mut harness = Command::new("/proc/self/exe");
+    harness.args(arguments);
+    harness
 }
 
-fn listen(output: PipeReader, events: Sender<Event>) {
-    thread::spawn(move || {
-        for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
-            let line = String::from_utf8_lossy(&line).into_owned();
+/// Starts a program with its standard output and error in this pipe.
+fn spawn(command: &mut Command, output: PipeWriter) -> io::Result<Child> {
+    let child = command
+        .envs(ENVIRONMENT)
+        .stdin(Stdio::null())
+        .stdout(output.try_clone()?)
+        .stderr(output)
+        .process_group(0)
+        .spawn();
+    // What the command keeps would hold the pipe open.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    child
+}
+
+fn listen(output: PipeReader, events: SyncSender<Event>) -> io::Result<()> {
+    let listen = move || {
+        for line in Lines::new(output) {
             if events.send(Event::Line(line)).is_err() {
                 return;
             }
         }
         // Nobody listens any more after a hang.
         let _ = events.send(Event::Silent);
-    });
+    };
+    thread::Builder::new().spawn(listen).map(drop)
 }
 
-fn wait_for(mut child: Child, events: Sender<Event>) {
-    thread::spawn(move || {
-        // Nobody listens any more after a hang.
-        let _ = events.send(Event::Exited(child.wait()));
-    });
+/// Waits for the child that is handed over, if any is.
+fn wait_for(children: Receiver<Child>, events: SyncSender<Event>) -> io::Result<()> {
+    let wait = move || {
+        if let Ok(mut child) = children.recv() {
+            // Nobody listens any more after a hang.
+            let _ = events.send(Event::Exited(child.wait()));
+        }
+    };
+    thread::Builder::new().spawn(wait).map(drop)
 }
 
 fn verdict(status: ExitStatus, time: Duration, skip: String) -> Verdict {
@@ -264,6 +379,7 @@ fn autopsy(group: Pid) -> String {
         Ok(tasks) => tasks
             .iter()
             .filter(|task| task.state == 'D' || task.group == group.as_raw())
+            .take(STACKS)
             .map(|task| task::describe(Pid::from_raw(task.pid)))
             .collect::<Vec<_>>()
             .join("\n"),
@@ -309,17 +425,12 @@ mod tests {
 
     #[test]
     fn what_is_lacking_is_skipped_without_a_process() {
-        let mut ktap = Ktap::new(Vec::new());
-        let (verdict, guest) = attempt(
-            Filesystem::Xfs,
-            "timeout_thaws",
-            &Plan::default(),
-            &mut ktap,
-        )
-        .unwrap();
+        let mut ktap = Ktap::new(Vec::new(), "");
+        let plan = Plan::default();
+        let attempt = attempt(Filesystem::Xfs, "timeout_thaws", &plan, &mut ktap).unwrap();
         let reason = "needs the timeout, which this kernel does not provide";
-        assert_eq!(verdict, Verdict::Skipped(reason.to_owned()));
-        assert_eq!(guest, Guest::Good);
+        let skipped = Verdict::Skipped(reason.to_owned());
+        assert_eq!(attempt, Attempt::Over(skipped, Guest::Good));
     }
 
     #[test]
@@ -346,5 +457,78 @@ mod tests {
         for raw in [i32::from(DIRTY) << 8, 101 << 8, 9] {
             assert_eq!(guest(raw), Guest::Spoilt, "{raw}");
         }
+    }
+
+    /// A port that the host is slow to read.
+    struct Port(Vec<u8>);
+
+    impl Write for Port {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            thread::sleep(Duration::from_micros(500));
+            self.0.write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What comes of a shell script as a case, and what is said of it.
+    fn follow(script: &str, deadline: Duration) -> (Verdict, Guest, Vec<String>) {
+        let mut said = Port(Vec::new());
+        let mut sh = Command::new("sh");
+        let execution = Execution::of(sh.args(["-c", script]), "a", deadline).unwrap();
+        let (verdict, guest) = execution.watch(&mut Ktap::new(&mut said, "")).unwrap();
+        let said = String::from_utf8(said.0).unwrap();
+        (verdict, guest, said.lines().map(str::to_owned).collect())
+    }
+
+    #[test]
+    fn a_case_is_followed_to_its_end() {
+        let ends = [
+            ("echo 'step: one'; exit 1", "step: one"),
+            ("exec >&- 2>&-; exit 1", ""),
+            // Its children go with it, and so does their hold on the output.
+            ("sleep 60 & echo on; exit 1", "on"),
+        ];
+        for (script, wanted) in ends {
+            let (verdict, guest, said) = follow(script, Duration::from_secs(50));
+            assert!(
+                matches!(verdict, Verdict::Failed(_)),
+                "{script}: {verdict:?}"
+            );
+            assert_eq!(guest, Guest::Good);
+            assert_eq!(said.len(), usize::from(!wanted.is_empty()), "{script}");
+            assert!(said.iter().all(|line| line.ends_with(wanted)), "{said:?}");
+        }
+    }
+
+    #[test]
+    fn printing_is_no_way_around_the_deadline() {
+        let scripts = [
+            "echo 'step: flood'; exec yes",
+            "echo 'step: flood'; exec tr '\\0' x </dev/zero",
+        ];
+        for script in scripts {
+            let begun = Instant::now();
+            let (verdict, guest, said) = follow(script, Duration::from_millis(700));
+            assert!(begun.elapsed() < Duration::from_secs(30), "{script}");
+            let stuck = "stuck in step \"flood\"".to_owned();
+            assert_eq!((verdict, guest), (Verdict::TimedOut(stuck), Guest::Spoilt));
+            let bytes: usize = said.iter().map(String::len).sum();
+            assert!(bytes < 10 << 20, "{script}: {bytes} bytes were said");
+        }
+        // Who has left the group is not ended, and holds the output.
+        let (verdict, ..) = follow("setsid yes & exit 0", Duration::from_millis(700));
+        let stuck = "stuck in step \"after its end\"".to_owned();
+        assert_eq!(verdict, Verdict::TimedOut(stuck));
+    }
+
+    #[test]
+    fn the_last_words_of_a_talkative_case_are_heard() {
+        let script = "yes $(printf %01000d 0) | head -n 3000; echo 'why it failed'; exit 1";
+        let (_, _, said) = follow(script, Duration::from_secs(50));
+        assert!(said.last().unwrap().ends_with("why it failed"));
+        assert!(said.iter().any(|line| line.contains("are left out here")));
     }
 }

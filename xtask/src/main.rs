@@ -12,6 +12,7 @@ mod failure;
 mod finding;
 mod kernel;
 mod layout;
+mod patience;
 mod proc;
 mod report;
 mod series;

@@ -12,7 +12,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use camino::Utf8Path;
+use harness::task::{self, Stat};
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
 use crate::environment;
@@ -285,7 +288,7 @@ impl Leash<'_> {
     }
 }
 
-/// Runs a command to its end, handing over each line with its terminator.
+/// Runs a command to its end, handing over each line with its terminator. What is left of its group ends with it.
 fn drive(
     command: &mut Command,
     input: &[u8],
@@ -296,14 +299,14 @@ fn drive(
     let (mut group, receiver) = spawn(command, input, leash.stop)?;
     let mut heard = Instant::now();
     loop {
-        leash.check(command).inspect_err(|_| group.end())?;
+        leash.check(command)?;
         match receiver.recv_timeout(TICK) {
             Ok((stream, chunk)) => {
                 on_chunk(stream, &chunk);
                 heard = Instant::now();
             }
             Err(RecvTimeoutError::Disconnected) => break,
-            Err(RecvTimeoutError::Timeout) if group.poll()?.is_none() => heard = Instant::now(),
+            Err(RecvTimeoutError::Timeout) if !group.has_ended()? => heard = Instant::now(),
             Err(RecvTimeoutError::Timeout) if heard.elapsed() < open.patience() => {}
             Err(RecvTimeoutError::Timeout) => match open {
                 OpenPipe::IsLeft => break,
@@ -316,13 +319,11 @@ fn drive(
             },
         }
     }
-    loop {
-        leash.check(command).inspect_err(|_| group.end())?;
-        match group.poll()? {
-            Some(status) => return Ok(status),
-            None => std::thread::sleep(MOMENT),
-        }
+    while !group.has_ended()? {
+        leash.check(command)?;
+        std::thread::sleep(MOMENT);
     }
+    group.end().map_err(not_waited_for)
 }
 
 type Chunks = Receiver<(Stream, Vec<u8>)>;
@@ -346,11 +347,14 @@ fn spawn(command: &mut Command, input: &[u8], stop: &Stop) -> Result<(Group, Chu
             line_of(command)
         ))
     })?;
-    let mut group = Group(child);
+    let mut group = Group {
+        leader: child,
+        is_over: false,
+    };
     let (sender, receiver) = channel();
-    forward(Stream::Out, group.0.stdout.take(), sender.clone());
-    forward(Stream::Err, group.0.stderr.take(), sender);
-    if let Some(mut stdin) = group.0.stdin.take() {
+    forward(Stream::Out, group.leader.stdout.take(), sender.clone());
+    forward(Stream::Err, group.leader.stderr.take(), sender);
+    if let Some(mut stdin) = group.leader.stdin.take() {
         let input = input.to_vec();
         // A child that ends without reading all of it says why by its exit status.
         std::thread::spawn(move || stdin.write_all(&input));
@@ -381,44 +385,74 @@ fn forward(
     });
 }
 
-/// A child that leads a process group; what is left of the group dies with this value.
+/// A child that leads a process group; what is left of the group dies with this value, whether its leader lives or not.
+///
+/// The leader is waited for last: as long as it is a zombie, its number, which is the group's, is nobody else's.
 #[derive(Debug)]
-struct Group(Child);
+struct Group {
+    leader: Child,
+    is_over: bool,
+}
 
 impl Group {
-    fn poll(&mut self) -> Result<Option<ExitStatus>> {
-        self.0
-            .try_wait()
-            .map_err(|error| Error::Failed(anyhow!("cannot wait for a child process: {error}")))
+    fn id(&self) -> Pid {
+        Pid::from_raw(self.leader.id().cast_signed())
+    }
+
+    /// Whether the leader has ended.
+    fn has_ended(&self) -> Result<bool> {
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        match waitid(Id::Pid(self.id()), flags) {
+            Ok(WaitStatus::StillAlive) | Err(Errno::EINTR) => Ok(false),
+            Ok(_) => Ok(true),
+            Err(errno) => Err(not_waited_for(errno.into())),
+        }
+    }
+
+    /// Whether any member, the leader or another, has not ended.
+    fn lives(&self) -> bool {
+        let is_member =
+            |task: &Stat| task.group == self.id().as_raw() && !matches!(task.state, 'Z' | 'X');
+        // Without a /proc nobody knows: then signals do no harm.
+        task::all().map_or(true, |tasks| tasks.iter().any(is_member))
     }
 
     fn signal(&self, signal: Signal) {
         // ESRCH: nobody is left. EPERM: apt under sudo, which is better left to finish.
-        let _ = killpg(Pid::from_raw(self.0.id().cast_signed()), signal);
+        let _ = killpg(self.id(), signal);
     }
 
-    fn end(&mut self) {
-        self.signal(Signal::SIGTERM);
-        let deadline = Instant::now() + GRACE;
-        while Instant::now() < deadline && matches!(self.poll(), Ok(None)) {
-            std::thread::sleep(TICK);
+    /// Returns how the leader ended, by itself or by us.
+    fn end(&mut self) -> std::io::Result<ExitStatus> {
+        if !self.is_over && self.lives() {
+            self.signal(Signal::SIGTERM);
+            let deadline = Instant::now() + GRACE;
+            while Instant::now() < deadline && self.lives() {
+                std::thread::sleep(TICK);
+            }
+            self.signal(Signal::SIGKILL);
         }
-        self.signal(Signal::SIGKILL);
-        let _ = self.0.wait();
+        self.is_over = true;
+        self.leader.wait()
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if matches!(self.poll(), Ok(None)) {
-            self.end();
-        }
+        // Nobody is left to tell.
+        let _ = self.end();
     }
+}
+
+fn not_waited_for(error: std::io::Error) -> Error {
+    Error::Failed(anyhow!("cannot wait for a child process: {error}"))
 }
 
 #[cfg(test)]
 mod tests {
     use std::os::unix::process::ExitStatusExt;
+
+    use camino::Utf8PathBuf;
 
     use super::*;
 
@@ -487,35 +521,74 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_stop_ends_grandchildren_too() {
+    /// A folder, and in it the file in which a script leaves a process's number.
+    fn place_for_a_pid() -> (tempfile::TempDir, Utf8PathBuf) {
         let dir = tempfile::tempdir().unwrap();
         let file = Utf8Path::from_path(dir.path()).unwrap().join("pid");
-        // Whole lines only: the shell creates the file before it writes.
-        let pid = || {
-            let text = std::fs::read_to_string(&file).unwrap_or_default();
-            text.strip_suffix('\n').map(str::to_owned)
-        };
-        let stop = Stop::default();
-        let result = std::thread::scope(|scope| {
-            scope.spawn(|| {
-                // Asked for in any case, or the test would wait for the child.
-                let begun = Instant::now();
-                while pid().is_none() && begun.elapsed() < Duration::from_secs(10) {
-                    std::thread::sleep(TICK);
-                }
-                stop.request();
-            });
-            read(
-                &mut shell(&format!("sleep 60 & echo $! > {file}; wait")),
-                &stop,
-            )
-        });
-        assert!(matches!(result, Err(Error::Interrupted)), "{result:?}");
-        let stat = format!("/proc/{}/stat", pid().unwrap());
-        eventually("the grandchild ends", || {
+        (dir, file)
+    }
+
+    /// Whole lines only: the shell creates the file before it writes.
+    fn pid(file: &Utf8Path) -> Option<String> {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        text.strip_suffix('\n').map(str::to_owned)
+    }
+
+    fn ends(pid: &str) {
+        let stat = format!("/proc/{pid}/stat");
+        eventually("the process ends", || {
             std::fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "))
         });
+    }
+
+    #[test]
+    fn a_stop_ends_the_group_whatever_state_its_leader_is_in() {
+        for script in [
+            "sleep 60 & echo $! > FILE; wait",
+            "sleep 60 & echo $! > FILE",
+            "sleep 60 & echo $! > FILE; kill -9 $$",
+            "trap '' TERM; sleep 60 & echo $! > FILE",
+            "trap '' TERM; sleep 60 & echo $! > FILE; wait",
+            "sleep 60 & kill -STOP $!; echo $! > FILE",
+        ] {
+            let (_dir, file) = place_for_a_pid();
+            let stop = Stop::default();
+            let result = std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    // Asked for in any case, or the test would wait for the child.
+                    let begun = Instant::now();
+                    while pid(&file).is_none() && begun.elapsed() < Duration::from_secs(10) {
+                        std::thread::sleep(TICK);
+                    }
+                    stop.request();
+                });
+                read(&mut shell(&script.replace("FILE", file.as_str())), &stop)
+            });
+            assert!(
+                matches!(result, Err(Error::Interrupted)),
+                "{script}: {result:?}"
+            );
+            ends(&pid(&file).unwrap());
+        }
+    }
+
+    #[test]
+    fn the_group_ends_with_its_leader() {
+        let (_dir, file) = place_for_a_pid();
+        let script = format!("sleep 60 >/dev/null 2>&1 & echo $! > {file}; echo done; exit 3");
+        let output = output(&mut shell(&script), b"", &Stop::default()).unwrap();
+        assert_eq!(output.status.code(), Some(3));
+        assert_eq!(output.stdout, b"done\n");
+        ends(&pid(&file).unwrap());
+    }
+
+    #[test]
+    fn a_group_of_its_own_is_left_alone() {
+        let (_dir, file) = place_for_a_pid();
+        let script = format!("setsid sleep 60 >/dev/null 2>&1 & echo $! > {file}");
+        read(&mut shell(&script), &Stop::default()).unwrap();
+        let daemon = Pid::from_raw(pid(&file).unwrap().parse().unwrap());
+        nix::sys::signal::kill(daemon, Signal::SIGKILL).unwrap();
     }
 
     #[test]
@@ -583,7 +656,7 @@ mod tests {
         let begun = Instant::now();
         let mut lines = Vec::new();
         stream(
-            &mut shell("sleep 60 & echo done"),
+            &mut shell("setsid sleep 60 & echo done"),
             &log,
             &Stop::default(),
             &mut |_, line| lines.push(line.to_owned()),

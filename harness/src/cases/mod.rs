@@ -51,6 +51,24 @@ const fn needing(feature: Feature, case: Case) -> Case {
     }
 }
 
+/// What a kernel is right to say when every request to a mapped device fails.
+const DEVICE_GONE: &[&str] = &[
+    "EXT4-fs error (device dm-",
+    "EXT4-fs warning (device dm-",
+    "): I/O error while writing superblock",
+    "): Remounting filesystem read-only",
+    "Aborting journal on device dm-",
+    "JBD2: I/O error when updating journal superblock for dm-",
+    "JBD2: Detected IO errors",
+    "Buffer I/O error on dev dm-",
+    ": writeback error on inode ",
+    "): log I/O error -5",
+    "): Log I/O Error (",
+    "): metadata I/O error in ",
+    "): Filesystem has been shut down due to log error (",
+    "): Please unmount the filesystem and rectify the problem(s)",
+];
+
 /// A case in which the kernel is right to complain in these words.
 const fn complaining(complaints: &'static [&'static str], case: Case) -> Case {
     Case { complaints, ..case }
@@ -310,13 +328,16 @@ const CASES: &[Case] = &[
         "the deadline ends the freeze of a read-only filesystem",
         timeout::read_only_mount,
     ),
-    timed(
-        "timeout_device_gone",
-        "the deadline ends the freeze of a filesystem whose device fails, and it can be unmounted",
-        timeout::device_gone,
+    complaining(
+        DEVICE_GONE,
+        timed(
+            "timeout_device_gone",
+            "the deadline ends the freeze of a filesystem whose device fails, and it can be unmounted",
+            timeout::device_gone,
+        ),
     ),
     complaining(
-        &["EXT4-fs error (device dm-"],
+        DEVICE_GONE,
         timed(
             "timeout_device_gone_writable",
             "the deadline lets a writer go whose device has failed, and it can be unmounted",
@@ -354,7 +375,7 @@ const CASES: &[Case] = &[
         races::suspends,
     ),
     complaining(
-        &["EXT4-fs error (device dm-"],
+        DEVICE_GONE,
         timed(
             "timeout_races_device_gone",
             "deadlines of 16 filesystems pass while their devices fail",

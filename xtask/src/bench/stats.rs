@@ -65,20 +65,19 @@ impl Ratio {
 
 /// How many of so many numbers are outside of the interval at either end. None if even all of them are too few.
 ///
-/// Each number is below the true median as a coin falls. Of more than a thousand, the odds of all are too small for an
-/// f64.
+/// Each number is below the true median as a coin falls. The odds of one outcome are kept as their logarithm: of more
+/// than a thousand coins, those of all falling alike are too small for an f64.
+#[expect(clippy::cast_precision_loss, reason = "counts are small")]
 fn outside(count: usize) -> Option<usize> {
-    let mut exactly = 0.5_f64.powi(i32::try_from(count).ok()?);
-    let (mut at_most, mut found) = (exactly, None);
+    let mut exactly = count as f64 * 0.5_f64.ln();
+    let (mut at_most, mut found) = (exactly.exp(), None);
     for below in 0..count {
         if at_most > TAIL {
             break;
         }
         found = Some(below);
-        #[expect(clippy::cast_precision_loss, reason = "counts are small")]
-        let odds = (count - below) as f64 / (below + 1) as f64;
-        exactly *= odds;
-        at_most += exactly;
+        exactly += ((count - below) as f64 / (below + 1) as f64).ln();
+        at_most += exactly.exp();
     }
     found
 }
@@ -143,6 +142,14 @@ mod tests {
             (15, Some(3)),
             (20, Some(5)),
             (100, Some(39)),
+            // By whole numbers of any length.
+            (1000, Some(468)),
+            (1074, Some(504)),
+            (1075, Some(504)),
+            (1076, Some(505)),
+            (2000, Some(955)),
+            (10_000, Some(4901)),
+            (100_000, Some(49_689)),
         ];
         for (count, wanted) in table {
             assert_eq!(outside(count), wanted, "{count}");

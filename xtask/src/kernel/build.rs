@@ -2,13 +2,14 @@
 
 use std::process::Command;
 
+use anyhow::Context;
 use camino::{Utf8Path, Utf8PathBuf};
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
 use super::compiler::{complaints, step};
 use super::config::{Fragment, lost};
-use super::files;
+use super::files::{self, Lease, Seal};
 use super::git::{DATE, Git};
 use super::phase::{Pace, phase};
 use super::tree::Tree;
@@ -35,12 +36,14 @@ const USUAL_STEPS: u64 = 1760;
 const WITH_CHECKS: &[&str] = &["--keep-going", "W=1", "C=1", "CF=-fmax-warnings=unlimited"];
 /// Compiler errors that are repeated in full.
 const SHOWN: usize = 10;
-/// Images that are kept: a run that goes on in a guest may still restart from an older one.
+/// Images that are kept beside those in use: what was built may be wanted again.
 const KEPT: usize = 4;
 /// A built kernel.
 #[derive(Clone, Debug)]
 pub struct Built {
     pub image: Utf8PathBuf,
+    /// Of the image: other runs leave it there.
+    pub lease: Lease,
     pub out: Utf8PathBuf,
     pub fingerprint: String,
     pub rebuilt: bool,
@@ -61,6 +64,7 @@ pub struct Build<'a> {
 #[derive(Debug, Serialize, Deserialize)]
 struct Finished {
     fingerprint: String,
+    image: Seal,
 }
 
 /// Folder of a tree's builds with a set of extra fragments.
@@ -77,33 +81,47 @@ impl Build<'_> {
         let tools = Tools::find(layout, stop)?;
         let fingerprint = self.fingerprint(&tools);
         let stamp = self.folder.join("finished.json");
-        let mut built = Built {
-            image: self.image(&fingerprint),
-            out: self.folder.join("out"),
-            fingerprint,
-            rebuilt: false,
-        };
+        let (image, out) = (self.image(&fingerprint), self.folder.join("out"));
         let finished: Option<Finished> = files::recall(&stamp);
-        if finished.is_some_and(|finished| finished.fingerprint == built.fingerprint)
-            && built.image.exists()
+        if let Some(finished) = finished.filter(|it| it.fingerprint == fingerprint)
+            && let Some(lease) = Lease::of(&image)
         {
-            return Ok(built);
+            if finished.image.holds(&image) {
+                return Ok(Built {
+                    image,
+                    lease,
+                    out,
+                    fingerprint,
+                    rebuilt: false,
+                });
+            }
+            events.send(Event::Warning(format!(
+                "{image} is not what was built: linking it again"
+            )));
+            // Whatever damaged the copy may have damaged what it was made from.
+            files::remove(&out.join(self.product().1))?;
         }
         files::remove(&stamp)?;
         files::remove(&self.folder.join("build.log"))?;
-        fs_err::create_dir_all(&built.out)?;
-        let make = self.make(&tools, "build.log", &built.out, events, stop);
+        fs_err::create_dir_all(&out)?;
+        let make = self.make(&tools, "build.log", &out, events, stop);
         make.configure()?;
         make.image()?;
-        self.keep(&built)?;
+        let lease = self.keep(&image, &out)?;
         files::remember(
             &stamp,
             &Finished {
-                fingerprint: built.fingerprint.clone(),
+                fingerprint: fingerprint.clone(),
+                image: Seal::of(&image)?,
             },
         )?;
-        built.rebuilt = true;
-        Ok(built)
+        Ok(Built {
+            image,
+            lease,
+            out,
+            fingerprint,
+            rebuilt: true,
+        })
     }
 
     /// Names all that the result depends on.
@@ -187,11 +205,13 @@ impl Build<'_> {
             .join(format!("kernel-{}", &fingerprint[..16]))
     }
 
-    /// Keeps a copy of the image out of make's way, and drops the oldest ones.
-    fn keep(&self, built: &Built) -> Result<()> {
+    /// Keeps a copy of the image out of make's way, and drops the oldest ones that nobody uses.
+    fn keep(&self, image: &Utf8Path, out: &Utf8Path) -> Result<Lease> {
         let (_, path) = self.product();
-        files::write(&built.image, &fs_err::read(built.out.join(path))?)?;
-        Ok(files::keep_newest(&self.folder.join("images"), KEPT)?)
+        files::write(image, &fs_err::read(out.join(path))?)?;
+        let lease = Lease::of(image).with_context(|| format!("{image} has been removed"))?;
+        files::keep_newest(&self.folder.join("images"), KEPT)?;
+        Ok(lease)
     }
 }
 

@@ -1,13 +1,15 @@
 //! Files that are either whole or not there.
 
+use std::fs::{File, Metadata, TryLockError};
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use walkdir::WalkDir;
@@ -99,7 +101,7 @@ pub fn remove(path: &Utf8Path) -> Result<()> {
     }
 }
 
-/// Replaces a file at once.
+/// Replaces a file at once; what is there after a crash is whole, too.
 pub fn write(path: &Utf8Path, content: &[u8]) -> Result<()> {
     let parent = path
         .parent()
@@ -111,6 +113,7 @@ pub fn write(path: &Utf8Path, content: &[u8]) -> Result<()> {
         .tempfile_in(parent)
         .with_context(|| format!("cannot create a temporary file in {parent}"))?;
     file.write_all(content)
+        .and_then(|()| file.as_file().sync_all())
         .with_context(|| format!("cannot write {path}"))?;
     file.persist(path)
         .with_context(|| format!("cannot write {path}"))?;
@@ -137,7 +140,8 @@ pub fn age(path: &Utf8Path) -> Option<Duration> {
     )
 }
 
-/// Removes all but the newest files of a folder. What has a temporary name is another run's, which still writes it.
+/// Removes all but the newest files of a folder, and those that some run has a [`Lease`] on. What has a temporary name
+/// is another run's, which still writes it.
 pub fn keep_newest(folder: &Utf8Path, count: usize) -> Result<()> {
     let entries = folder.read_dir_utf8()?.flatten();
     let mut files: Vec<_> = entries
@@ -145,7 +149,92 @@ pub fn keep_newest(folder: &Utf8Path, count: usize) -> Result<()> {
         .map(camino::Utf8DirEntry::into_path)
         .collect();
     files.sort_by_key(|file| age(file));
-    files.iter().skip(count).try_for_each(|file| remove(file))
+    files.iter().skip(count).try_for_each(|file| retire(file))
+}
+
+/// Removes a file unless it is in use.
+fn retire(path: &Utf8Path) -> Result<()> {
+    let Ok(file) = File::open(path) else {
+        return Ok(()); // another run was faster
+    };
+    match file.try_lock() {
+        Ok(()) => remove(path),
+        Err(TryLockError::WouldBlock) => Ok(()),
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("cannot lock {path}"))
+        }
+    }
+}
+
+/// A file that [`keep_newest`] leaves alone, in this process and in others, until the last clone is dropped.
+#[derive(Clone, Debug)]
+pub struct Lease {
+    path: Utf8PathBuf,
+    _shared: Arc<File>,
+}
+
+impl Lease {
+    /// None if the file is not there, or is being removed.
+    pub fn of(path: &Utf8Path) -> Option<Self> {
+        let file = File::open(path).ok()?;
+        file.try_lock_shared().ok()?;
+        // What was removed in between can be locked as well.
+        let (held, there) = (file.metadata().ok()?, path.metadata().ok()?);
+        let same = (held.dev(), held.ino()) == (there.dev(), there.ino());
+        same.then(|| Self {
+            path: path.to_owned(),
+            _shared: Arc::new(file),
+        })
+    }
+
+    pub fn path(&self) -> &Utf8Path {
+        &self.path
+    }
+}
+
+/// Tells whether a file is still the same without reading it, as git and make do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamp {
+    inode: u64,
+    size: u64,
+    /// Seconds and nanoseconds of the last change.
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    pub fn of(found: &Metadata) -> Self {
+        Self {
+            inode: found.ino(),
+            size: found.len(),
+            changed: (found.ctime(), found.ctime_nsec()),
+        }
+    }
+}
+
+/// What a file was when it was made: kept apart from it, this tells later whether it has been cut or changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seal {
+    stamp: Stamp,
+    digest: String,
+}
+
+impl Seal {
+    pub fn of(path: &Utf8Path) -> Result<Self> {
+        Ok(Self {
+            stamp: Stamp::of(&fs_err::metadata(path)?),
+            digest: digest([fs_err::read(path)?]),
+        })
+    }
+
+    /// Whether the file is there, and has the same content. It is read only where it was touched since.
+    pub fn holds(&self, path: &Utf8Path) -> bool {
+        let Ok(found) = fs_err::metadata(path) else {
+            return false;
+        };
+        let now = Stamp::of(&found);
+        let read = || Self::of(path).is_ok_and(|it| it.digest == self.digest);
+        now == self.stamp || (now.size == self.stamp.size && read())
+    }
 }
 
 /// A name for content: the parts are told apart, whatever bytes they hold.
@@ -234,6 +323,64 @@ mod tests {
         }
         keep_newest(dir, 2).unwrap();
         assert_eq!(names(dir), [".tmp-x", "new", "newer"]);
+    }
+
+    #[test]
+    fn what_is_in_use_is_kept_until_the_last_lets_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        for name in ["a", "b"] {
+            write(&dir.join(name), b"x").unwrap();
+        }
+        let [first, second] = [Lease::of(&dir.join("a")), Lease::of(&dir.join("a"))];
+        keep_newest(dir, 0).unwrap();
+        assert_eq!(names(dir), ["a"]);
+        drop(first);
+        keep_newest(dir, 0).unwrap();
+        assert_eq!(names(dir), ["a"]);
+        assert_eq!(second.unwrap().path(), dir.join("a"));
+        keep_newest(dir, 0).unwrap();
+        assert_eq!(names(dir), [""; 0]);
+        assert!(Lease::of(&dir.join("a")).is_none());
+    }
+
+    /// Whoever has a lease has a file, however many remove what nobody uses.
+    #[test]
+    fn a_lease_is_of_a_file_that_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        let file = dir.join("a");
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| (0..100).for_each(|_| keep_newest(dir, 0).unwrap()));
+            }
+            for _ in 0..100 {
+                write(&file, b"x").unwrap();
+                if let Some(lease) = Lease::of(&file) {
+                    assert!(lease.path().exists());
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn a_seal_is_broken_by_other_content_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = Utf8Path::from_path(dir.path()).unwrap().join("file");
+        write(&file, b"12345").unwrap();
+        let seal = Seal::of(&file).unwrap();
+        assert!(seal.holds(&file));
+        for (content, holds) in [
+            ("1234", false),
+            ("12346", false),
+            ("12345", true),
+            ("", false),
+        ] {
+            fs_err::write(&file, content).unwrap();
+            assert_eq!(seal.holds(&file), holds, "{content:?}");
+        }
+        fs_err::remove_file(&file).unwrap();
+        assert!(!seal.holds(&file));
     }
 
     /// What is in a folder, sorted.

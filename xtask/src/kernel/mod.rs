@@ -72,6 +72,11 @@ pub enum Part {
 pub struct Kernel {
     /// A vmlinux that later builds leave alone. QEMU starts it itself (CONFIG_PVH), so nothing is compressed.
     pub image: Utf8PathBuf,
+    #[expect(
+        dead_code,
+        reason = "held as long as guests are started from the image"
+    )]
+    pub lease: files::Lease,
     pub base: String,
     /// As `make kernelversion` has it, e.g. `6.12.117`.
     pub version: String,
@@ -108,6 +113,7 @@ pub fn prepare(request: &Request, layout: &Layout, events: &Events, stop: &Stop)
     let label = desk.source.label;
     Ok(Kernel {
         image: built.image,
+        lease: built.lease,
         base: order.base.name,
         version,
         source: if tree.edited {

@@ -1,13 +1,17 @@
 //! KTAP version 1: the guest's lines in, the merged document of a run out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::time::Duration;
 
 use harness::case::Filesystem;
+use harness::ktap::escape;
 
 use crate::event::{CaseId, CaseResult, Verdict};
 use crate::report::model::Run;
+
+/// Those of Documentation/dev-tools/ktap.rst.
+const DIRECTIVES: [&str; 5] = ["SKIP", "TODO", "XFAIL", "TIMEOUT", "ERROR"];
 
 /// One line of KTAP, as far as a supervisor cares.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,8 +66,9 @@ fn parse_outcome(text: &str, of_case: bool) -> Option<Outcome> {
         Some(rest) => (false, rest),
         None => (true, text.strip_prefix("ok ")?),
     };
-    let mut parts = rest.split('#').map(str::trim);
-    let (number, name) = parts.next()?.split_once(' ')?;
+    let mut parts = parts(rest).into_iter();
+    let description = parts.next()?;
+    let (number, name) = description.trim().split_once(' ')?;
     number.parse::<u32>().ok()?;
     let mut outcome = Outcome {
         name: name.trim_start_matches("- ").into(),
@@ -76,40 +81,64 @@ fn parse_outcome(text: &str, of_case: bool) -> Option<Outcome> {
         of_case,
     };
     for directive in parts {
-        apply(directive, &mut outcome);
+        apply(directive.trim(), &mut outcome);
     }
     Some(outcome)
+}
+
+/// What is between the `#` that are not escaped, without escapes: the reverse of [`escape`].
+fn parts(text: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        let escaped = characters.next_if(|next| character == '\\' && matches!(next, '\\' | '#'));
+        match (escaped.unwrap_or(character), parts.last_mut()) {
+            (character, Some(part)) if character != '#' || escaped.is_some() => {
+                part.push(character)
+            }
+            _ => parts.push(String::new()),
+        }
+    }
+    parts
 }
 
 fn apply(directive: &str, outcome: &mut Outcome) {
     let (word, reason) = directive.split_once(' ').unwrap_or((directive, ""));
     let reason = reason.trim().to_string();
-    if let Some(ms) = word
-        .strip_prefix("time=")
-        .and_then(|time| time.strip_suffix("ms"))
-    {
-        outcome.took = ms.parse().ok().map(Duration::from_millis);
-    } else if word.eq_ignore_ascii_case("SKIP") {
+    if let Some(took) = time(word) {
+        outcome.took = Some(took);
+    } else if word.eq_ignore_ascii_case("SKIP") && outcome.verdict == Verdict::Passed {
         outcome.verdict = Verdict::Skipped(reason);
     } else if word == "TIMEOUT" {
         outcome.verdict = Verdict::Hung(reason);
-    } else if outcome.verdict != Verdict::Passed {
+    } else if matches!(outcome.verdict, Verdict::Failed(_)) {
         outcome.verdict = Verdict::Failed(directive.into());
     }
+}
+
+/// `time=3ms`
+fn time(word: &str) -> Option<Duration> {
+    let ms = word.strip_prefix("time=")?.strip_suffix("ms")?;
+    ms.parse().ok().map(Duration::from_millis)
 }
 
 /// The merged document: one subtest a filesystem and repeat, whatever number of guests it took.
 /// The plans count what was wanted.
 pub fn document(run: &Run) -> String {
+    let mut missing = BTreeMap::new();
+    for id in &run.not_run {
+        *missing.entry(subtest(id)).or_insert(0) += 1;
+    }
     let wanted: BTreeSet<_> = (run.results.iter().map(|result| subtest(&result.id)))
-        .chain(run.not_run.iter().map(subtest))
+        .chain(missing.keys().copied())
         .collect();
     let mut out = format!("KTAP version 1\n1..{}\n", wanted.len());
     let subtests = run
         .results
         .chunk_by(|a, b| subtest(&a.id) == subtest(&b.id));
     for (number, cases) in (1..).zip(subtests) {
-        write_subtest(&mut out, number, cases, &run.not_run);
+        let missing = missing.get(&subtest(&cases[0].id));
+        write_subtest(&mut out, number, cases, missing.copied().unwrap_or(0));
     }
     if let Some(why) = run.why() {
         let _ = writeln!(out, "Bail out! {why}");
@@ -117,10 +146,10 @@ pub fn document(run: &Run) -> String {
     out
 }
 
-fn write_subtest(out: &mut String, number: usize, cases: &[CaseResult], not_run: &[CaseId]) {
-    let own = subtest(&cases[0].id);
-    let missing = not_run.iter().filter(|id| subtest(id) == own).count();
-    let (name, planned) = (own.1, cases.len() + missing);
+/// So many of its cases are `missing`: they have no result.
+fn write_subtest(out: &mut String, number: usize, cases: &[CaseResult], missing: usize) {
+    let (_, name) = subtest(&cases[0].id);
+    let planned = cases.len() + missing;
     let _ = writeln!(
         out,
         "    KTAP version 1\n    # Subtest: {name}\n    1..{planned}"
@@ -150,10 +179,12 @@ fn write_case(out: &mut String, number: usize, result: &CaseResult) {
     }
     let (ok, directive) = match &result.verdict {
         Verdict::Passed => ("ok", String::new()),
-        Verdict::Skipped(reason) => ("ok", format!(" # SKIP {reason}")),
-        Verdict::Failed(reason) => ("not ok", format!(" # {reason}")),
-        Verdict::Hung(reason) => ("not ok", format!(" # TIMEOUT {reason}")),
-        Verdict::KilledGuest(reason) => ("not ok", format!(" # killed the guest: {reason}")),
+        Verdict::Skipped(reason) => ("ok", format!(" # SKIP {}", escape(reason))),
+        Verdict::Failed(reason) => ("not ok", format!(" # {}", failed(reason))),
+        Verdict::Hung(reason) => ("not ok", format!(" # TIMEOUT {}", escape(reason))),
+        Verdict::KilledGuest(reason) => {
+            ("not ok", format!(" # killed the guest: {}", escape(reason)))
+        }
     };
     let ms = result.took.as_millis();
     let _ = writeln!(
@@ -163,8 +194,21 @@ fn write_case(out: &mut String, number: usize, result: &CaseResult) {
     );
 }
 
+/// The reason of a failure, which no reader must take for a directive.
+fn failed(reason: &str) -> String {
+    let text = escape(reason);
+    let word = text.split(' ').next().unwrap_or_default();
+    let is_directive = DIRECTIVES.iter().any(|it| word.eq_ignore_ascii_case(it));
+    match is_directive || time(word).is_some() {
+        true => format!("failed: {text}"),
+        false => text,
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use harness::ktap;
+
     use super::*;
     use crate::report::model::samples;
 
@@ -221,6 +265,18 @@ mod tests {
                 "    not ok 2 c # write went on",
                 outcome("c", failed("write went on"), None, true),
             ),
+            (
+                r"    not ok 2 c # Oops: 0000 [\#1] in C:\\d # time=3ms",
+                outcome("c", failed(r"Oops: 0000 [#1] in C:\d"), Some(3), true),
+            ),
+            (
+                "    not ok 2 c # SKIP no",
+                outcome("c", failed("SKIP no"), None, true),
+            ),
+            (
+                "    not ok 2 c # time=xms",
+                outcome("c", failed("time=xms"), None, true),
+            ),
         ];
         for (text, wanted) in table {
             assert_eq!(parse(text), wanted, "{text:?}");
@@ -238,6 +294,36 @@ mod tests {
     }
 
     #[test]
+    fn what_the_guest_writes_is_what_the_host_reads() {
+        for reason in [
+            "Oops: 0000 [#1] PREEMPT SMP",
+            "# SKIP",
+            r"stuck in step \#\",
+            r"\\##\\",
+            "time=3ms",
+            "ok",
+        ] {
+            for (said, wanted) in [
+                (
+                    ktap::Verdict::TimedOut(reason.into()),
+                    Verdict::Hung(reason.into()),
+                ),
+                (
+                    ktap::Verdict::Skipped(reason.into()),
+                    Verdict::Skipped(reason.into()),
+                ),
+            ] {
+                let mut written = Vec::new();
+                let mut guest = ktap::Ktap::new(&mut written, "secret");
+                guest.result(7, "a", &said).unwrap();
+                let line = String::from_utf8(written).unwrap();
+                let (_, line) = ktap::unseal(line.trim_end(), "secret").unwrap();
+                assert_eq!(parse(line), outcome("a", wanted, None, true));
+            }
+        }
+    }
+
+    #[test]
     fn a_document_reads_back() {
         let result = |filesystem, repeat, case: &str, verdict| CaseResult {
             id: CaseId {
@@ -252,8 +338,9 @@ mod tests {
         let results = vec![
             result(Filesystem::Ext3, 0, "a", Verdict::Passed),
             result(Filesystem::Ext3, 0, "b", Verdict::Skipped("no".into())),
-            result(Filesystem::Ext3, 1, "a", Verdict::Hung("stuck".into())),
-            result(Filesystem::Xfs, 1, "a", Verdict::Failed("wrong".into())),
+            result(Filesystem::Ext3, 1, "a", Verdict::Hung("stuck # 1".into())),
+            result(Filesystem::Xfs, 1, "a", Verdict::Failed("Oops [#1]".into())),
+            result(Filesystem::Xfs, 1, "b", Verdict::Failed("skip me".into())),
         ];
         let text = document(&samples::run(&[], results));
         let subtests: Vec<_> = text.lines().filter(|line| !line.starts_with(' ')).collect();
@@ -277,8 +364,9 @@ mod tests {
         let wanted = [
             Verdict::Passed,
             Verdict::Skipped("no".into()),
-            Verdict::Hung("stuck".into()),
-            Verdict::Failed("wrong".into()),
+            Verdict::Hung("stuck # 1".into()),
+            Verdict::Failed("Oops [#1]".into()),
+            Verdict::Failed("failed: skip me".into()),
         ];
         assert_eq!(verdicts, wanted);
     }

@@ -6,7 +6,9 @@ use camino::Utf8Path;
 
 use super::command::{self, Kernel};
 use super::guest::{Guest, Line, Next};
+use super::tsc;
 use crate::failure::Result;
+use crate::patience::Patience;
 use crate::proc::Stop;
 
 const TICK: Duration = Duration::from_millis(100);
@@ -30,7 +32,8 @@ pub enum Outcome {
 
 /// Boots until QEMU ends, with an archive as the root or with none, when the kernel panics.
 ///
-/// That fails if it takes longer than `limit`, or if no line of the console has the mark.
+/// That fails if it takes longer than `limit`, or if no line of the console has the mark. It begins anew if this
+/// process is stopped meanwhile, as the times would be too long.
 pub fn boot(
     kernel: Kernel<'_>,
     root: Option<&Utf8Path>,
@@ -38,13 +41,34 @@ pub fn boot(
     limit: Duration,
     stop: &Stop,
 ) -> Result<Outcome> {
+    loop {
+        if let Some(outcome) = boot_once(kernel, root, mark, limit, stop)? {
+            return Ok(outcome);
+        }
+    }
+}
+
+/// None if this process was stopped.
+fn boot_once(
+    kernel: Kernel<'_>,
+    root: Option<&Utf8Path>,
+    mark: &str,
+    limit: Duration,
+    stop: &Stop,
+) -> Result<Option<Outcome>> {
+    let tsc = tsc::argument(kernel.accel);
+    let argv = command::bare(kernel, &["console=ttyS0", "panic=-1"], tsc.as_deref(), root);
     let begun = Instant::now();
-    let argv = command::bare(kernel, &["console=ttyS0", "panic=-1"], root);
+    let mut patience = Patience::new(begun);
     let mut guest = Guest::start(&argv)?;
     let (mut marked, mut last) = (None, String::new());
-    while begun.elapsed() < limit {
+    while patience.spent() < limit {
         stop.check()?;
-        match guest.next(TICK) {
+        let next = guest.next(TICK);
+        if patience.look(Instant::now()).is_some() {
+            return Ok(None);
+        }
+        match next {
             Next::Line(Line::Console(line)) => {
                 if line.contains(mark) {
                     marked.get_or_insert_with(|| begun.elapsed());
@@ -53,16 +77,16 @@ pub fn boot(
             }
             Next::Over => {
                 let ended = begun.elapsed();
-                return Ok(match marked {
+                return Ok(Some(match marked {
                     Some(marked) => Outcome::Booted(Times { marked, ended }),
                     None => Outcome::Failed(format!("QEMU ended too early; last line: {last:?}")),
-                });
+                }));
             }
-            Next::Line(Line::Ktap(_)) | Next::Quiet => {}
+            Next::Line(_) | Next::Quiet => {}
         }
     }
     let limit = limit.as_secs();
-    Ok(Outcome::Failed(format!(
+    Ok(Some(Outcome::Failed(format!(
         "not done in {limit} s; last line: {last:?}"
-    )))
+    ))))
 }

@@ -2,10 +2,11 @@
 
 use clap::ValueEnum;
 
-use super::{Machine, command, initramfs, virtme};
+use super::{Machine, command, initramfs, tsc, virtme};
 use crate::deps;
 use crate::event::Events;
 use crate::failure::Result;
+use crate::kernel::files::Lease;
 use crate::layout::Layout;
 use crate::proc::Stop;
 
@@ -18,23 +19,28 @@ pub enum Way {
     Virtme,
 }
 
-/// All of the QEMU command line that the guests of this machine have in common.
+/// All of the QEMU command line that the guests of this machine have in common, and what has to stay until the last of
+/// them is over.
 pub fn command_line(
     machine: &Machine<'_>,
     layout: &Layout,
     events: &Events,
     stop: &Stop,
-) -> Result<Vec<String>> {
+) -> Result<(Vec<String>, Option<Lease>)> {
     let kernel = machine.kernel;
+    let tsc = tsc::argument(kernel.accel);
+    let tsc = tsc.as_deref();
     match machine.way {
         Way::Initramfs => {
             let archive = initramfs::provide(machine.init, layout, events, stop)?;
-            Ok(command::initramfs(kernel, &archive))
+            let argv = command::initramfs(kernel, tsc, archive.path());
+            Ok((argv, Some(archive)))
         }
         Way::Virtme => {
             let program = deps::virtme(layout, events, stop)?.virtme_run;
             let words = virtme::command_line(&program, kernel.image, kernel.accel, stop)?;
-            Ok(command::host_root(&words, kernel, machine.init)?)
+            let argv = command::host_root(&words, kernel, tsc, machine.init)?;
+            Ok((argv, None))
         }
     }
 }

@@ -1,11 +1,11 @@
 //! The guest's virtio-serial ports: the plan goes in, KTAP comes out, and
-//! requests to the storage are answered.
+//! requests to the storage are answered. Beside them, QEMU's own monitor.
 //!
 //! We listen and QEMU connects, so there is nothing to poll for at the start.
 
 use std::io::Write;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::SyncSender;
 use std::thread::{self, JoinHandle};
 
 use anyhow::{Context, Result};
@@ -15,7 +15,7 @@ use harness::port;
 
 use super::claim::{self, Scratch};
 use super::guest::{Line, forward};
-use super::storage;
+use super::{qmp, storage};
 use crate::proc::Stop;
 
 /// Listening sockets in a directory of their own, removed when dropped.
@@ -35,6 +35,7 @@ struct Listeners {
     plan: UnixListener,
     ktap: UnixListener,
     storage: UnixListener,
+    qmp: UnixListener,
 }
 
 impl Ports {
@@ -49,6 +50,7 @@ impl Ports {
             plan: bind(port::PLAN)?,
             ktap: bind(port::KTAP)?,
             storage: bind(port::STORAGE)?,
+            qmp: bind(qmp::NAME)?,
         };
         Ok(Self {
             dir,
@@ -68,24 +70,33 @@ impl Ports {
     pub fn serve(
         &mut self,
         plan: &Plan,
-        lines: Sender<Line>,
+        lines: SyncSender<Line>,
         disks: Vec<Utf8PathBuf>,
     ) -> Result<()> {
+        let deadline = plan.deadline;
         let plan = format!(
             "{}\n",
             serde_json::to_string(plan).context("failed to write the plan as JSON")?
         );
         if let Some(listeners) = self.listeners.take() {
+            let (gone, failures) = (self.gone.clone(), lines.clone());
             thread::spawn(move || hand_over(&listeners.plan, &plan));
+            let results = lines.clone();
             thread::spawn(move || {
                 if let Ok((stream, _)) = listeners.ktap.accept() {
-                    forward(stream, Line::Ktap, lines);
+                    forward(stream, Line::Ktap, results);
                 }
             });
-            let gone = self.gone.clone();
+            thread::spawn(move || {
+                let accepted = listeners.qmp.accept().map(|(stream, _)| stream);
+                if let Ok(stream) = accepted.and_then(qmp::listen) {
+                    forward(stream, Line::Qmp, lines);
+                }
+            });
             self.storage = Some(thread::spawn(move || {
                 if let Ok((stream, _)) = listeners.storage.accept() {
-                    storage::serve(&stream, &disks, &gone);
+                    let failed = |failure| _ = failures.send(Line::Failure(failure));
+                    storage::serve(&stream, &disks, deadline, &gone, &failed);
                 }
             }));
         }
@@ -97,7 +108,7 @@ impl Drop for Ports {
     /// Ends the threads that still wait for a QEMU that never came, and what is done for one that is gone.
     fn drop(&mut self) {
         self.gone.request();
-        for name in port::ALL {
+        for name in port::ALL.into_iter().chain([qmp::NAME]) {
             // Fails if nobody waits any more, which is as good.
             drop(UnixStream::connect(self.dir.path().join(name)));
         }
@@ -118,31 +129,35 @@ fn hand_over(port: &UnixListener, plan: &str) {
     }
 }
 
-/// The QEMU options that connect the ports in `dir`.
+/// The QEMU options that connect the ports in `dir`, and the monitor.
 pub fn options(dir: &Utf8Path) -> Vec<String> {
-    let mut options = Vec::new();
-    for name in port::ALL {
+    let socket = |name| {
         let path = super::command::escape(&Utf8PathBuf::from(dir).join(name));
-        options.extend([
-            "-chardev".into(),
-            format!("socket,id={name},path={path}"),
-            "-device".into(),
-            format!("virtserialport,chardev={name},name={name}"),
-        ]);
-    }
-    options
+        ["-chardev".into(), format!("socket,id={name},path={path}")]
+    };
+    let port = |name| {
+        let device = format!("virtserialport,chardev={name},name={name}");
+        socket(name).into_iter().chain(["-device".into(), device])
+    };
+    let mode = format!("chardev={},mode=control", qmp::NAME);
+    let monitor = socket(qmp::NAME).into_iter().chain(["-mon".into(), mode]);
+    port::ALL
+        .into_iter()
+        .flat_map(port)
+        .chain(monitor)
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::channel;
+    use std::sync::mpsc::sync_channel;
 
     use super::*;
 
     #[test]
     fn ports_end_without_a_guest() {
         let mut ports = Ports::listen().unwrap();
-        let (sender, lines) = channel();
+        let (sender, lines) = sync_channel(1);
         ports.serve(&Plan::default(), sender, Vec::new()).unwrap();
         let dir = ports.dir().to_owned();
         drop(ports);

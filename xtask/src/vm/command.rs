@@ -44,9 +44,15 @@ pub fn guest(base: &[String], own: &Own<'_>) -> Vec<String> {
 }
 
 /// A kernel on the machine that comes up soonest, with nothing but a console, and this archive as its root, if any.
-pub fn bare(kernel: Kernel<'_>, arguments: &[&str], root: Option<&Utf8Path>) -> Vec<String> {
+/// It is told what [`super::tsc::argument`] says.
+pub fn bare(
+    kernel: Kernel<'_>,
+    arguments: &[&str],
+    tsc: Option<&str>,
+    root: Option<&Utf8Path>,
+) -> Vec<String> {
     let cpus = cpus().to_string();
-    let append = [arguments, SOON].concat().join(" ");
+    let append = [arguments, SOON, tsc.as_slice()].concat().join(" ");
     let words = [
         QEMU,
         "-nodefaults",
@@ -82,8 +88,8 @@ pub fn bare(kernel: Kernel<'_>, arguments: &[&str], root: Option<&Utf8Path>) -> 
 }
 
 /// A kernel with this archive as its root, and a bus for the ports.
-pub fn initramfs(kernel: Kernel<'_>, archive: &Utf8Path) -> Vec<String> {
-    let mut argv = bare(kernel, OUR_ARGUMENTS, Some(archive));
+pub fn initramfs(kernel: Kernel<'_>, tsc: Option<&str>, archive: &Utf8Path) -> Vec<String> {
+    let mut argv = bare(kernel, OUR_ARGUMENTS, tsc, Some(archive));
     argv.extend(["-device", "virtio-serial-pci"].map(str::to_owned));
     argv
 }
@@ -92,7 +98,12 @@ pub fn initramfs(kernel: Kernel<'_>, archive: &Utf8Path) -> Vec<String> {
 ///
 /// # Errors
 /// When virtme-ng's line has no `-append` or no `-serial`: then it is not of the kind we know.
-pub fn host_root(virtme: &[String], kernel: Kernel<'_>, init: &Utf8Path) -> Result<Vec<String>> {
+pub fn host_root(
+    virtme: &[String],
+    kernel: Kernel<'_>,
+    tsc: Option<&str>,
+    init: &Utf8Path,
+) -> Result<Vec<String>> {
     for needed in ["-append", "-serial", "-kernel"] {
         if !virtme.iter().any(|word| word == needed) {
             bail!(
@@ -108,7 +119,7 @@ pub fn host_root(virtme: &[String], kernel: Kernel<'_>, init: &Utf8Path) -> Resu
         let value = words.next_if(|word| !word.starts_with('-'));
         match (option.as_str(), value.map(String::as_str)) {
             ("-append", Some(append)) => {
-                argv.extend([option.clone(), kernel_arguments(append, init)])
+                argv.extend([option.clone(), kernel_arguments(append, tsc, init)])
             }
             ("-machine", Some("accel=kvm:tcg")) => {} // falls back in silence; ours says which
             (option, Some(value)) if is_unwanted(option, value) => {}
@@ -133,6 +144,9 @@ fn is_unwanted(option: &str, value: &str) -> bool {
     }
 }
 
+/// A guest does not get to see that an image fails, and no case is blamed: see [`super::qmp::News`].
+const ON_ERROR: &str = "werror=stop,rerror=stop";
+
 /// The QEMU options of the scratch disks. Nothing on them has to survive, hence `cache=unsafe`.
 pub fn disks(images: &[Utf8PathBuf]) -> Vec<String> {
     let mut options = Vec::new();
@@ -140,7 +154,9 @@ pub fn disks(images: &[Utf8PathBuf]) -> Vec<String> {
         let file = escape(image);
         options.extend([
             "-drive".into(),
-            format!("file={file},id={serial},if=none,format=raw,cache=unsafe,discard=unmap"),
+            format!(
+                "file={file},id={serial},if=none,format=raw,cache=unsafe,discard=unmap,{ON_ERROR}"
+            ),
             "-device".into(),
             format!("virtio-blk-pci,drive={serial},serial={serial}"),
         ]);
@@ -154,13 +170,13 @@ pub fn escape(path: &Utf8Path) -> String {
 }
 
 /// Ours come after virtme-ng's; `init=` is the last, as what follows would be its arguments.
-fn kernel_arguments(virtme: &str, init: &Utf8Path) -> String {
+fn kernel_arguments(virtme: &str, tsc: Option<&str>, init: &Utf8Path) -> String {
     let kept = virtme
         .split(' ')
         .filter(|word| !is_replaced(word))
         .map(with_root_cached);
     let words: Vec<_> = kept
-        .chain(OUR_ARGUMENTS.iter().map(|word| (*word).to_owned()))
+        .chain(OUR_ARGUMENTS.iter().copied().chain(tsc).map(str::to_owned))
         .collect();
     let quote = if init.as_str().contains(' ') {
         "\""
@@ -249,7 +265,8 @@ virtme_root_user=1 rootfstype=9p rootflags=version=9p2000.L,trans=virtio ro quie
     }
 
     fn on_host_root(virtme: &[String], accel: Accel) -> Result<Vec<String>> {
-        host_root(virtme, kernel(accel), "/t/harness".into())
+        let tsc = Some("tsc_early_khz=2000").filter(|_| accel == Accel::Tcg);
+        host_root(virtme, kernel(accel), tsc, "/t/harness".into())
     }
 
     #[test]
@@ -268,7 +285,7 @@ virtme_root_user=1 rootfstype=9p rootflags=version=9p2000.L,trans=virtio ro quie
             -chardev stdio,id=console,signal=off,mux=off -serial chardev:console -vga none -display none \
             -smp 2 -kernel /k/vmlinux -append 'nr_open=1048576 TERM=xterm rootfstype=9p \
 rootflags=version=9p2000.L,trans=virtio,cache=loose ro console=ttyS0 panic=-1 oops=panic printk.devkmsg=on \
-hung_task_panic=0 init=/t/harness' \
+hung_task_panic=0 tsc_early_khz=2000 init=/t/harness' \
             -no-reboot -accel tcg,thread=multi \
             -chardev socket,id=freeze.plan,path=/tmp/f/freeze.plan \
             -device virtserialport,chardev=freeze.plan,name=freeze.plan \
@@ -276,16 +293,21 @@ hung_task_panic=0 init=/t/harness' \
             -device virtserialport,chardev=freeze.ktap,name=freeze.ktap \
             -chardev socket,id=freeze.storage,path=/tmp/f/freeze.storage \
             -device virtserialport,chardev=freeze.storage,name=freeze.storage \
-            -drive file=/w/a,,b.img,id=scratch0,if=none,format=raw,cache=unsafe,discard=unmap \
-            -device virtio-blk-pci,drive=scratch0,serial=scratch0 \
-            -drive file=/w/c.img,id=scratch1,if=none,format=raw,cache=unsafe,discard=unmap \
-            -device virtio-blk-pci,drive=scratch1,serial=scratch1";
+            -chardev socket,id=qmp,path=/tmp/f/qmp -mon chardev=qmp,mode=control \
+            -drive file=/w/a,,b.img,id=scratch0,if=none,format=raw,cache=unsafe,discard=unmap,\
+werror=stop,rerror=stop -device virtio-blk-pci,drive=scratch0,serial=scratch0 \
+            -drive file=/w/c.img,id=scratch1,if=none,format=raw,cache=unsafe,discard=unmap,\
+werror=stop,rerror=stop -device virtio-blk-pci,drive=scratch1,serial=scratch1";
         assert_eq!(argv, shlex::split(wanted).unwrap());
     }
 
     #[test]
     fn an_archive_is_the_root() {
-        let argv = initramfs(kernel(Accel::Tcg), "/w/a.cpio".into());
+        let argv = initramfs(
+            kernel(Accel::Tcg),
+            Some("tsc_early_khz=2000"),
+            "/w/a.cpio".into(),
+        );
         let after = |option: &str| {
             let at = argv.iter().position(|word| word == option);
             argv[at.unwrap() + 1].as_str()
@@ -295,8 +317,9 @@ hung_task_panic=0 init=/t/harness' \
         assert_eq!(after("-accel"), "tcg,thread=multi");
         assert_eq!(after("-cpu"), "max");
         assert!(after("-append").starts_with("console=ttyS0 panic=-1 oops=panic"));
+        assert!(after("-append").ends_with(" tsc_early_khz=2000"));
         assert!(!argv.iter().any(|word| word.contains("9p")), "{argv:?}");
-        let kvm = initramfs(kernel(Accel::Kvm), "/w/a.cpio".into()).join(" ");
+        let kvm = initramfs(kernel(Accel::Kvm), None, "/w/a.cpio".into()).join(" ");
         assert!(
             kvm.contains("-cpu host") && kvm.contains("-accel kvm"),
             "{kvm}"
@@ -317,7 +340,8 @@ hung_task_panic=0 init=/t/harness' \
     #[test]
     fn init_with_a_space_is_quoted() {
         assert!(
-            kernel_arguments("ro", "/my t/harness".into()).ends_with(r#" "init=/my t/harness""#)
+            kernel_arguments("ro", None, "/my t/harness".into())
+                .ends_with(r#" "init=/my t/harness""#)
         );
     }
 

@@ -3,17 +3,11 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use crate::event::CaseId;
-
 /// Takes one of `hands` equally long hands out of `cases`, which keep their order, as the hand does.
 ///
 /// The longest case first, each into the hand that is shortest so far: Graham, "Bounds on
 /// Multiprocessing Timing Anomalies" (1969) shows that no hand gets longer than 4/3 of the best.
-pub fn take(
-    cases: &mut Vec<CaseId>,
-    hands: usize,
-    expected: impl Fn(&CaseId) -> Duration,
-) -> Vec<CaseId> {
+pub fn take<T>(cases: &mut Vec<T>, hands: usize, expected: impl Fn(&T) -> Duration) -> Vec<T> {
     let mut by_length: Vec<_> = cases.iter().map(&expected).enumerate().collect();
     by_length.sort_by_key(|(_, time)| Reverse(*time));
     let mut loads = vec![Duration::ZERO; hands.max(1)];
@@ -24,7 +18,7 @@ pub fn take(
         taken[case] = hand == 0;
     }
     let mut taken = taken.into_iter();
-    let is_taken = |_: &mut CaseId| taken.next().unwrap_or(false);
+    let is_taken = |_: &mut T| taken.next().unwrap_or(false);
     cases.extract_if(.., is_taken).collect()
 }
 
@@ -39,6 +33,7 @@ mod tests {
     use harness::case::Filesystem::Ext3;
 
     use super::*;
+    use crate::event::CaseId;
 
     /// Named by how many seconds they take, and a letter.
     fn cases(names: &str) -> Vec<CaseId> {

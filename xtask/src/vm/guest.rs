@@ -1,15 +1,17 @@
 //! A running guest: a child process and the lines that come from it.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
+use harness::lines::Lines;
 use harness::plan::Plan;
+use harness::task::Stat;
 use nix::sys::signal::Signal;
 
 use super::channel::Ports;
@@ -18,12 +20,18 @@ use crate::proc;
 
 /// How long what a dead guest has written may take to get here.
 const REST: Duration = Duration::from_secs(5);
+/// Lines that may wait to be looked at: then the guest waits, and not our memory.
+const WAITING: usize = 256;
 
 /// Something the guest, or the program that runs it, said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Line {
     Console(String),
     Ktap(String),
+    /// What QEMU says of the machine: see [`super::qmp`].
+    Qmp(String),
+    /// The host cannot do its part, for this reason.
+    Failure(String),
 }
 
 /// What came of waiting for a line.
@@ -42,7 +50,7 @@ pub struct Guest {
     child: Child,
     lines: Receiver<Line>,
     /// For readers that are attached later; gone with the first look at the lines.
-    sender: Option<Sender<Line>>,
+    sender: Option<SyncSender<Line>>,
     /// Gone with the process that they lead to.
     ports: Option<Ports>,
 }
@@ -67,7 +75,7 @@ impl Guest {
         let mut child = command
             .spawn()
             .with_context(|| format!("failed to run {command:?}; setpriv is part of util-linux"))?;
-        let (sender, lines) = channel();
+        let (sender, lines) = sync_channel(WAITING);
         let stdout = child.stdout.take().context("the guest has no console")?;
         let stderr = child
             .stderr
@@ -84,7 +92,7 @@ impl Guest {
     }
 
     /// Where another source of lines sends its own; to be asked for once, before the first [`Guest::next`].
-    pub fn sender(&mut self) -> Result<Sender<Line>> {
+    pub fn sender(&mut self) -> Result<SyncSender<Line>> {
         self.sender
             .take()
             .context("the guest is being read already")
@@ -119,6 +127,13 @@ impl Guest {
         }
     }
 
+    /// Whether a signal has stopped the process (SIGSTOP, Ctrl-Z): then its guest is not to blame for its silence.
+    pub fn is_stopped(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
+        let stat = stat.ok().and_then(|line| Stat::parse(&line));
+        stat.is_some_and(|stat| stat.state == 'T')
+    }
+
     /// Kills it unless it has ended by itself. Lines that are already on their way can still be read.
     pub fn kill(&mut self) -> Result<ExitStatus> {
         self.child.kill().context("failed to kill the guest")?;
@@ -138,9 +153,13 @@ impl Drop for Guest {
 }
 
 /// Sends each line of `source`, in a thread that ends with it.
-pub fn forward(source: impl Read + Send + 'static, kind: fn(String) -> Line, sender: Sender<Line>) {
+pub fn forward(
+    source: impl Read + Send + 'static,
+    kind: fn(String) -> Line,
+    sender: SyncSender<Line>,
+) {
     thread::spawn(move || {
-        for line in BufReader::new(source).split(b'\n').map_while(Result::ok) {
+        for line in Lines::new(source) {
             if sender.send(kind(readable(&line))).is_err() {
                 return;
             }
@@ -149,9 +168,8 @@ pub fn forward(source: impl Read + Send + 'static, kind: fn(String) -> Line, sen
 }
 
 /// Whatever a dying guest writes, as text without control characters.
-fn readable(line: &[u8]) -> String {
-    let text = String::from_utf8_lossy(line);
-    text.chars()
+fn readable(line: &str) -> String {
+    line.chars()
         .filter(|c| !c.is_control() || *c == '\t')
         .collect()
 }
@@ -179,13 +197,28 @@ mod tests {
 
     #[test]
     fn garbage_becomes_readable() {
-        let table: &[(&[u8], &str)] = &[
-            (b"plain\r", "plain"),
-            (b"\x1b[2Jx\ty", "[2Jx\ty"),
-            (b"\xff\x00a", "\u{fffd}a"),
+        let table = [
+            ("plain\r", "plain"),
+            ("\x1b[2Jx\ty", "[2Jx\ty"),
+            ("\u{fffd}\0a", "\u{fffd}a"),
         ];
         for (raw, wanted) in table {
-            assert_eq!(&readable(raw), wanted);
+            assert_eq!(readable(raw), wanted);
         }
+    }
+
+    #[test]
+    fn a_guest_that_is_not_read_has_to_wait() {
+        let mut guest = Guest::start(&["yes".into()]).unwrap();
+        // It would have printed a gigabyte by then.
+        thread::sleep(Duration::from_millis(500));
+        guest.kill().unwrap();
+        let mut lines = 0;
+        while guest.next(Duration::from_millis(10)) != Next::Over {
+            lines += 1;
+        }
+        // A pipe and the reader's buffer are full, too.
+        let waiting = WAITING + (128 << 10) / "y\n".len();
+        assert!(lines < waiting, "{lines} lines were kept");
     }
 }

@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::os::unix::fs::MetadataExt;
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -16,14 +15,14 @@ use serde::{Deserialize, Serialize};
 
 use super::loader;
 use crate::deps;
-use crate::event::Events;
+use crate::event::{Event, Events};
 use crate::failure;
-use crate::kernel::files;
+use crate::kernel::files::{self, Lease, Seal, Stamp};
 use crate::kernel::phase::phase;
 use crate::layout::Layout;
 use crate::proc::Stop;
 
-/// Archives that are kept: a run that goes on may still start guests from an older one.
+/// Archives that are kept beside those in use: another harness may be wanted again.
 const KEPT: usize = 4;
 
 /// What is asked for, by its paths on the host.
@@ -45,45 +44,55 @@ enum Entry {
     File { source: Utf8PathBuf, stamp: Stamp },
 }
 
-/// Tells whether a file is still the same without reading it, as git and make do.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Stamp {
-    inode: u64,
-    size: u64,
-    /// Seconds and nanoseconds of the last change.
-    changed: (i64, i64),
-}
-
 /// What was packed last.
 #[derive(Debug, Serialize, Deserialize)]
 struct Packed {
     wanted: Wanted,
     root: Root,
+    archive: Seal,
 }
 
-/// The archive for this harness, packed anew only if a file in it has changed.
+/// The archive for this harness, packed anew only if a file in it has changed, or it is not what was packed. It stays
+/// there as long as anybody holds it.
 pub fn provide(
     harness: &Utf8Path,
     layout: &Layout,
     events: &Events,
     stop: &Stop,
-) -> failure::Result<Utf8PathBuf> {
+) -> failure::Result<Lease> {
     let folder = layout.work("initramfs");
     let record = layout.work("initramfs.json");
     let wanted = Wanted::find(harness);
-    if let Some(last) = files::recall::<Packed>(&record) {
-        let archive = last.root.archive(&folder)?;
-        if last.wanted == wanted && last.root.is_current() && archive.exists() {
-            return Ok(archive);
+    if let Some(last) = files::recall::<Packed>(&record)
+        && last.wanted == wanted
+        && last.root.is_current()
+        && let Some(lease) = Lease::of(&last.root.archive(&folder)?)
+    {
+        if last.archive.holds(lease.path()) {
+            return Ok(lease);
         }
+        events.send(Event::Warning(format!(
+            "{} is not what was packed: packing it again",
+            lease.path()
+        )));
     }
     phase(events, "packing the guest's root", || {
         let root = Root::collect(&wanted, stop)?;
-        let (archive, content) = (root.archive(&folder)?, root.pack()?);
-        files::write(&archive, &content)?;
-        files::remember(&record, &Packed { wanted, root })?;
+        let (path, content) = (root.archive(&folder)?, root.pack()?);
+        files::write(&path, &content)?;
+        let lease = Lease::of(&path)
+            .with_context(|| format!("another run has removed {path}; start this one again"))?;
+        let archive = Seal::of(&path)?;
+        files::remember(
+            &record,
+            &Packed {
+                wanted,
+                root,
+                archive,
+            },
+        )?;
         files::keep_newest(&folder, KEPT)?;
-        Ok((archive, format!("{} MB", content.len() / 1_000_000)))
+        Ok((lease, format!("{} MB", content.len() / 1_000_000)))
     })
 }
 
@@ -189,11 +198,7 @@ impl Entry {
         } else {
             Entry::File {
                 source: path.to_owned(),
-                stamp: Stamp {
-                    inode: found.ino(),
-                    size: found.len(),
-                    changed: (found.ctime(), found.ctime_nsec()),
-                },
+                stamp: Stamp::of(&found),
             }
         })
     }
@@ -274,6 +279,57 @@ mod tests {
         fs_err::remove_file(top.join("usr/tool")).unwrap();
         symlink("../opt/tool-2", top.join("usr/tool")).unwrap();
         assert!(!other.is_current(), "another target");
+    }
+
+    /// What a run does for this harness; with what it told.
+    fn provided(harness: &Utf8Path, layout: &Layout) -> (Lease, Vec<String>) {
+        let (events, receiver) = Events::channel();
+        let lease = provide(harness, layout, &events, &Stop::default()).unwrap();
+        drop(events);
+        let told = receiver.into_iter().filter_map(|event| match event {
+            Event::Warning(text) => Some(text),
+            Event::PhaseStarted { what } => Some(what),
+            _ => None,
+        });
+        (lease, told.collect())
+    }
+
+    #[test]
+    fn a_broken_archive_is_packed_again() {
+        let (_dir, top) = host();
+        let (harness, layout) = (top.join("opt/tool-1"), Layout::at(&top));
+        let (lease, told) = provided(&harness, &layout);
+        assert_eq!(told, ["packing the guest's root"]);
+        let archive = lease.path();
+        let whole = fs_err::read(archive).unwrap();
+        assert_eq!(provided(&harness, &layout).1, [""; 0], "nothing to do");
+        let mut changed = whole.clone();
+        changed[200] ^= 1;
+        for broken in [&whole[..whole.len() / 2], b"", &changed] {
+            fs_err::write(archive, broken).unwrap();
+            let told = provided(&harness, &layout).1;
+            assert!(told[0].contains("is not what was packed"), "{told:?}");
+            assert!(fs_err::read(archive).unwrap() == whole);
+        }
+        fs_err::remove_file(archive).unwrap();
+        assert_eq!(provided(&harness, &layout).1, ["packing the guest's root"]);
+        assert!(fs_err::read(archive).unwrap() == whole);
+    }
+
+    #[test]
+    fn an_archive_in_use_outlives_any_number_of_newer_ones() {
+        let (_dir, top) = host();
+        let layout = Layout::at(&top);
+        let harness = |number: usize| {
+            let path = top.join(format!("opt/harness-{number}"));
+            fs_err::write(&path, "x").unwrap();
+            provided(&path, &layout).0
+        };
+        let (one, other) = (harness(0), harness(1));
+        let unused = harness(2).path().to_owned();
+        (3..4 + KEPT).for_each(|number| drop(harness(number)));
+        assert!(one.path().exists() && other.path().exists());
+        assert!(!unused.exists());
     }
 
     #[test]

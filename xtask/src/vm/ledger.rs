@@ -6,102 +6,144 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use harness::kmsg::is_complaint;
-use harness::plan::{Plan, Run};
+use harness::ktap::{CANNOT_START, END, unseal};
+use harness::plan::{Plan, Run, Secrets};
+use harness::run::{Ending, MARK};
 
+use super::clock::{self, Clock};
 use crate::event::{CONSOLE, CaseId, CaseResult, Event, Events, GuestId, Verdict};
 use crate::report::ktap::{self, Line, Outcome};
 
 /// How many console lines a failure is shown with.
 const CONSOLE_LINES: usize = 50;
+/// Bytes of the console that are kept from the beginning of one case to that of the next.
+const CONSOLE_BYTES: usize = 8 << 20;
 
 /// Why a guest is gone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
-    /// QEMU has ended; the text says how.
-    Exited(String),
+    PoweredOff,
+    /// By reboot(2), a panic, or because nothing else was left to the processor.
+    Reset,
+    /// For a reason that is not the guest's: QEMU was killed, or had an error; the text says how.
+    Broken(String),
     /// No case began or ended for this long; it has been killed.
     Silent(Duration),
     /// Its work is done but it did not power off; it has been killed.
     Lingered,
 }
 
-/// A case from its start to the start of the next one, so that a complaint or a
-/// death while it cleans up is still its own.
+/// What a guest is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    Boots,
+    Runs,
+    /// A case has ended, and the next has not begun.
+    Between,
+    /// It has said that it is about to end.
+    Ends,
+}
+
+/// A case from its start until it is clear that nothing more can be its own: a complaint, a death, a guest that
+/// cannot start the next.
 #[derive(Debug)]
-struct Current {
+struct Open {
     id: CaseId,
-    /// Starts of this guest up to its own.
+    /// Its place among the guest's cases, from 1.
     number: usize,
     since: Instant,
     diagnostics: Vec<String>,
-    complaint: Option<String>,
+    /// A process of its own has run: it has said something, or did not just end as skipped.
+    has_run: bool,
     /// What the guest said of it.
     said: Option<(Verdict, Duration)>,
+    /// Why a failure would not be its own.
+    doubt: Option<String>,
+}
+
+impl Open {
+    fn passes(&self) -> bool {
+        let verdict = self.said.as_ref().map(|(verdict, _)| verdict);
+        matches!(verdict, Some(Verdict::Passed | Verdict::Skipped(_)))
+    }
+}
+
+/// What a guest leaves.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Cases that have their result, in order.
+    pub reported: Vec<CaseId>,
+    /// Those that never began.
+    pub waiting: Vec<CaseId>,
+    /// Those that ran, but failed for a reason that is not theirs, which is told.
+    pub in_vain: Vec<(CaseId, String)>,
 }
 
 #[derive(Debug)]
 pub struct Ledger {
     guest: GuestId,
     events: Events,
-    remaining: VecDeque<CaseId>,
-    current: Option<Current>,
-    /// The case before, while the console has not come to the start of the current one:
-    /// results and console take different ways, and a complaint may come late.
-    closing: Option<Current>,
-    /// What has begun, by the results: `FS NAME`.
-    starts: Vec<String>,
-    /// How many of them have begun by the console.
+    /// In the order of the plan, which the guest keeps.
+    wanted: Vec<CaseId>,
+    deadline: Duration,
+    secrets: Secrets,
+    /// How many have begun, by the results.
+    begun: usize,
+    /// How many have begun by the marks of the console: results and console take different ways.
     marks: usize,
-    /// The last of these, `FS NAME`.
-    marked: String,
+    /// Those that have begun and are not settled, oldest first; only the last can be running.
+    open: VecDeque<Open>,
     /// The first complaint of each case, by its number.
     complaints: BTreeMap<usize, String>,
-    /// Cases that have their result, in order.
     reported: Vec<CaseId>,
-    /// The (repeat, filesystem) groups of the plan that have not begun.
-    groups: VecDeque<CaseId>,
-    group: Option<CaseId>,
+    in_vain: Vec<(CaseId, String)>,
+    /// The guest has said that it ends, and how.
+    farewell: Option<String>,
+    clock: Clock,
     console: VecDeque<String>,
+    /// Bytes of the console since the last mark.
+    console_bytes: usize,
+    /// A line came that is not init's.
+    intruded: bool,
 }
 
 impl Ledger {
-    pub fn new(guest: GuestId, wanted: Vec<CaseId>, events: Events) -> Self {
+    pub fn new(guest: GuestId, wanted: Vec<CaseId>, deadline: Duration, events: Events) -> Self {
         Self {
             guest,
             events,
-            groups: wanted
-                .chunk_by(same_group)
-                .map(|cases| cases[0].clone())
-                .collect(),
-            remaining: wanted.into(),
-            current: None,
-            closing: None,
-            starts: Vec::new(),
+            deadline,
+            secrets: secrets(wanted.len()),
+            wanted,
+            begun: 0,
             marks: 0,
-            marked: String::new(),
+            open: VecDeque::new(),
             complaints: BTreeMap::new(),
             reported: Vec::new(),
-            group: None,
+            in_vain: Vec::new(),
+            farewell: None,
+            clock: Clock::default(),
             console: VecDeque::new(),
+            console_bytes: 0,
+            intruded: false,
         }
     }
 
-    /// The guest has nothing more to say: all results are in, or a case hangs and it reboots.
-    pub fn is_finishing(&self) -> bool {
-        match self
-            .current
-            .as_ref()
-            .and_then(|current| current.said.as_ref())
-        {
-            Some((Verdict::Hung(_), _)) => true,
-            Some(_) => self.remaining.is_empty(),
-            None => false,
+    pub fn stage(&self) -> Stage {
+        match self.open.back() {
+            _ if self.farewell.is_some() => Stage::Ends,
+            None => Stage::Boots,
+            Some(case) if case.said.is_none() => Stage::Runs,
+            Some(_) => Stage::Between,
         }
     }
 
-    /// The cases that have their result, and those that never began.
-    pub fn into_parts(self) -> (Vec<CaseId>, Vec<CaseId>) {
-        (self.reported, self.remaining.into())
+    pub fn into_left(self) -> Left {
+        Left {
+            reported: self.reported,
+            waiting: self.wanted[self.begun..].to_vec(),
+            in_vain: self.in_vain,
+        }
     }
 
     /// The newest console lines, oldest first.
@@ -110,29 +152,43 @@ impl Ledger {
     }
 
     /// What the guest is asked to run.
-    pub fn plan(&mut self, deadline: Duration) -> Plan {
-        let groups = self.remaining.make_contiguous().chunk_by(same_group);
-        let runs = groups.map(|cases| Run {
+    pub fn plan(&self) -> Plan {
+        let runs = self.wanted.chunk_by(same_group).map(|cases| Run {
             filesystem: cases[0].filesystem,
             cases: cases.iter().map(|id| id.case.clone()).collect(),
         });
         Plan {
             runs: runs.collect(),
-            deadline,
+            deadline: self.deadline,
+            secrets: self.secrets.clone(),
             ..Plan::default()
         }
     }
 
-    /// Takes a line of the result channel; true if a case began or ended with it.
+    /// Takes a line of the result channel; true if the guest has come further with it.
     pub fn ktap(&mut self, line: &str, now: Instant) -> bool {
+        let Some((time, line)) = unseal(line, &self.secrets.line) else {
+            self.intrusion(line);
+            return false;
+        };
+        self.clock.sample(time, now);
         match ktap::parse(line) {
-            Line::Subtest(_) => self.group = self.groups.pop_front(),
-            Line::Start(name) => return self.start(&name, now),
-            Line::Outcome(outcome) if outcome.of_case => return self.end(outcome, now),
-            Line::Diagnostic(text) => self.diagnostic(text),
-            Line::Outcome(_) | Line::Other => {}
+            Line::Start(name) => self.start(&name, now),
+            Line::Outcome(outcome) if outcome.of_case => self.end(outcome, now),
+            Line::Diagnostic(text) => self.comment(text),
+            Line::Subtest(_) | Line::Outcome(_) | Line::Other => false,
         }
-        false
+    }
+
+    /// Something else than init has written to its port.
+    fn intrusion(&mut self, line: &str) {
+        if !self.intruded {
+            self.intruded = true;
+            let line: String = line.chars().take(200).collect();
+            self.events.send(Event::Warning(format!(
+                "a process of the guest writes to the port of the results: {line:?} and the like are not counted"
+            )));
+        }
     }
 
     /// Takes a line of the console.
@@ -141,37 +197,56 @@ impl Ledger {
             self.console.pop_front();
         }
         self.console.push_back(line.clone());
-        if let Some((_, case)) = line.split_once(harness::run::MARK) {
-            self.mark(case.trim());
+        if let Some(number) = self.marked(&line) {
+            self.mark(number);
         } else if is_complaint(&line) && !self.is_expected(&line) {
             self.complaint(line.clone());
         }
+        self.show(line);
+    }
+
+    fn show(&mut self, line: String) {
+        let shown = self.console_bytes;
+        self.console_bytes += line.len() + 1;
+        let line = match shown {
+            _ if self.console_bytes <= CONSOLE_BYTES => line,
+            ..=CONSOLE_BYTES => {
+                "=== too much: what follows is left out, up to the next case".into()
+            }
+            _ => return,
+        };
         let guest = self.guest;
         self.events.send(Event::Console { guest, line });
     }
 
-    /// The console has come to the start of a case, `FS NAME`; marks before it may have got lost.
-    fn mark(&mut self, case: &str) {
-        let ahead = self.starts.get(self.marks..).unwrap_or_default();
-        self.marked = case.to_owned();
-        self.marks = match ahead.iter().position(|start| start == case) {
-            Some(lost) => self.marks + lost + 1,
-            None => self.marks.max(self.starts.len()) + 1,
-        };
-        self.finish_passed();
+    /// The number of the case that the line is the mark of. Who repeats one that is over gets nothing by it.
+    fn marked(&self, line: &str) -> Option<usize> {
+        let (_, mark) = line.rsplit_once(MARK)?;
+        let secret = mark.split_whitespace().last()?;
+        let mut ahead = self.secrets.marks.iter().skip(self.marks);
+        let lost = ahead.position(|it| it == secret)?;
+        Some(self.marks + lost + 1)
+    }
+
+    /// The console has come to the start of this case; marks before it may have got lost.
+    fn mark(&mut self, number: usize) {
+        self.marks = number;
+        self.console_bytes = 0;
+        self.settle();
     }
 
     /// Whether the case that the console is in provokes this complaint.
     fn is_expected(&self, line: &str) -> bool {
-        let name = self.marked.split_once(' ').map(|(_, name)| name);
-        name.and_then(harness::cases::find)
+        let current = self.marks.checked_sub(1).map(|at| &self.wanted[at].case);
+        current
+            .and_then(|name| harness::cases::find(name))
             .is_some_and(|case| case.expects(line))
     }
 
     /// Charges the case that the console is in.
     fn complaint(&mut self, line: String) {
-        let open = self.closing.as_ref().or(self.current.as_ref());
-        let oldest = open.map_or(self.starts.len() + 1, |case| case.number);
+        let open = self.open.front();
+        let oldest = open.map_or(self.begun + 1, |case| case.number);
         if open.is_none() && self.marks < oldest {
             let text = format!("the kernel complains while no case runs: {line}");
             return self.events.send(Event::Warning(text));
@@ -181,125 +256,245 @@ impl Ledger {
             .or_insert(line);
     }
 
+    /// This process could not look for so long, nor could the guest get rid of what it had to say.
+    pub fn stopped(&mut self, time: Duration) {
+        self.clock = Clock::default();
+        if let Some(case) = self.open.back_mut() {
+            let doubt = format!("xtask was stopped for {time:.0?} meanwhile");
+            case.doubt.get_or_insert(doubt);
+        }
+    }
+
     /// Takes the guest's end; true if the guest had run a case.
     pub fn guest_over(&mut self, end: &End, now: Instant) -> bool {
-        let ran = self.current.is_some();
-        self.finish_closing();
-        if let Some(current) = self.current.take() {
-            self.finish(current, Some(end), now);
+        while let Some(case) = self.open.pop_front() {
+            let end = self.open.is_empty().then_some(end);
+            self.finish(case, end, now);
         }
-        ran
+        self.begun > 0
     }
 
     /// The run is being given up: reports the cases that have said how they ended.
     pub fn close(&mut self, now: Instant) {
-        self.finish_closing();
-        if let Some(current) = self.current.take_if(|current| current.said.is_some()) {
-            self.finish(current, None, now);
+        while self.open.front().is_some_and(|case| case.said.is_some()) {
+            self.finish_first(now);
         }
     }
 
     fn start(&mut self, name: &str, now: Instant) -> bool {
-        self.finish_closing();
-        self.closing = self.current.take();
-        let Some(group) = &self.group else {
+        let next = self.wanted.get(self.begun);
+        let Some(id) = next.filter(|id| id.case == name).cloned() else {
+            let text = format!("the guest runs {name:?} unasked: not counted");
+            self.events.send(Event::Warning(text));
             return false;
         };
-        self.starts.push(format!("{} {name}", group.filesystem));
-        let wanted = |id: &CaseId| same_group(id, group) && id.case == name;
-        let Some(at) = self.remaining.iter().position(wanted) else {
-            self.events
-                .send(Event::Warning(format!("the guest runs {name:?} unasked")));
-            return false;
-        };
-        let id = self
-            .remaining
-            .remove(at)
-            .expect("the position is one of its own");
-        self.finish_passed();
+        // The console is not waited for any longer.
+        while self.is_followed() {
+            self.finish_first(now);
+        }
+        self.begun += 1;
         self.events.send(Event::CaseStarted {
             guest: self.guest,
             case: id.clone(),
         });
-        self.current = Some(Current {
+        self.open.push_back(Open {
             id,
-            number: self.starts.len(),
+            number: self.begun,
             since: now,
             diagnostics: Vec::new(),
-            complaint: None,
+            has_run: false,
             said: None,
+            doubt: None,
         });
         true
     }
 
-    fn diagnostic(&mut self, text: String) {
-        let Some(current) = &mut self.current else {
+    fn comment(&mut self, text: String) -> bool {
+        if let Some(failed) = text.strip_prefix(CANNOT_START) {
+            return self.cannot_start(failed);
+        }
+        if let Some(ending) = text.strip_prefix(END) {
+            self.farewell = Some(ending.to_owned());
+            return true;
+        }
+        self.diagnostic(&text);
+        false
+    }
+
+    /// The case that has begun has not, as init says: the one before has left the guest so.
+    fn cannot_start(&mut self, failed: &str) -> bool {
+        if self.stage() != Stage::Runs {
+            return false;
+        }
+        self.open.pop_back();
+        self.begun -= 1;
+        let id = &self.wanted[self.begun];
+        self.events.send(Event::Warning(format!(
+            "guest {} could not start {} {}: it runs in another",
+            self.guest, id.filesystem, failed
+        )));
+        // What was skipped for want of a feature had no process.
+        let culprit = self.open.iter_mut().rev().find(|case| case.has_run);
+        if let Some(case) = culprit.filter(|case| case.passes()) {
+            let reason = format!("it left the guest unable to start the next case: {failed}");
+            let took = case.said.take().map_or(Duration::ZERO, |(_, took)| took);
+            case.said = Some((Verdict::Failed(reason), took));
+        }
+        true
+    }
+
+    fn diagnostic(&mut self, text: &str) {
+        let Some(case) = self.open.back_mut() else {
             return;
         };
-        let prefix = format!("{}: ", current.id.case);
-        let line = text.strip_prefix(&prefix).map_or(text.clone(), Into::into);
-        current.diagnostics.push(line.clone());
+        case.has_run = true;
+        let prefix = format!("{}: ", case.id.case);
+        let line = text.strip_prefix(&prefix).unwrap_or(text).to_owned();
+        case.diagnostics.push(line.clone());
+        if let Some(complaint) = line.strip_prefix(harness::kmsg::COMPLAINT) {
+            let first = self.complaints.entry(case.number);
+            first.or_insert_with(|| complaint.to_owned());
+        }
         self.events.send(Event::Diagnostic {
             guest: self.guest,
-            case: current.id.clone(),
+            case: case.id.clone(),
             line,
         });
+        self.settle();
     }
 
     fn end(&mut self, outcome: Outcome, now: Instant) -> bool {
-        match &mut self.current {
-            Some(current) if current.id.case == outcome.name && current.said.is_none() => {
-                let took = outcome.took.unwrap_or(now - current.since);
-                current.said = Some((outcome.verdict, took));
-                true
-            }
-            _ => {
-                let name = outcome.name;
-                self.events.send(Event::Warning(format!(
-                    "the guest reports {name:?}, which does not run: not counted"
-                )));
-                false
-            }
+        let running = |case: &&mut Open| case.id.case == outcome.name && case.said.is_none();
+        let Some(case) = self.open.back_mut().filter(running) else {
+            let name = outcome.name;
+            self.events.send(Event::Warning(format!(
+                "the guest reports {name:?}, which does not run: not counted"
+            )));
+            return false;
+        };
+        let host = now - case.since;
+        if matches!(outcome.verdict, Verdict::Hung(_)) && clock::is_early(self.deadline, host) {
+            let doubt = format!("its deadline is in {:.0?}, not {host:.1?}", self.deadline);
+            case.doubt.get_or_insert(doubt);
+        }
+        case.has_run |= !matches!(outcome.verdict, Verdict::Skipped(_));
+        case.said = Some((outcome.verdict, outcome.took.unwrap_or(host)));
+        self.settle();
+        true
+    }
+
+    /// Whether the oldest case has left a guest in which another could run.
+    fn is_followed(&self) -> bool {
+        self.open.iter().skip(1).any(|case| case.has_run)
+    }
+
+    /// Reports the cases of which nothing more can come: the console has left them, too.
+    fn settle(&mut self) {
+        let left = |case: &Open| case.number < self.marks;
+        if self.is_followed() && self.open.front().is_some_and(left) {
+            self.finish_first(Instant::now());
+            self.settle();
         }
     }
 
-    /// Reports the case before if the console has left it.
-    fn finish_passed(&mut self) {
-        if self
-            .closing
-            .as_ref()
-            .is_some_and(|case| case.number < self.marks)
-        {
-            self.finish_closing();
+    fn finish_first(&mut self, now: Instant) {
+        if let Some(case) = self.open.pop_front() {
+            self.finish(case, None, now);
         }
     }
 
-    /// Reports the case before: no complaint can be its own any more.
-    fn finish_closing(&mut self) {
-        if let Some(closing) = self.closing.take() {
-            self.finish(closing, None, Instant::now());
+    /// Reports a case, with the guest's end if it was the last.
+    fn finish(&mut self, mut case: Open, end: Option<&End>, now: Instant) {
+        let complaint = self.complaints.remove(&case.number);
+        let verdict = self.verdict(&case, complaint.as_deref(), end);
+        if let Some(doubt) = self.doubt(&case, &verdict, end) {
+            return self.again(case.id, &verdict, doubt);
         }
-    }
-
-    fn finish(&mut self, mut current: Current, end: Option<&End>, now: Instant) {
-        current.complaint = self.complaints.remove(&current.number);
-        let took = current
-            .said
-            .as_ref()
-            .map_or(now - current.since, |(_, took)| *took);
-        let verdict = verdict(&current, end);
-        let from_console = current.said.is_none() || current.complaint.is_some();
-        if from_console {
-            current.diagnostics.push(CONSOLE.into());
-            current.diagnostics.extend(self.console.iter().cloned());
+        let said = case.said.as_ref();
+        if verdict.is_failure() && (said.is_none_or(|_| case.passes()) || complaint.is_some()) {
+            let console = self.console.iter().cloned();
+            case.diagnostics
+                .extend([CONSOLE.into()].into_iter().chain(console));
         }
-        self.reported.push(current.id.clone());
+        self.reported.push(case.id.clone());
         self.events.send(Event::CaseEnded(CaseResult {
-            id: current.id,
+            id: case.id,
             verdict,
-            took,
-            diagnostics: current.diagnostics,
+            took: case.said.map_or(now - case.since, |(_, took)| took),
+            diagnostics: case.diagnostics,
         }));
+    }
+
+    /// Why the verdict is not to be counted. Passes are: a case measures all by one clock, the guest's.
+    fn doubt(&self, case: &Open, verdict: &Verdict, end: Option<&End>) -> Option<String> {
+        match end {
+            Some(End::Broken(how)) if case.said.is_none() || case.passes() => Some(how.clone()),
+            _ if !verdict.is_failure() => None,
+            _ => case.doubt.clone().or_else(|| self.clock.fault()),
+        }
+    }
+
+    fn again(&mut self, id: CaseId, verdict: &Verdict, doubt: String) {
+        self.events.send(Event::Warning(format!(
+            "{} {}: {} ({}) is not counted, it runs again: {doubt}",
+            id.filesystem,
+            id.case,
+            verdict.word(),
+            verdict.reason()
+        )));
+        self.in_vain.push((id, doubt));
+    }
+
+    /// What the guest said of a case, unless its kernel complained, or the guest did not survive it.
+    fn verdict(&self, case: &Open, complaint: Option<&str>, end: Option<&End>) -> Verdict {
+        match (&case.said, complaint) {
+            (Some((Verdict::Passed | Verdict::Skipped(_), _)), Some(line)) => {
+                Verdict::Failed(format!("the kernel complained: {line}"))
+            }
+            (Some((Verdict::Failed(reason), _)), _) if reason.is_empty() => {
+                Verdict::Failed(last_words(&case.diagnostics))
+            }
+            (Some((verdict, _)), _) if case.passes() => {
+                let aftermath = end.and_then(|end| self.aftermath(end));
+                aftermath.unwrap_or_else(|| verdict.clone())
+            }
+            (Some((verdict, _)), _) => verdict.clone(),
+            (None, Some(line)) => Verdict::KilledGuest(line.into()),
+            (None, None) => unfinished(end),
+        }
+    }
+
+    /// What a guest has come to after its last case, unless it had done all, and powered off as it said.
+    fn aftermath(&self, end: &End) -> Option<Verdict> {
+        let said = |ending: Ending| self.farewell == Some(ending.to_string());
+        if said(Ending::Spoilt) {
+            return None; // the case that spoilt it has failed already
+        }
+        let complete = said(Ending::Complete);
+        let killed = |what: &str| Some(Verdict::KilledGuest(format!("after its end, {what}")));
+        let hung = |what: String| Some(Verdict::Hung(format!("after its end, {what}")));
+        match end {
+            End::PoweredOff if complete => None,
+            End::PoweredOff => killed("the guest powered off before its time"),
+            End::Reset => killed("the guest was reset"),
+            End::Broken(how) => killed(how),
+            End::Silent(limit) => hung(format!("the guest did nothing for {limit:.0?}")),
+            End::Lingered => hung("the guest did not power off".into()),
+        }
+    }
+}
+
+/// Of a case that said nothing.
+fn unfinished(end: Option<&End>) -> Verdict {
+    match end {
+        None => Verdict::Failed("the harness went on without a result".into()),
+        Some(End::Silent(limit)) => {
+            Verdict::Hung(format!("neither a result nor a timeout for {limit:.0?}"))
+        }
+        Some(End::PoweredOff) => Verdict::KilledGuest("the guest powered off".into()),
+        Some(End::Reset) => Verdict::KilledGuest("the guest was reset".into()),
+        Some(End::Broken(how)) => Verdict::KilledGuest(how.clone()),
+        Some(End::Lingered) => Verdict::Hung("the guest said that it ends, and did not".into()),
     }
 }
 
@@ -307,27 +502,11 @@ fn same_group(a: &CaseId, b: &CaseId) -> bool {
     (a.repeat, a.filesystem) == (b.repeat, b.filesystem)
 }
 
-/// What the guest said of a case, unless its kernel complained or it fell silent before.
-fn verdict(current: &Current, end: Option<&End>) -> Verdict {
-    let complaint = current.complaint.as_deref();
-    match (&current.said, complaint) {
-        (Some((Verdict::Passed | Verdict::Skipped(_), _)), Some(line)) => {
-            Verdict::Failed(format!("the kernel complained: {line}"))
-        }
-        (Some((Verdict::Failed(reason), _)), _) if reason.is_empty() => {
-            Verdict::Failed(last_words(&current.diagnostics))
-        }
-        (Some((verdict, _)), _) => verdict.clone(),
-        (None, Some(line)) => Verdict::KilledGuest(line.into()),
-        (None, None) => match end {
-            Some(End::Silent(limit)) => {
-                Verdict::Hung(format!("neither a result nor a timeout for {limit:.0?}"))
-            }
-            Some(End::Exited(how)) => Verdict::KilledGuest(how.clone()),
-            Some(End::Lingered) | None => {
-                Verdict::Failed("the harness went on without a result".into())
-            }
-        },
+fn secrets(cases: usize) -> Secrets {
+    let secret = || format!("{:016x}", fastrand::u64(..));
+    Secrets {
+        line: secret(),
+        marks: (0..cases).map(|_| secret()).collect(),
     }
 }
 
@@ -366,7 +545,7 @@ mod tests {
             .iter()
             .map(|(fs, case, repeat)| id(*fs, case, *repeat))
             .collect();
-        (Ledger::new(1, wanted, events), receiver)
+        (Ledger::new(1, wanted, Duration::ZERO, events), receiver)
     }
 
     fn verdicts(ledger: Ledger, receiver: Receiver<Event>) -> Vec<(CaseId, Verdict)> {
@@ -380,29 +559,59 @@ mod tests {
             .collect()
     }
 
+    /// Lines of the console, whose marks get their secrets, and of init.
     fn feed(ledger: &mut Ledger, lines: &[&str]) {
         for line in lines {
             match line.strip_prefix("console ") {
-                Some(line) => ledger.console(line.into()),
+                Some(line) => {
+                    let secret = mark_of(ledger, line);
+                    ledger.console(format!("{line}{secret}"));
+                }
                 None => {
-                    ledger.ktap(line, Instant::now());
+                    let now = Instant::now();
+                    ledger.ktap(&sealed(ledger, 0, line), now);
                 }
             }
         }
     }
 
+    fn mark_of(ledger: &Ledger, line: &str) -> String {
+        let Some((_, case)) = line.split_once(MARK) else {
+            return String::new();
+        };
+        let name = |id: &CaseId| format!("{} {}", id.filesystem, id.case) == case;
+        let at = ledger.wanted.iter().position(name).unwrap();
+        format!(" {}", ledger.secrets.marks[at])
+    }
+
+    /// A line as init writes it after so many ms.
+    fn sealed(ledger: &Ledger, ms: u64, line: &str) -> String {
+        format!("{} {ms} {line}", ledger.secrets.line)
+    }
+
+    /// Ends the guest in order; true if it had run a case.
+    fn over(ledger: &mut Ledger) -> bool {
+        feed(ledger, &["# end complete"]);
+        ledger.guest_over(&OFF, Instant::now())
+    }
+
+    const OFF: End = End::PoweredOff;
+
     /// One case "a" on ext3, and how it ends.
     fn single(lines: &[&str], end: &End) -> Verdict {
         let (mut ledger, receiver) = ledger(&[(Ext3, "a", 0)]);
-        feed(&mut ledger, &["    # Subtest: ext3", "    # start a"]);
+        feed(&mut ledger, &["    # start a"]);
         feed(&mut ledger, lines);
+        if *end == OFF {
+            feed(&mut ledger, &["# end complete"]);
+        }
         assert!(ledger.guest_over(end, Instant::now()));
         verdicts(ledger, receiver).remove(0).1
     }
 
     #[test]
     fn endings_of_a_case() {
-        let exited = End::Exited("QEMU ended".into());
+        let reset = End::Reset;
         let silent = End::Silent(Duration::from_secs(9));
         let warning = "console [ 1.2] WARNING: CPU: 1 PID: 71 at fs/super.c:2079";
         let failed = |reason: &str| Verdict::Failed(reason.into());
@@ -410,15 +619,15 @@ mod tests {
         let complained =
             failed("the kernel complained: [ 1.2] WARNING: CPU: 1 PID: 71 at fs/super.c:2079");
         let table: &[(&[&str], &End, Verdict)] = &[
-            (&["    ok 1 a # time=5ms"], &exited, Verdict::Passed),
+            (&["    ok 1 a # time=5ms"], &OFF, Verdict::Passed),
             (
                 &["    ok 1 a # SKIP why"],
-                &exited,
+                &OFF,
                 Verdict::Skipped("why".into()),
             ),
             (
                 &["    not ok 1 a"],
-                &exited,
+                &OFF,
                 failed("the case did not say why"),
             ),
             (
@@ -429,7 +638,7 @@ mod tests {
                     "    # a: step: thaw",
                     "    not ok 1 a # time=5ms",
                 ],
-                &exited,
+                &OFF,
                 failed("it went on"),
             ),
             (
@@ -438,7 +647,7 @@ mod tests {
                     "    # a: damaged",
                     "    not ok 1 a",
                 ],
-                &exited,
+                &OFF,
                 failed("damaged"),
             ),
             (
@@ -448,28 +657,51 @@ mod tests {
                     "    # a: damaged",
                     "    not ok 1 a",
                 ],
-                &exited,
+                &OFF,
                 failed("too early"),
             ),
             (
                 &["    not ok 1 a # TIMEOUT stuck"],
-                &exited,
+                &OFF,
                 Verdict::Hung("stuck".into()),
             ),
-            (&[warning, "    ok 1 a"], &exited, complained.clone()),
-            (&["    ok 1 a", warning], &exited, complained),
+            (&[warning, "    ok 1 a"], &OFF, complained.clone()),
+            (&["    ok 1 a", warning], &OFF, complained),
+            (
+                &["    # a: the kernel complained: INFO: x", "    ok 1 a"],
+                &OFF,
+                failed("the kernel complained: INFO: x"),
+            ),
+            (
+                &[
+                    "    ok 1 a # SKIP why",
+                    "    # a: the kernel complained: late",
+                ],
+                &OFF,
+                failed("the kernel complained: late"),
+            ),
             (
                 &[warning, "    # a: other", "    not ok 1 a"],
-                &exited,
+                &OFF,
                 failed("other"),
             ),
-            (&["    ok 1 b"], &exited, killed("QEMU ended")),
+            (&["    ok 1 b"], &reset, killed("the guest was reset")),
             (
                 &["console [ 2.0] Kernel panic - not syncing"],
-                &exited,
+                &reset,
                 killed("[ 2.0] Kernel panic - not syncing"),
             ),
-            (&[], &exited, killed("QEMU ended")),
+            (&[], &reset, killed("the guest was reset")),
+            (
+                &["    ok 1 a"],
+                &reset,
+                killed("after its end, the guest was reset"),
+            ),
+            (
+                &["    ok 1 a # SKIP no", "# end complete"],
+                &End::Lingered,
+                Verdict::Hung("after its end, the guest did not power off".into()),
+            ),
             (
                 &[],
                 &silent,
@@ -503,7 +735,7 @@ mod tests {
         for (lines, wanted) in table {
             let (mut ledger, receiver) = ledger(&[(Ext3, "a", 0), (Ext3, "b", 0)]);
             feed(&mut ledger, lines);
-            ledger.guest_over(&End::Exited(String::new()), Instant::now());
+            over(&mut ledger);
             let failed: Vec<_> = verdicts(ledger, receiver)
                 .into_iter()
                 .filter(|(_, verdict)| verdict.is_failure())
@@ -535,7 +767,7 @@ mod tests {
             ] {
                 feed(&mut ledger, &[&line]);
             }
-            ledger.guest_over(&End::Exited(String::new()), Instant::now());
+            over(&mut ledger);
             let failed = verdicts(ledger, receiver)[0].1.is_failure();
             assert_eq!(failed, fails, "{case}: {line}");
         }
@@ -566,7 +798,7 @@ mod tests {
             &mut ledger,
             &["    # Subtest: xfs", "    # start a", "    ok 1 a"],
         );
-        assert!(!ledger.is_finishing());
+        assert_eq!(ledger.stage(), Stage::Between);
         feed(
             &mut ledger,
             &[
@@ -575,8 +807,8 @@ mod tests {
                 "    not ok 1 a # no",
             ],
         );
-        assert!(ledger.is_finishing());
-        ledger.guest_over(&End::Exited(String::new()), Instant::now());
+        assert_eq!(ledger.stage(), Stage::Between);
+        over(&mut ledger);
         let wanted = vec![
             (id(Ext3, "a", 0), Verdict::Passed),
             (id(Xfs, "a", 0), Verdict::Passed),
@@ -597,27 +829,127 @@ mod tests {
             filesystem,
             cases: cases.iter().map(|case| (*case).into()).collect(),
         };
-        let plan = ledger.plan(Duration::from_secs(1));
+        let plan = ledger.plan();
+        assert_eq!(plan.secrets.marks.len(), 4);
         assert_eq!(plan.runs, [run(Ext3, &["a", "b", "c"]), run(Xfs, &["a"])]);
         let lines = ["    # Subtest: ext3", "    # start a", "    ok 1 a"];
         feed(&mut ledger, &lines);
         feed(&mut ledger, &["    # start b"]);
-        assert!(ledger.guest_over(&End::Exited(String::new()), Instant::now()));
-        let (reported, left) = ledger.into_parts();
-        assert_eq!(reported, [id(Ext3, "a", 0), id(Ext3, "b", 0)]);
-        assert_eq!(left, [id(Ext3, "c", 0), id(Xfs, "a", 0)]);
+        assert!(over(&mut ledger));
+        let left = ledger.into_left();
+        assert_eq!(left.reported, [id(Ext3, "a", 0), id(Ext3, "b", 0)]);
+        assert_eq!(left.waiting, [id(Ext3, "c", 0), id(Xfs, "a", 0)]);
+        assert_eq!(left.in_vain, []);
     }
 
     #[test]
     fn an_unasked_case_counts_for_nothing() {
         let (mut ledger, receiver) = ledger(&[(Ext3, "a", 0)]);
-        feed(&mut ledger, &["    # start a", "    ok 1 a"]);
         feed(
             &mut ledger,
             &["    # Subtest: ext3", "    # start b", "    ok 1 b"],
         );
-        assert!(!ledger.guest_over(&End::Exited(String::new()), Instant::now()));
-        assert_eq!(ledger.remaining, [id(Ext3, "a", 0)]);
+        assert!(!over(&mut ledger));
+        assert_eq!(ledger.wanted[ledger.begun..], [id(Ext3, "a", 0)]);
         assert_eq!(verdicts(ledger, receiver), []);
+    }
+
+    #[test]
+    fn a_mark_is_one_only_with_its_secret_and_only_once() {
+        let (mut ledger, receiver) = ledger(&[(Ext3, "a", 0), (Ext3, "b", 0)]);
+        let [first, second] = ["a", "b"].map(|case| {
+            let line = format!("{MARK}ext3 {case}");
+            let secret = mark_of(&ledger, &line);
+            format!("{line}{secret}")
+        });
+        ledger.console(first.clone());
+        feed(&mut ledger, &["    # start a"]);
+        ledger.console(format!("{MARK}ext3 b"));
+        ledger.console(format!("{MARK}ext3 b 0123456789abcdef"));
+        assert_eq!(ledger.marks, 1);
+        // On one line with what a case left without a newline.
+        ledger.console(format!("{MARK}ext3 b [ 1.0] {second}"));
+        assert_eq!(ledger.marks, 2);
+        ledger.console(first);
+        assert_eq!(ledger.marks, 2);
+        drop(receiver);
+    }
+
+    #[test]
+    fn a_flood_of_the_console_is_cut_until_the_next_case() {
+        let (mut ledger, receiver) = ledger(&[(Ext3, "a", 0), (Ext3, "b", 0)]);
+        feed(&mut ledger, &["    # start a"]);
+        for _ in 0..3 * CONSOLE_BYTES / 1000 {
+            ledger.console("x".repeat(999));
+        }
+        ledger.console("BUG: seen all the same".into());
+        feed(
+            &mut ledger,
+            &["    ok 1 a", "console harness: start ext3 b"],
+        );
+        feed(&mut ledger, &["    # start b", "    ok 2 b"]);
+        assert!(over(&mut ledger));
+        drop(ledger);
+        let (mut bytes, mut failed) = (0, Vec::new());
+        for event in receiver {
+            match event {
+                Event::Console { line, .. } => bytes += line.len(),
+                Event::CaseEnded(result) => failed.push(result.verdict.is_failure()),
+                _ => {}
+            }
+        }
+        assert!(bytes < CONSOLE_BYTES + 1000, "{bytes}");
+        assert_eq!(failed, [true, false]);
+    }
+
+    #[test]
+    fn a_failure_is_not_counted_after_a_stop_or_by_a_wrong_clock() {
+        type Trouble = fn(&mut Ledger, Instant);
+        let hour = Duration::from_secs(3600);
+        let table: [(&str, Trouble, Duration); 3] = [
+            (
+                "xtask was stopped",
+                |ledger, _| ledger.stopped(Duration::from_secs(60)),
+                hour,
+            ),
+            (
+                "clock",
+                |ledger, now| {
+                    ledger.ktap(
+                        &sealed(ledger, 1000, "    # a: late"),
+                        now + Duration::from_secs(90),
+                    );
+                },
+                hour,
+            ),
+            ("deadline", |_, _| {}, Duration::from_secs(3)),
+        ];
+        for (wanted, trouble, after) in table {
+            for result in ["not ok 1 a # TIMEOUT stuck", "ok 1 a"] {
+                let (mut ledger, receiver) = ledger(&[(Ext3, "a", 0)]);
+                ledger.deadline = Duration::from_secs(100);
+                let begun = Instant::now();
+                ledger.ktap(&sealed(&ledger, 0, "    # start a"), begun);
+                trouble(&mut ledger, begun);
+                let ms = match wanted {
+                    "clock" => 2000,
+                    _ => after.as_millis().try_into().unwrap(),
+                };
+                ledger.ktap(
+                    &sealed(&ledger, ms, &format!("    {result}")),
+                    begun + after,
+                );
+                ledger.ktap(&sealed(&ledger, ms, "# end complete"), begun + after);
+                ledger.guest_over(&OFF, begun + after);
+                let left = ledger.into_left();
+                let counted = left.reported.len();
+                match &left.in_vain[..] {
+                    [] => assert_eq!((result, counted), ("ok 1 a", 1), "{wanted}"),
+                    [(_, why)] => assert!(why.contains(wanted) && counted == 0, "{why}"),
+                    more => panic!("{more:?}"),
+                }
+                drop(receiver);
+            }
+        }
     }
 }

@@ -7,16 +7,21 @@ pub mod capacity;
 mod cgroup;
 mod channel;
 pub mod claim;
+mod clock;
 mod command;
 mod deal;
+#[cfg(test)]
+mod faults;
 mod guest;
 pub mod init;
 pub mod initramfs;
 mod ledger;
 mod loader;
+mod qmp;
 pub mod queue;
 mod storage;
 pub mod supervisor;
+mod tsc;
 pub mod virtme;
 
 use std::thread::available_parallelism;
@@ -70,7 +75,7 @@ pub fn run_cases(
     events: &Events,
     stop: &Stop,
 ) -> failure::Result<()> {
-    let base = boot::command_line(machine, layout, events, stop)?;
+    let (base, _lease) = boot::command_line(machine, layout, events, stop)?;
     let boot = |plan: &Plan| boot(machine, &base, plan, layout);
     supervise(workload, limits, boot, events, stop)
 }

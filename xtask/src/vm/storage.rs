@@ -7,7 +7,7 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -20,13 +20,27 @@ use nix::sys::signal::Signal;
 use crate::environment;
 use crate::proc::{self, Stop};
 
-/// What one program may take: less than a case, which is to be told why it has no answer.
-const LIMIT: Duration = Duration::from_secs(40);
+/// What one request may take of a case's deadline: the case has other things to do, and is to be told why it has
+/// no answer.
+const SHARE: u32 = 3;
 
-/// Answers each request of the guest, until it has `gone`. The Nth image is the disk with the Nth serial number.
-pub fn serve(guest: &UnixStream, images: &[Utf8PathBuf], gone: &Stop) {
+/// Answers each request of the guest, until it has `gone`; `deadline` is that of its cases. The Nth image is the
+/// disk with the Nth serial number. That the host fails is told before the case hears of it: no case is to blame.
+pub fn serve(
+    guest: &UnixStream,
+    images: &[Utf8PathBuf],
+    deadline: Duration,
+    gone: &Stop,
+    failed: &dyn Fn(String),
+) {
     for line in BufReader::new(guest).split(b'\n').map_while(Result::ok) {
-        let answer: Answer = carry_out(&line, images, gone).map_err(|error| format!("{error:#}"));
+        let leash = Leash {
+            begun: Instant::now(),
+            limit: deadline / SHARE,
+            gone,
+            failed,
+        };
+        let answer: Answer = carry_out(&line, images, leash).map_err(|error| format!("{error:#}"));
         let answer = serde_json::to_string(&answer).expect("an answer is plain text");
         let mut guest = guest;
         if guest.write_all(format!("{answer}\n").as_bytes()).is_err() {
@@ -35,25 +49,38 @@ pub fn serve(guest: &UnixStream, images: &[Utf8PathBuf], gone: &Stop) {
     }
 }
 
-fn carry_out(line: &[u8], images: &[Utf8PathBuf], gone: &Stop) -> Result<()> {
-    let request = serde_json::from_slice(line)
-        .with_context(|| format!("bad request: {}", String::from_utf8_lossy(line)))?;
-    match request {
-        Request::Copy { from, to } => copy(image(&from, images)?, image(&to, images)?, gone),
-        Request::Check { disk, filesystem } => {
-            let image = image(&disk, images)?;
-            let run = |command: &mut Command| run(command, gone);
-            fsck::is_clean_by(&run, filesystem, image.as_std_path())
+/// What ends the work for a request early, and who is told that the host has failed.
+#[derive(Clone, Copy)]
+struct Leash<'a> {
+    begun: Instant,
+    limit: Duration,
+    /// The guest is.
+    gone: &'a Stop,
+    failed: &'a dyn Fn(String),
+}
+
+impl Leash<'_> {
+    /// As [`program::output`], but the program ends with the guest, with this thread, and when its time is over.
+    fn run(self, command: &mut Command) -> Result<program::Output> {
+        let left = self.limit.saturating_sub(self.begun.elapsed());
+        match proc::output_within(&mut proc::mortal(Signal::SIGKILL, command), left, self.gone) {
+            Ok(it) => Ok(program::Output::new(it.status, &it.stdout, &it.stderr)),
+            Err(proc::Error::Interrupted) => Err(anyhow!("the guest is over")),
+            Err(proc::Error::Failed(error)) => Err(error),
         }
     }
 }
 
-/// As [`program::output`], but it ends with the guest, with this thread, and after [`LIMIT`].
-fn run(command: &mut Command, gone: &Stop) -> Result<program::Output> {
-    match proc::output_within(&mut proc::mortal(Signal::SIGKILL, command), LIMIT, gone) {
-        Ok(it) => Ok(program::Output::new(it.status, &it.stdout, &it.stderr)),
-        Err(proc::Error::Interrupted) => Err(anyhow!("the guest is over")),
-        Err(proc::Error::Failed(error)) => Err(error),
+fn carry_out(line: &[u8], images: &[Utf8PathBuf], leash: Leash<'_>) -> Result<()> {
+    let request = serde_json::from_slice(line)
+        .with_context(|| format!("bad request: {}", String::from_utf8_lossy(line)))?;
+    match request {
+        Request::Copy { from, to } => copy(image(&from, images)?, image(&to, images)?, leash),
+        Request::Check { disk, filesystem } => {
+            let image = image(&disk, images)?;
+            let run = |command: &mut Command| leash.run(command);
+            fsck::is_clean_by(&run, filesystem, image.as_std_path())
+        }
     }
 }
 
@@ -65,13 +92,19 @@ fn image<'a>(serial: &str, images: &'a [Utf8PathBuf]) -> Result<&'a Utf8Path> {
 }
 
 /// Copies onto the file that is there, which QEMU has open. What is a hole stays one.
-fn copy(from: &Utf8Path, to: &Utf8Path, gone: &Stop) -> Result<()> {
+fn copy(from: &Utf8Path, to: &Utf8Path, leash: Leash<'_>) -> Result<()> {
     let size = |image| fs_err::metadata(image).map(|file| file.len());
+    ensure!(from != to, "a disk is not copied onto itself");
     let wanted = size(from)?;
     ensure!(size(to)? == wanted, "the disks differ in size");
     let mut cp = environment::command("cp");
     cp.arg("--sparse=always").args([from, to]);
-    let copied = run(&mut cp, gone).and_then(|output| output.of_success(&cp));
+    let copied = leash.run(&mut cp).and_then(|output| {
+        let done = output.of_success(&cp);
+        done.inspect_err(|error| {
+            (leash.failed)(format!("a guest's disk cannot be copied: {error:#}"))
+        })
+    });
     // A copy that failed half way has cut the disk short, which the next case may use.
     let image = fs_err::OpenOptions::new().write(true).open(to)?;
     image.set_len(wanted)?;
@@ -105,7 +138,15 @@ mod tests {
     fn answers<T: AsRef<[u8]>>(disks: &[Utf8PathBuf], lines: &[T]) -> Vec<Answer> {
         let (host, mut guest) = UnixStream::pair().unwrap();
         let disks = disks.to_vec();
-        let server = thread::spawn(move || serve(&host, &disks, &Stop::default()));
+        let server = thread::spawn(move || {
+            serve(
+                &host,
+                &disks,
+                Duration::from_secs(120),
+                &Stop::default(),
+                &drop,
+            )
+        });
         let mut replies = BufReader::new(guest.try_clone().unwrap()).lines();
         let answers = lines.iter().map(|line| {
             guest.write_all(line.as_ref()).unwrap();
@@ -177,10 +218,84 @@ mod tests {
     fn nothing_is_done_for_a_guest_that_is_gone() {
         let gone = Stop::default();
         gone.request();
-        let begun = std::time::Instant::now();
-        let error = run(Command::new("sleep").arg("30"), &gone).unwrap_err();
+        let error = leash(Duration::from_secs(60), &gone)
+            .run(Command::new("sleep").arg("30"))
+            .unwrap_err();
         assert_eq!(error.to_string(), "the guest is over");
-        assert!(begun.elapsed() < Duration::from_secs(20));
+    }
+
+    fn leash(limit: Duration, gone: &Stop) -> Leash<'_> {
+        Leash {
+            begun: Instant::now(),
+            limit,
+            gone,
+            failed: &drop,
+        }
+    }
+
+    #[test]
+    fn all_programs_of_a_request_share_its_time() {
+        let gone = Stop::default();
+        let leash = leash(Duration::from_secs(2), &gone);
+        let run = |seconds| leash.run(Command::new("sleep").arg(seconds));
+        run("0").unwrap();
+        let late = run("60").unwrap_err().to_string();
+        assert!(late.contains("has not ended within"), "{late}");
+        assert!(run("60").is_err());
+        let took = leash.begun.elapsed();
+        assert!(took < Duration::from_secs(30), "{took:?}");
+    }
+
+    #[test]
+    fn the_host_tells_when_a_copy_fails() {
+        let (_dir, disks) = disks();
+        // cp copies no folder.
+        fs_err::remove_file(&disks[0]).unwrap();
+        fs_err::create_dir(&disks[0]).unwrap();
+        let size = fs_err::metadata(&disks[0]).unwrap().len();
+        File::create(&disks[1]).unwrap().set_len(size).unwrap();
+        let (told, failures) = std::sync::mpsc::channel();
+        let (deadline, gone) = (Duration::from_secs(120), Stop::default());
+        let leash = Leash {
+            failed: &|failure| told.send(failure).unwrap(),
+            ..leash(deadline, &gone)
+        };
+        assert!(carry_out(COPY.as_bytes(), &disks, leash).is_err());
+        let said = failures.try_recv().unwrap();
+        assert!(
+            said.starts_with("a guest's disk cannot be copied:"),
+            "{said}"
+        );
+        assert!(carry_out(b"mkfs", &disks, leash).is_err());
+        assert!(failures.try_recv().is_err(), "no fault of the host's");
+    }
+
+    /// An answer that comes after the deadline of the case is none.
+    #[test]
+    fn a_case_with_a_short_deadline_is_answered_within_it() {
+        let (_dir, disks) = disks();
+        // The host reads it for as long as anybody writes to it, as nobody does.
+        fs_err::remove_file(&disks[0]).unwrap();
+        nix::unistd::mkfifo(disks[0].as_std_path(), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        fs_err::File::options()
+            .write(true)
+            .open(&disks[1])
+            .unwrap()
+            .set_len(0)
+            .unwrap();
+        let (host, mut guest) = UnixStream::pair().unwrap();
+        let deadline = Duration::from_secs(6);
+        let begun = Instant::now();
+        thread::spawn(move || serve(&host, &disks, deadline, &Stop::default(), &drop));
+        guest.write_all(format!("{COPY}\n").as_bytes()).unwrap();
+        let mut said = String::new();
+        BufReader::new(guest).read_line(&mut said).unwrap();
+        assert!(said.contains("has not ended within 2s"), "{said}");
+        assert!(
+            begun.elapsed() < Duration::from_secs(40),
+            "{:?}",
+            begun.elapsed()
+        );
     }
 
     #[test]
@@ -196,7 +311,7 @@ mod tests {
             ),
             (
                 r#"{"copy":{"from":"scratch0","to":"scratch0"}}"#,
-                r#""cp" "--sparse=always""#,
+                "onto itself",
             ),
             (CHECK, "e2fsck"),
             ("mkfs", "bad request: mkfs"),
