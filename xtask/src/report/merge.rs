@@ -261,6 +261,13 @@ mod tests {
     }
 
     #[test]
+    fn more_shards_than_there_can_be_machines() {
+        let run = merge(&[shard(&format!("1/{}", usize::MAX))]).unwrap();
+        let why = "no results of shard 2/18446744073709551615, 3/18446744073709551615";
+        assert!(run.failure.unwrap().starts_with(why));
+    }
+
+    #[test]
     fn runs_of_other_cases_are_one_run() {
         let run = |path: &str, fs| Input {
             path: path.into(),

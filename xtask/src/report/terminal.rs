@@ -16,6 +16,7 @@ use crate::words::{self, count, seconds};
 const FAILURES: usize = 20;
 /// Of each, so many of the lines that the case said last, and of those on the console.
 const OWN_LINES: usize = 12;
+const STEPS: usize = 3;
 const CONSOLE_LINES: usize = 10;
 /// How many of the cases are named that were not tested.
 const NAMES: usize = 3;
@@ -70,8 +71,8 @@ pub fn summary(run: &Run, folder: &Utf8Path) {
     let shard = shard.map_or(String::new(), |shard| format!("shard {shard}: "));
     say(&format!(
         "{shard}kernel {} on {}, {}, {}; reports in {folder}",
-        run.kernel.title(),
-        run.machine.accelerator,
+        words::short(&run.kernel.title()),
+        words::short(&run.machine.accelerator),
         guests(run.machine.guests),
         seconds(run.took)
     ));
@@ -129,7 +130,7 @@ fn some_names(results: &[&CaseResult]) -> String {
 
 /// `17 did not run: interrupted`
 fn not_run(run: &Run) -> Option<String> {
-    let why = run.why().unwrap_or("nobody knows why");
+    let why = words::short(run.why().unwrap_or("nobody knows why"));
     match run.not_run.len() {
         0 => None,
         count => Some(format!("{count} did not run: {why}")),
@@ -174,7 +175,8 @@ fn failure_text(result: &CaseResult, folder: &Utf8Path) -> String {
     text
 }
 
-/// The last lines of what the case said, without the steps of a cleanup in which nothing went wrong, and of the console.
+/// The last lines of what the case said, and of the console. Left out are the reason, which stands above, steps that
+/// are long past, and those of a cleanup in which nothing went wrong.
 fn excerpt(result: &CaseResult) -> Vec<&String> {
     let lines = &result.diagnostics;
     let console = lines.iter().position(|line| line == CONSOLE);
@@ -183,15 +185,19 @@ fn excerpt(result: &CaseResult) -> Vec<&String> {
     // A case that failed went on after its last step.
     let went_on = matches!(result.verdict, Verdict::Failed(_));
     let passed_by = |at: usize| own.get(at + 1).map_or(went_on, is_step);
-    let told = own.iter().enumerate();
-    let told: Vec<_> = told
-        .filter(|(at, line)| !(line.starts_with(CLEANUP) && passed_by(*at)))
-        .map(|(_, line)| line)
-        .collect();
+    let mut steps = 0;
+    let told = own.iter().enumerate().rev().filter(|(at, line)| {
+        if line.starts_with(CLEANUP) && passed_by(*at) {
+            return false;
+        }
+        steps += usize::from(is_step(line));
+        *line != result.verdict.reason() && !(is_step(line) && steps > STEPS)
+    });
+    let mut told: Vec<_> = told.map(|(_, line)| line).take(OWN_LINES).collect();
+    told.reverse();
     let head = console.iter().take(1);
-    let tail = console.get(1..).unwrap_or_default();
-    let (told, tail) = (last(&told, OWN_LINES), last(tail, CONSOLE_LINES));
-    told.iter().copied().chain(head).chain(tail).collect()
+    let tail = last(console.get(1..).unwrap_or_default(), CONSOLE_LINES);
+    told.into_iter().chain(head).chain(tail).collect()
 }
 
 fn last<T>(lines: &[T], most: usize) -> &[T] {
@@ -276,17 +282,24 @@ mod tests {
         let (thaw, said) = ("step: thaw", "it went on");
         let (umount, fsck) = ("step: cleanup: umount", "step: cleanup: fsck");
         let head = "ext3 a FAILED: it went on";
+        let more = |number| format!("… {number} in runs/1/ktap");
+        let (one, two, three) = (
+            more("1 more line"),
+            more("2 more lines"),
+            more("3 more lines"),
+        );
         let table: &[(Verdict, &[&str], &[&str])] = &[
-            (failed(), &[thaw, said], &[head, thaw, said]),
+            (failed(), &[thaw, said], &[head, thaw, &one]),
+            (failed(), &[thaw, said, umount, fsck], &[head, thaw, &three]),
             (
                 failed(),
-                &[thaw, said, umount, fsck],
-                &[head, thaw, said, "… 2 more lines in runs/1/ktap"],
+                &["step: a", "step: b", thaw, thaw, "x", said],
+                &[head, "step: b", thaw, thaw, "x", &two],
             ),
             (
                 failed(),
                 &[said, umount, fsck, "damaged"],
-                &[head, said, fsck, "damaged", "… 1 more line in runs/1/ktap"],
+                &[head, fsck, "damaged", &two],
             ),
             (
                 hung(),
@@ -307,10 +320,11 @@ mod tests {
     #[test]
     fn a_failure_is_told_in_some_lines() {
         let long = "x".repeat(1_000_000);
+        assert!(shown(Verdict::Hung(long.clone()), &[])[0].len() < 600);
         let mut lines = vec![long.as_str(); 50];
         lines.push(CONSOLE);
         lines.extend(["[1.0] y"; 50]);
-        let text = shown(Verdict::Hung(long.clone()), &lines);
+        let text = shown(Verdict::Hung("stuck".into()), &lines);
         let wanted = 1 + OWN_LINES + 1 + CONSOLE_LINES + 1;
         assert_eq!(text.len(), wanted);
         assert!(text.iter().all(|line| line.len() < 600));
