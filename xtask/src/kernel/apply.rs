@@ -13,6 +13,9 @@ use crate::failure::{Failure, Kind, Result};
 use crate::proc::{self, Stop};
 use crate::series::{Patch, Series};
 
+/// As many files or errors are named in an error.
+const NAMED: usize = 5;
+
 /// Makes one commit a patch on top of the source, and returns the last. The ids depend on content only.
 pub fn apply(source: &Source, series: &[Series], stop: &Stop) -> Result<String> {
     let Applied { tip, refused, .. } = apply_some(source, series, stop)?;
@@ -102,16 +105,11 @@ impl Bench<'_> {
 
     fn commit(&self, patch: &Patch, parent: &str) -> Result<String> {
         let tree = proc::read(&mut self.command(&["write-tree"]), self.stop)?;
-        let message = format!("{}\n\n{}", patch.subject, patch.body);
         let mut commit = self.command(&["commit-tree", "-p", parent, "-F", "-", &tree]);
         commit.env("GIT_AUTHOR_NAME", &patch.author);
         commit.env("GIT_AUTHOR_EMAIL", &patch.email);
         commit.env("GIT_AUTHOR_DATE", &patch.date);
-        Ok(proc::pipe(
-            &mut commit,
-            format!("{}\n", message.trim_end()).as_bytes(),
-            self.stop,
-        )?)
+        Ok(proc::pipe(&mut commit, &patch.message, self.stop)?)
     }
 }
 
@@ -125,20 +123,46 @@ struct Reject {
     expected: Vec<String>,
 }
 
+/// The first hunk that found no place, or what else git says; of more of them, no more than their files.
 fn explain(patch: &Patch, stderr: &str) -> Failure {
     let rejects = rejects(stderr);
-    if rejects.is_empty() {
-        let errors: Vec<&str> = stderr
-            .lines()
-            .filter(|line| line.starts_with("error:") || line.starts_with("fatal:"))
-            .collect();
-        return Kind::Build.error(errors.join("\n"));
+    let what = match rejects.split_first() {
+        Some((first, others)) => describe(patch, first) + &more(others),
+        None => {
+            let lines = stderr.lines();
+            let errors = lines.filter_map(|line| {
+                line.strip_prefix("error: ")
+                    .or_else(|| line.strip_prefix("fatal: "))
+            });
+            let first: Vec<&str> = errors.take(NAMED).collect();
+            patch.placed(&first.join("\n"))
+        }
+    };
+    Kind::Build.error(what + line_ends(patch))
+}
+
+fn more(rejects: &[Reject]) -> String {
+    let mut files: Vec<&str> = rejects.iter().map(|reject| reject.file.as_str()).collect();
+    files.dedup();
+    let named = files[..files.len().min(NAMED)].join(", ");
+    match rejects.len() {
+        0 => String::new(),
+        1 => format!("\nand 1 more hunk, in {named}"),
+        count if files.len() > NAMED => format!("\nand {count} more hunks, in {named} and others"),
+        count => format!("\nand {count} more hunks, in {named}"),
     }
-    let described: Vec<String> = rejects
-        .iter()
-        .map(|reject| describe(patch, reject))
-        .collect();
-    Kind::Build.error(described.join("\n"))
+}
+
+/// A patch is read as by `git am`, which drops the CR of a file's CR LF, but not of those that come out of an encoding.
+fn line_ends(patch: &Patch) -> &'static str {
+    let has = |text: &[u8]| text.windows(2).any(|two| two == b"\r\n");
+    if has(&patch.diff) {
+        "\nthe lines of the decoded patch end in CR LF: is the patched file like that?"
+    } else if has(&patch.text) {
+        "\nlines of the patch file end in CR LF, and as with `git am` they count as LF: has the patched file CR LF itself?"
+    } else {
+        ""
+    }
 }
 
 fn describe(patch: &Patch, reject: &Reject) -> String {
@@ -147,20 +171,17 @@ fn describe(patch: &Patch, reject: &Reject) -> String {
         line,
         expected,
     } = reject;
-    let hunks: Vec<_> = patch
-        .hunks
-        .iter()
-        .filter(|hunk| hunk.file == *file)
-        .collect();
+    let changes = patch.changes.iter().filter(|change| change.file == *file);
+    let hunks: Vec<_> = changes.flat_map(|change| &change.hunks).collect();
     let place = hunks
         .iter()
         .position(|hunk| hunk.old_start == *line)
         .map_or(String::new(), |at| {
             format!(
-                "hunk {} of {} (line {} of the patch) ",
+                "hunk {} of {} ({}) ",
                 at + 1,
                 hunks.len(),
-                hunks[at].line
+                patch.place(hunks[at].line)
             )
         });
     let expected: String = expected
@@ -201,6 +222,21 @@ fn rejects(stderr: &str) -> Vec<Reject> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_first_reject_is_shown() {
+        let reject = |file: &str| Reject {
+            file: file.into(),
+            line: 1,
+            expected: vec!["x".into()],
+        };
+        let more = |files: &[&str]| more(&files.iter().copied().map(reject).collect::<Vec<_>>());
+        assert_eq!(more(&[]), "");
+        assert_eq!(more(&["a"]), "\nand 1 more hunk, in a");
+        assert_eq!(more(&["a", "a", "b"]), "\nand 3 more hunks, in a, b");
+        let many = more(&["a", "b", "c", "d", "e", "f"]);
+        assert_eq!(many, "\nand 6 more hunks, in a, b, c, d, e and others");
+    }
 
     #[test]
     fn what_git_apply_says() {

@@ -1,6 +1,8 @@
 //! From a base or a tree to a kernel that boots: source, tree, config, build.
 
 mod apply;
+#[cfg(test)]
+mod as_git_am;
 mod bases;
 mod build;
 pub mod check;
