@@ -1,14 +1,17 @@
 //! Patches become commits without a work tree being touched: a series that does not apply leaves nothing behind.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 use std::sync::LazyLock;
 
 use camino::Utf8PathBuf;
 use regex::Regex;
+use tempfile::TempDir;
 
 use super::files;
 use super::git::Git;
 use super::source::Source;
+use super::version_of;
 use crate::failure::{Failure, Kind, Result};
 use crate::proc::{self, Stop};
 use crate::series::{Patch, Series};
@@ -44,17 +47,12 @@ pub fn apply_some(source: &Source, series: &[Series], stop: &Stop) -> Result<App
     if patches.is_empty() {
         return Ok(applied);
     }
-    let (_guard, scratch) = files::temporary(&source.repository)?;
-    let bench = Bench {
-        git: Git::at(&source.repository, stop),
-        index: scratch.join("index"),
-        stop,
-    };
+    let bench = Bench::of(source, stop)?;
     proc::read(&mut bench.command(&["read-tree", &source.commit]), stop)?;
     for patch in patches {
         match bench.check(patch) {
             Err(failure) if failure.kind == Kind::Build => {
-                applied.refused = Some(failure.context(complaint(patch, source)));
+                applied.refused = Some(failure.context(bench.complaint(patch, source)));
                 break;
             }
             checked => checked?,
@@ -65,21 +63,61 @@ pub fn apply_some(source: &Source, series: &[Series], stop: &Stop) -> Result<App
     Ok(applied)
 }
 
-fn complaint(patch: &Patch, source: &Source) -> String {
-    format!(
-        "{} ({:?}) does not apply to {}",
-        patch.path, patch.subject, source.label
-    )
-}
-
 /// A repository and an index of our own.
-struct Bench<'a> {
+pub(super) struct Bench<'a> {
     git: Git,
     index: Utf8PathBuf,
     stop: &'a Stop,
+    _scratch: TempDir,
 }
 
-impl Bench<'_> {
+impl<'a> Bench<'a> {
+    /// With nothing in the index.
+    fn of(source: &Source, stop: &'a Stop) -> Result<Self> {
+        let (scratch, path) = files::temporary(&source.repository)?;
+        Ok(Self {
+            git: Git::at(&source.repository, stop),
+            index: path.join("index"),
+            stop,
+            _scratch: scratch,
+        })
+    }
+
+    /// With those files of the source in the index that the patches are about: git takes a second for all of them.
+    pub(super) fn of_files(source: &Source, patches: &[&Patch], stop: &'a Stop) -> Result<Self> {
+        let bench = Self::of(source, stop)?;
+        if patches.is_empty() {
+            return Ok(bench);
+        }
+        let files = old_and_new_names(&bench, patches)?;
+        let list = ["--literal-pathspecs", "ls-tree", "-r", "-z", "--full-tree"].into_iter();
+        let list = list.chain([source.commit.as_str(), "--"]);
+        let list = list.chain(files.iter().map(String::as_str));
+        let list = proc::output(&mut bench.git.command(list), b"", stop)?;
+        let mut fill = bench.command(&["update-index", "-z", "--index-info"]);
+        proc::pipe(&mut fill, &list.stdout, stop)?;
+        Ok(bench)
+    }
+
+    /// Whether `git apply` does that with a patch.
+    pub(super) fn applies(&self, how: &[&str], patch: &Patch) -> Result<bool> {
+        let apply = ["apply", "--cached", "--whitespace=nowarn"];
+        let mut command = self.command(&[&apply, how, &["-"]].concat());
+        let output = proc::output(&mut command, &patch.diff, self.stop)?;
+        Ok(output.status.success())
+    }
+
+    fn complaint(&self, patch: &Patch, source: &Source) -> String {
+        let Source { label, commit, .. } = source;
+        let makefile = self.git.read(["show", &format!("{commit}:Makefile")]);
+        let version = makefile.ok().and_then(|makefile| version_of(&makefile));
+        let version = version.map_or(String::new(), |version| {
+            format!(", which is Linux {version}")
+        });
+        let Patch { path, subject, .. } = patch;
+        format!("{path} ({subject:?}) does not apply to {label}{version}")
+    }
+
     fn command(&self, args: &[&str]) -> Command {
         let mut command = self.git.command(args);
         command.env("GIT_INDEX_FILE", &self.index);
@@ -93,11 +131,7 @@ impl Bench<'_> {
         if output.status.success() {
             return Ok(());
         }
-        let mut back = self.command(&["apply", "--cached", "--check", "--reverse", "-"]);
-        if proc::output(&mut back, &patch.diff, self.stop)?
-            .status
-            .success()
-        {
+        if self.applies(&["--check", "--reverse"], patch)? {
             return Err(Kind::Build.error("all of it is there already"));
         }
         Err(explain(patch, &output.stderr()))
@@ -111,6 +145,17 @@ impl Bench<'_> {
         commit.env("GIT_AUTHOR_DATE", &patch.date);
         Ok(proc::pipe(&mut commit, &patch.message, self.stop)?)
     }
+}
+
+/// All files that patches are about, also those that they rename.
+fn old_and_new_names(bench: &Bench<'_>, patches: &[&Patch]) -> Result<BTreeSet<String>> {
+    let diffs: Vec<&[u8]> = patches.iter().map(|patch| patch.diff.as_slice()).collect();
+    let mut numstat = bench.command(&["apply", "--numstat", "-z", "--reverse", "-"]);
+    let old = proc::pipe(&mut numstat, &diffs.join(&b'\n'), bench.stop)?;
+    let old = old.split('\0').filter_map(|file| file.split('\t').nth(2));
+    let changes = patches.iter().flat_map(|patch| &patch.changes);
+    let new = changes.map(|change| change.file.as_str());
+    Ok(old.chain(new).map(str::to_owned).collect())
 }
 
 /// A hunk that found no place.

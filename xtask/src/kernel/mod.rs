@@ -12,18 +12,18 @@ pub mod files;
 pub mod git;
 pub mod lock;
 pub mod phase;
+mod present;
 mod source;
 pub mod space;
 pub mod tree;
 
-use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use harness::case::Feature;
 use regex::Regex;
 
-use crate::event::Events;
+use crate::event::{Event, Events};
 use crate::failure::{Kind, Result};
 use crate::layout::Layout;
 use crate::proc::Stop;
@@ -36,6 +36,7 @@ pub use compiler::step;
 use config::Fragment;
 use git::Git;
 use lock::Lock;
+use present::{Found, Present};
 use source::{Given, Source};
 use tree::Tree;
 
@@ -80,7 +81,9 @@ pub struct Kernel {
     pub source: String,
     pub tree: Utf8PathBuf,
     pub build: Utf8PathBuf,
-    /// Subjects, in order.
+    /// Names of the series that it has, also of those that a tree had before; none for a stock kernel.
+    pub series: Vec<String>,
+    /// Subjects, in order; first what a tree had before.
     pub patches: Vec<String>,
     /// What the patches provide, as the `series` files say; sorted.
     pub provides: Vec<Feature>,
@@ -96,20 +99,31 @@ pub struct Kernel {
 pub fn prepare(request: &Request, layout: &Layout, events: &Events, stop: &Stop) -> Result<Kernel> {
     let order = Order::of(request, layout, stop)?;
     let desk = Desk::open(&order, layout, events, stop)?;
-    let tree = desk.tree()?;
+    order.compare_versions(layout, events)?;
+    let others = order.others(layout);
+    let present = desk.present(&others)?;
+    present.tell(events);
+    let tree = desk.tree_with(&present.missing)?;
     let version = version(&tree.path)?;
+    let names = order.names(&present, &others);
+    if request.series.is_empty() && !names.is_empty() {
+        events.send(Event::Warning(format!(
+            "nothing is applied, but this is no stock kernel: the tree has {}, which is tested",
+            names.join(" and ")
+        )));
+    }
     let build = Build {
         tree: &tree,
         fragments: &order.fragments,
         jobs: request.jobs,
         folder: order.folder(layout),
-        title: title(&desk.source, &version, &order),
+        title: title(&desk.source, &version, &order, &names),
     };
     let built = build.run(layout, events, stop)?;
-    let label = desk.source.label;
+    let label = desk.source.label.clone();
     Ok(Kernel {
         image: built.image,
-        base: order.base.name,
+        base: order.base.name.clone(),
         version,
         source: if tree.edited {
             format!("{label} with edits in {}", tree.path)
@@ -118,13 +132,9 @@ pub fn prepare(request: &Request, layout: &Layout, events: &Events, stop: &Stop)
         },
         tree: tree.path,
         build: built.out,
-        patches: order
-            .series
-            .iter()
-            .flat_map(|series| &series.patches)
-            .map(|patch| patch.subject.clone())
-            .collect(),
-        provides: provides(&order.series),
+        series: names,
+        patches: present.subjects(),
+        provides: present.provides(),
         fingerprint: built.fingerprint,
         rebuilt: built.rebuilt,
     })
@@ -175,6 +185,57 @@ impl<'a> Order<'a> {
             Part::Whole => name,
             Part::First(_) => name + CHECKED,
         }
+    }
+
+    /// The series of the base that are not asked for, but may be in a tree. One that cannot be read is in none.
+    fn others(&self, layout: &Layout) -> Vec<Series> {
+        let names = series::known(layout, &self.request.base).into_iter();
+        let others = names.filter(|name| !self.request.series.contains(name));
+        let load = |name: String| series::load(layout, &self.request.base, &name).ok();
+        others.filter_map(load).collect()
+    }
+
+    /// What a kernel has: the series that are asked for, and what is there of the others.
+    fn names(&self, present: &Present<'_>, others: &[Series]) -> Vec<String> {
+        let there = |series: &Series| {
+            let of_it = |found: &&Found<'_>| found.series == series.name;
+            match (
+                present.there.iter().filter(of_it).count(),
+                series.patches.len(),
+            ) {
+                (0, _) => None,
+                (count, all) if count == all => Some(series.name.clone()),
+                (count, all) => Some(format!("{} ({count} of {all} patches)", series.name)),
+            }
+        };
+        let wanted = self.request.series.iter().cloned();
+        wanted.chain(others.iter().filter_map(there)).collect()
+    }
+
+    /// Says if a tree is of another version than what will be done to it was made for.
+    fn compare_versions(&self, layout: &Layout, events: &Events) -> Result<()> {
+        let (Some(given), Some(wanted)) = (&self.given, self.base.version()) else {
+            return Ok(());
+        };
+        let is_of = |version: &str| series_of(given.version()) == version;
+        if is_of(wanted) {
+            return Ok(());
+        }
+        let bases = bases(layout)?.into_iter();
+        let mut nearer = bases.filter(|base| base.version().is_some_and(is_of));
+        let hint = nearer.next().map_or(String::new(), |base| {
+            format!(
+                "; --base {} is for {}",
+                base.name,
+                series_of(given.version())
+            )
+        });
+        events.send(Event::Warning(format!(
+            "--tree is Linux {}, while the patches and options of --base {} are for {wanted}{hint}",
+            given.version(),
+            self.base.name
+        )));
+        Ok(())
     }
 
     fn folder(&self, layout: &Layout) -> Utf8PathBuf {
@@ -235,11 +296,28 @@ impl<'a> Desk<'a> {
         })
     }
 
+    /// What a tree of the user's has already of these series and of those of the order. Where patch files are checked,
+    /// and in the sources of packages, each patch has to apply.
+    fn present<'b>(&'b self, others: &'b [Series]) -> Result<Present<'b>> {
+        let wanted = &self.order.series;
+        match (&self.order.given, self.order.request.part) {
+            (Some(_), Part::Whole) => Present::of(&self.source, wanted, others, self.stop),
+            _ => Ok(Present {
+                there: Vec::new(),
+                missing: wanted.clone(),
+            }),
+        }
+    }
+
     fn tree(&self) -> Result<Tree> {
+        self.tree_with(&self.order.series)
+    }
+
+    fn tree_with(&self, series: &[Series]) -> Result<Tree> {
         let tree = tree::provide(
             &self.order.tree_name(),
             &self.source,
-            &self.order.series,
+            series,
             self.layout,
             self.events,
             self.stop,
@@ -254,9 +332,31 @@ impl<'a> Desk<'a> {
     }
 }
 
-fn provides(series: &[Series]) -> Vec<Feature> {
-    let all: BTreeSet<Feature> = series.iter().flat_map(Series::provides).collect();
-    all.into_iter().collect()
+/// Refuses a tree that has patches of the base's series: without them, nothing can be compared with them.
+///
+/// # Errors
+/// [`Kind::Usage`] for such a tree, which is named with what it has.
+pub fn require_stock(
+    request: &Request,
+    layout: &Layout,
+    events: &Events,
+    stop: &Stop,
+) -> Result<()> {
+    if request.tree.is_none() {
+        return Ok(());
+    }
+    let order = Order::of(request, layout, stop)?;
+    let desk = Desk::open(&order, layout, events, stop)?;
+    let others = order.others(layout);
+    match desk.present(&others)?.subjects().as_slice() {
+        [] => Ok(()),
+        [first, more @ ..] => Err(Kind::Usage.error(format!(
+            "there is no stock kernel to compare with: {} has patches already ({first:?} and {} more); take a tree without them, \
+             or compare nothing",
+            desk.source.label,
+            more.len()
+        ))),
+    }
 }
 
 /// Makes the work tree only.
@@ -294,12 +394,7 @@ fn room(source: &str, tree: &str, build: &Utf8Path, layout: &Layout, stop: &Stop
     Ok(needed)
 }
 
-fn title(source: &Source, version: &str, order: &Order<'_>) -> String {
-    let names: Vec<&str> = order
-        .series
-        .iter()
-        .map(|series| series.name.as_str())
-        .collect();
+fn title(source: &Source, version: &str, order: &Order<'_>, names: &[String]) -> String {
     let names = names.join(" and ");
     match order.request.part {
         _ if names.is_empty() => format!("{version} (stock, {})", source.label),
@@ -308,6 +403,12 @@ fn title(source: &Source, version: &str, order: &Order<'_>) -> String {
         Part::Whole => format!("{version} with {names}"),
         Part::First(count) => format!("{version} with the first {count} patches of {names}"),
     }
+}
+
+/// The first two numbers of a version: `6.12` of `6.12.117`.
+fn series_of(version: &str) -> &str {
+    let second = version.match_indices(['.', '-']).nth(1);
+    &version[..second.map_or(version.len(), |(at, _)| at)]
 }
 
 fn version(tree: &Utf8Path) -> Result<String> {
@@ -359,6 +460,14 @@ mod tests {
             ("all:\n\techo VERSION\n", None),
         ] {
             assert_eq!(version_of(makefile).as_deref(), expected);
+        }
+        for (version, expected) in [
+            ("6.12.117", "6.12"),
+            ("7.3.0-rc7", "7.3"),
+            ("7.3-rc7", "7.3"),
+            ("6.1", "6.1"),
+        ] {
+            assert_eq!(series_of(version), expected);
         }
     }
 

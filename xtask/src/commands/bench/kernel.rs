@@ -21,7 +21,7 @@ use crate::commands::prepare::{Prepared, prepare, provide_deps, to_test};
 use crate::commands::test_kernel::{kernel_facts, machine_facts};
 use crate::commands::{Context, FAILED, PASSED};
 use crate::failure::{Kind, OrFail, Result};
-use crate::kernel::Request;
+use crate::kernel::{self, Request};
 use crate::report::store::{Folder, started};
 use crate::report::{terminal, watched};
 use crate::vm::{self, init};
@@ -130,6 +130,9 @@ fn make_ready(options: &Options, context: &Context) -> Result<Ready> {
     let needs = to_test(options.guest.boot);
     let ready = watched(None, |events| -> Result<_> {
         provide_deps(options.kernel.deps, needs, events, context)?;
+        if matches!(options.against, Against::Stock) {
+            kernel::require_stock(&base, &context.layout, events, &context.stop)?;
+        }
         let prepare = |request| prepare(request, options.guest.accel, events, context);
         let both = || Ok([prepare(&base)?, prepare(&request)?]);
         let (prepared, init) = init::beside(both, &context.layout, events, &context.stop)?;

@@ -8,6 +8,7 @@ use crate::failure::{Kind, Result};
 use crate::kernel::files;
 use crate::kernel::git::Git;
 use crate::kernel::phase::phase;
+use crate::kernel::version_of;
 use crate::layout::Layout;
 use crate::proc::Stop;
 
@@ -27,6 +28,8 @@ const NAMED: usize = 5;
 #[derive(Clone, Debug)]
 pub struct Given {
     path: Utf8PathBuf,
+    /// As its Makefile says.
+    version: String,
     /// The commit that is checked out, and the folder of git's objects; `None` for a plain source.
     git: Option<(String, Utf8PathBuf)>,
 }
@@ -42,18 +45,23 @@ impl Given {
                 "--tree {path} is no kernel tree: it has no {absent}"
             )));
         }
-        if super::super::version_of(&fs_err::read_to_string(path.join("Makefile"))?).is_none() {
-            return Err(Kind::Usage.error(format!(
+        let makefile = fs_err::read_to_string(path.join("Makefile"))?;
+        let version = version_of(&makefile).ok_or_else(|| {
+            Kind::Usage.error(format!(
                 "--tree {path} is no kernel tree: its Makefile sets no VERSION"
-            )));
-        }
+            ))
+        })?;
         if !path.join(".git").exists() {
             if let Some(left) = LEFT_BY_BUILDS.iter().find(|name| path.join(name).exists()) {
                 return Err(Kind::Usage.error(format!(
                     "--tree {path} was built in: make does not build elsewhere from a tree that has {left}; run make mrproper in it"
                 )));
             }
-            return Ok(Self { path, git: None });
+            return Ok(Self {
+                path,
+                version,
+                git: None,
+            });
         }
         let git = Git::at(&path, stop);
         let usage = |error: crate::proc::Error| {
@@ -90,8 +98,14 @@ impl Given {
             .map_err(usage)?;
         Ok(Self {
             path,
+            version,
             git: Some((commit, objects.into())),
         })
+    }
+
+    /// Of the kernel, e.g. `7.3.0-rc7`.
+    pub fn version(&self) -> &str {
+        &self.version
     }
 
     /// Tells trees apart by their paths, and says whose it is.
