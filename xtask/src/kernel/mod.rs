@@ -309,6 +309,19 @@ impl<'a> Desk<'a> {
         }
     }
 
+    fn require_stock(&self) -> Result<()> {
+        let others = self.order.others(self.layout);
+        match self.present(&others)?.subjects().as_slice() {
+            [] => Ok(()),
+            subjects => Err(Kind::Usage.error(format!(
+                "there is no stock kernel to compare with: {} has patches already ({}); take a tree without them, or compare \
+                 nothing",
+                self.source.label,
+                subjects.join(", ")
+            ))),
+        }
+    }
+
     fn tree(&self) -> Result<Tree> {
         self.tree_with(&self.order.series)
     }
@@ -346,17 +359,7 @@ pub fn require_stock(
         return Ok(());
     }
     let order = Order::of(request, layout, stop)?;
-    let desk = Desk::open(&order, layout, events, stop)?;
-    let others = order.others(layout);
-    match desk.present(&others)?.subjects().as_slice() {
-        [] => Ok(()),
-        [first, more @ ..] => Err(Kind::Usage.error(format!(
-            "there is no stock kernel to compare with: {} has patches already ({first:?} and {} more); take a tree without them, \
-             or compare nothing",
-            desk.source.label,
-            more.len()
-        ))),
-    }
+    Desk::open(&order, layout, events, stop)?.require_stock()
 }
 
 /// Makes the work tree only.
@@ -444,7 +447,9 @@ fn version_of(makefile: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::present::tests::Shop;
     use super::*;
+    use crate::failure::Failure;
 
     #[test]
     fn kernel_versions() {
@@ -469,6 +474,124 @@ mod tests {
         ] {
             assert_eq!(series_of(version), expected);
         }
+    }
+
+    /// What is done with a tree of the user's before it is built, and what is said of it.
+    struct Bought {
+        failure: Option<Failure>,
+        /// The content of the work tree.
+        content: String,
+        names: Vec<String>,
+        said: String,
+        is_stock: Result<()>,
+    }
+
+    fn buy(shop: &Shop, series: &[&str]) -> Bought {
+        let Shop { layout, git, .. } = shop;
+        let (events, said) = Events::channel();
+        let stop = Stop::default();
+        let request = Request {
+            base: "6.12".into(),
+            tree: Some(git.dir().to_owned()),
+            series: series.iter().map(|name| (*name).to_owned()).collect(),
+            configs: vec![],
+            part: Part::Whole,
+            jobs: None,
+        };
+        let order = Order::of(&request, layout, &stop).unwrap();
+        order.compare_versions(layout, &events).unwrap();
+        let given = order.given.as_ref().unwrap();
+        let desk = Desk {
+            source: given.obtain(layout, &events, &stop).unwrap(),
+            _lock: lock::hold(&layout.work("lock"), &events, &stop).unwrap(),
+            order: &order,
+            layout,
+            events: &events,
+            stop: &stop,
+        };
+        let others = order.others(layout);
+        let present = desk.present(&others).unwrap();
+        present.tell(&events);
+        let (content, failure) = match desk.tree_with(&present.missing) {
+            Ok(tree) => (tree.content, None),
+            Err(failure) => (String::new(), Some(failure)),
+        };
+        let lines = said.try_iter().filter_map(|event| match event {
+            Event::Note(line) | Event::Warning(line) => Some(line + "\n"),
+            _ => None,
+        });
+        Bought {
+            failure,
+            content,
+            names: order.names(&present, &others),
+            said: lines.collect(),
+            is_stock: desk.require_stock(),
+        }
+    }
+
+    /// A shop whose layout has the bases of this checkout.
+    fn shop() -> Shop {
+        let shop = Shop::new();
+        let checkout = Layout::of_this_checkout().unwrap().configs();
+        fs_err::create_dir_all(shop.layout.configs()).unwrap();
+        for file in checkout.read_dir_utf8().unwrap().flatten() {
+            fs_err::copy(file.path(), shop.layout.configs().join(file.file_name())).unwrap();
+        }
+        shop
+    }
+
+    #[test]
+    fn a_tree_that_has_patches_already() {
+        let shop = shop();
+        let content = |tag: &str| {
+            shop.git
+                .read(["rev-parse", &format!("{tag}^{{tree}}")])
+                .unwrap()
+        };
+        shop.source(&[&["cherry-pick", "one", "two"]]);
+        // The second time all is known, and is said nevertheless.
+        for _ in 0..2 {
+            let bought = buy(&shop, &["first"]);
+            assert_eq!(bought.content, content("three"));
+            assert_eq!(bought.names, ["first"]);
+            for line in ["one: already in the tree", "two: already in the tree"] {
+                assert!(bought.said.contains(line), "{}", bought.said);
+            }
+            assert!(!bought.said.contains("three"), "{}", bought.said);
+        }
+        let bought = buy(&shop, &[]);
+        assert_eq!(bought.content, content("two"));
+        assert_eq!(bought.names, ["first (2 of 3 patches)"]);
+        let failure = bought.is_stock.unwrap_err();
+        assert_eq!(failure.kind, Kind::Usage);
+        assert!(failure.to_string().contains("(one, two)"), "{failure}");
+
+        shop.source(&[]);
+        let bought = buy(&shop, &[]);
+        assert_eq!((bought.content, bought.names), (content("base"), vec![]));
+        bought.is_stock.unwrap();
+    }
+
+    #[test]
+    fn a_tree_of_another_version_that_a_patch_does_not_apply_to() {
+        let shop = shop();
+        let edits: [&[&str]; 2] = [
+            &["edit", "other", "fs/super.c", "line 5\n", "otherwise\n"],
+            &["edit", "other", "fs/super.c", "line 20\n", "otherwise\n"],
+        ];
+        shop.source(&edits);
+        let bought = buy(&shop, &["first"]);
+        let failure = bought.failure.unwrap();
+        assert_eq!(failure.kind, Kind::Build);
+        let said = failure.to_string();
+        for words in [
+            "0001-one.patch",
+            ", which is Linux 7.3: fs/super.c: hunk 1 of 1 (line ",
+        ] {
+            assert!(said.contains(words), "{words}: {said}");
+        }
+        let warning = "--tree is Linux 7.3, while the patches and options of --base 6.12 are for 6.12; --base mainline is for 7.3\n";
+        assert_eq!(bought.said, warning);
     }
 
     #[test]

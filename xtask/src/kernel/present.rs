@@ -290,7 +290,7 @@ impl<'a> History<'a> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use camino::Utf8PathBuf;
 
     use super::*;
@@ -299,13 +299,17 @@ mod tests {
 
     /// A repository with a base, on it the series `first` (one, two, three), and on it `second` (four), as tags and as
     /// patch files. A patch hides under the next: two changes the line of one, four those of two and three.
-    struct Shop {
+    pub struct Shop {
         _dir: tempfile::TempDir,
-        git: Git,
+        pub layout: Layout,
+        pub git: Git,
         series: [Series; 2],
     }
 
-    const PATCHES: [(&str, &[(&str, &str, &str)]); 4] = [
+    /// A file, a text in it, and what it becomes.
+    type Edit = (&'static str, &'static str, &'static str);
+
+    const PATCHES: [(&str, &[Edit]); 4] = [
         ("one", &[("fs/super.c", "line 5\n", "count\n")]),
         (
             "two",
@@ -325,7 +329,7 @@ mod tests {
     ];
 
     impl Shop {
-        fn new() -> Self {
+        pub fn new() -> Self {
             let dir = tempfile::tempdir().unwrap();
             let root = Utf8PathBuf::try_from(dir.path().to_owned()).unwrap();
             let layout = Layout::at(&root);
@@ -335,6 +339,9 @@ mod tests {
             git.read(["init", "--quiet"]).unwrap();
             edit(&git, "fs/super.c", "", &lines);
             edit(&git, "Makefile", "", "VERSION = 7\nPATCHLEVEL = 3\n");
+            for landmark in ["Kconfig", "scripts/kconfig/merge_config.sh"] {
+                edit(&git, landmark, "", "");
+            }
             commit(&git, "base");
             for (subject, edits) in PATCHES {
                 for (file, old, new) in edits {
@@ -357,13 +364,14 @@ mod tests {
             });
             Self {
                 _dir: dir,
+                layout,
                 git,
                 series,
             }
         }
 
         /// The base after some steps: those of git, or edits of a file that are committed.
-        fn source(&self, steps: &[&[&str]]) -> Source {
+        pub fn source(&self, steps: &[&[&str]]) -> Source {
             let git = &self.git;
             git.read(["checkout", "--quiet", "--force", "--detach", "base"])
                 .unwrap();
