@@ -22,11 +22,12 @@ pub struct KernelOptions {
     #[arg(long, default_value = "6.12")]
     pub base: String,
 
-    /// Take the source from this kernel tree (what is committed there) instead of Debian's; it is never written to
+    /// Take the source from this kernel tree (what is committed there) instead of Debian's; it is never written to.
+    /// Patches that it has already are not applied again, and tested
     #[arg(long, value_name = "PATH")]
     pub tree: Option<Utf8PathBuf>,
 
-    /// Apply no patches
+    /// Apply no patches. Those that a --tree has already are tested: then it is no stock kernel
     #[arg(long, conflicts_with = "series")]
     pub stock: bool,
 

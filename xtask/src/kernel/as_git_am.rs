@@ -359,6 +359,7 @@ fn heads() -> Vec<(&'static str, Vec<u8>, End)> {
             Vec::new(),
             Neither(":1: the file is empty"),
         ),
+        ("a file of blanks", b" \n\t\n".to_vec(), Neither(":1: ")),
         (
             "a quilt patch",
             format!("Why, in words.\n\n{DIFF}").into_bytes(),

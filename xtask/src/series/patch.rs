@@ -12,7 +12,7 @@ use harness::case::Feature;
 use regex::bytes::Regex as Bytes;
 use regex::{Captures, Regex};
 
-use crate::failure::{Failure, Kind, Result};
+use crate::failure::{Failure, Kind, OrFail, Result};
 use crate::kernel::git::Git;
 use crate::proc::{self, Output, Stop};
 
@@ -127,11 +127,16 @@ impl Garbled {
 /// Reads the text of a patch file. What `git am` would refuse is refused with file and line; so is what it takes and guesses at:
 /// a mail without a date, several mails in a file, a hunk with more lines than it says, of which git drops the rest.
 pub fn parse(path: &Utf8Path, text: &[u8]) -> Result<Patch> {
+    let scratch = tempfile::tempdir()?;
+    let place = scratch.path().canonicalize()?;
+    let place = Utf8PathBuf::try_from(place).or_fail(Kind::Machinery)?;
+    parse_in(&place, path, text)
+}
+
+/// The same with an empty folder for git to work in, named by its real path.
+fn parse_in(scratch: &Utf8Path, path: &Utf8Path, text: &[u8]) -> Result<Patch> {
     let garbled = |garbled: Garbled| garbled.in_file(path);
     is_mail(text).map_err(garbled)?;
-    let scratch = tempfile::tempdir()?;
-    let scratch = Utf8Path::from_path(scratch.path())
-        .ok_or_else(|| Kind::Machinery.error("the temporary folder is not UTF-8"))?;
     let git = Git::at(scratch, &Stop::default());
     let mail = split(&git, text)?.map_err(garbled)?;
     let parts = take_apart(&git, &mail)?.map_err(garbled)?;
@@ -179,7 +184,17 @@ impl Mail {
     }
 }
 
-/// A command of milliseconds, which a stop of the run need not end.
+/// A git command that sees no repository: of one around its folder, `git apply` would take that folder for all.
+fn command<'a>(git: &Git, args: impl IntoIterator<Item = &'a str>) -> Command {
+    let mut command = git.command(args);
+    command.env(
+        "GIT_CEILING_DIRECTORIES",
+        git.dir().parent().unwrap_or(git.dir()),
+    );
+    command
+}
+
+/// Takes milliseconds, so a stop of the run need not end it.
 fn run(command: &mut Command, input: &[u8]) -> proc::Result<Output> {
     proc::output(command, input, &Stop::default())
 }
@@ -192,10 +207,11 @@ fn is_mail(text: &[u8]) -> std::result::Result<(), Garbled> {
     let lines = lines.map(|(line, number)| (line.strip_suffix(b"\r").unwrap_or(line), number));
     let mut head = lines.skip_while(|(line, _)| line.is_empty()).peekable();
     let from = |line: &[u8]| line.starts_with(b"From ") || line.starts_with(b"From: ");
-    match head.peek() {
-        None => return Err(Garbled::at(1, "the file is empty")),
-        Some((first, _)) if from(first) => return Ok(()),
-        Some(_) => {}
+    if text.trim_ascii().is_empty() {
+        return Err(Garbled::at(1, "the file is empty"));
+    }
+    if head.peek().is_some_and(|(first, _)| from(first)) {
+        return Ok(());
     }
     let mut head = head.take_while(|(line, _)| !line.is_empty());
     match head.find(|(line, _)| !HEADER.is_match(line)) {
@@ -208,16 +224,17 @@ fn is_mail(text: &[u8]) -> std::result::Result<(), Garbled> {
 }
 
 fn split(git: &Git, text: &[u8]) -> Result<std::result::Result<Mail, Garbled>> {
-    let count = git.pipe(
-        ["mailsplit", "-d4", &format!("-o{}", git.dir()), "-b"],
-        text,
-    )?;
+    let out = format!("-o{}", git.dir());
+    let output = run(&mut command(git, ["mailsplit", "-d4", &out, "-b"]), text)?;
+    if !output.status.success() {
+        return Ok(Err(Garbled::at(1, told(&output.stderr()))));
+    }
     let blank = text.iter().take_while(|byte| byte.is_ascii_whitespace());
     let mail = Mail {
         text: fs_err::read(git.dir().join("0001"))?,
         skipped: blank.filter(|byte| **byte == b'\n').count(),
     };
-    Ok(match count.trim() {
+    Ok(match String::from_utf8_lossy(&output.stdout).trim() {
         "1" => Ok(mail),
         count => Err(Garbled::at(
             mail.skipped + lines_in(&mail.text) + 1,
@@ -238,9 +255,9 @@ struct Parts {
 
 fn take_apart(git: &Git, mail: &Mail) -> Result<std::result::Result<Parts, Garbled>> {
     // This is what `git am` does unless the user's configuration says otherwise. (--encoding turns recoding off.)
-    let command = ["-c", "i18n.commitEncoding=UTF-8", "mailinfo"].into_iter();
-    let options = ["--no-scissors", "--quoted-cr=warn", "message", "diff"];
-    let output = run(&mut git.command(command.chain(options)), &mail.text)?;
+    let mailinfo = ["-c", "i18n.commitEncoding=UTF-8", "mailinfo"].into_iter();
+    let mailinfo = mailinfo.chain(["--no-scissors", "--quoted-cr=warn", "message", "diff"]);
+    let output = run(&mut command(git, mailinfo), &mail.text)?;
     if !output.status.success() {
         let line = mail.line_of("Content-Type");
         return Ok(Err(Garbled::at(line, told(&output.stderr()))));
@@ -326,7 +343,7 @@ fn subject(message: &[u8]) -> String {
 
 /// Git itself says whether it can read the date, in the words of the commit that it would make.
 fn date_is_good(git: &Git, parts: &Parts, mail: &Mail) -> Result<std::result::Result<(), Garbled>> {
-    let mut command = git.command(["var", "GIT_AUTHOR_IDENT"]);
+    let mut command = command(git, ["var", "GIT_AUTHOR_IDENT"]);
     command.env("GIT_AUTHOR_NAME", &parts.author);
     command.env("GIT_AUTHOR_EMAIL", &parts.email);
     command.env("GIT_AUTHOR_DATE", &parts.date);
@@ -365,7 +382,7 @@ fn above(mail: &Mail, diff: &[u8]) -> Option<usize> {
 
 /// The files of a diff as git sees them, with their hunks. Lines count from 1.
 fn changes(git: &Git, diff: &[u8]) -> Result<std::result::Result<Vec<Change>, Garbled>> {
-    let output = run(&mut git.command(["apply", "--numstat", "-z", "-"]), diff)?;
+    let output = run(&mut command(git, ["apply", "--numstat", "-z", "-"]), diff)?;
     Ok(hunks(diff).and_then(|hunks| {
         if !output.status.success() {
             return Err(complaint(&output.stderr()));
@@ -576,6 +593,20 @@ mod tests {
         assert_eq!(patch.files(), BTreeSet::from(["fs/super.c"]));
         let author = (patch.author, patch.email);
         assert_eq!(author, ("Jörg Example".into(), "j@example.org".into()));
+    }
+
+    #[test]
+    fn a_temporary_folder_in_a_repository() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        let dir = dir.canonicalize_utf8().unwrap();
+        let init = Git::at(&dir, &Stop::default()).read(["init", "--quiet"]);
+        init.unwrap();
+        let scratch = dir.join("scratch");
+        fs_err::create_dir(&scratch).unwrap();
+        let text = format!("{HEAD}{DIFF}");
+        let patch = parse_in(&scratch, Utf8Path::new("x.patch"), text.as_bytes()).unwrap();
+        assert_eq!(patch.files(), BTreeSet::from(["fs/super.c"]));
     }
 
     #[test]
