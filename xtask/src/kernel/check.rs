@@ -34,6 +34,7 @@ pub fn apply(
     let order = Order::of(request, layout, stop)?;
     let desk = Desk::open(&order, layout, events, stop)?;
     order.compare_versions(layout, events)?;
+    desk.require_unapplied()?;
     let applied = apply_some(&desk.source, &order.series, stop)?;
     let part = Request {
         part: Part::First(applied.count.min(next)),

@@ -296,30 +296,56 @@ impl<'a> Desk<'a> {
         })
     }
 
-    /// What a tree of the user's has already of these series and of those of the order. Where patch files are checked,
-    /// and in the sources of packages, each patch has to apply.
+    /// What a tree of the user's has already of these series and of those of the order. In the sources of packages, and
+    /// where patch files are checked, each patch has to apply.
     fn present<'b>(&'b self, others: &'b [Series]) -> Result<Present<'b>> {
+        match self.order.request.part {
+            Part::Whole => self.look(others),
+            Part::First(_) => Ok(Present::nothing(&self.order.series)),
+        }
+    }
+
+    fn look<'b>(&'b self, others: &'b [Series]) -> Result<Present<'b>> {
         let wanted = &self.order.series;
-        match (&self.order.given, self.order.request.part) {
-            (Some(_), Part::Whole) => Present::of(&self.source, wanted, others, self.stop),
-            _ => Ok(Present {
-                there: Vec::new(),
-                missing: wanted.clone(),
-            }),
+        match &self.order.given {
+            Some(_) => Present::of(&self.source, wanted, others, self.stop),
+            None => Ok(Present::nothing(wanted)),
         }
     }
 
     fn require_stock(&self) -> Result<()> {
         let others = self.order.others(self.layout);
-        match self.present(&others)?.subjects().as_slice() {
-            [] => Ok(()),
-            subjects => Err(Kind::Usage.error(format!(
-                "there is no stock kernel to compare with: {} has patches already ({}); take a tree without them, or compare \
-                 nothing",
-                self.source.label,
-                subjects.join(", ")
-            ))),
+        let present = self.look(&others)?;
+        let there = present.there.iter();
+        self.require_none(there, "there is no stock kernel to compare with")
+    }
+
+    /// Refuses a tree that has patches which are to be checked, but not one that they come on top of.
+    fn require_unapplied(&self) -> Result<()> {
+        let others = self.order.others(self.layout);
+        let present = self.look(&others)?;
+        let wanted = |found: &&Found<'_>| {
+            let names = &self.order.request.series;
+            names.iter().any(|name| name == found.series)
+        };
+        let there = present.there.iter().filter(wanted);
+        self.require_none(there, "patch files are checked where they are missing")
+    }
+
+    fn require_none<'b>(
+        &self,
+        there: impl Iterator<Item = &'b Found<'b>>,
+        what: &str,
+    ) -> Result<()> {
+        let subjects: Vec<&str> = there.map(|found| found.patch.subject.as_str()).collect();
+        if subjects.is_empty() {
+            return Ok(());
         }
+        Err(Kind::Usage.error(format!(
+            "{what}: {} has patches already ({}); take a tree without them",
+            self.source.label,
+            subjects.join(", ")
+        )))
     }
 
     fn tree(&self) -> Result<Tree> {
@@ -484,6 +510,7 @@ mod tests {
         names: Vec<String>,
         said: String,
         is_stock: Result<()>,
+        is_unapplied: Result<()>,
     }
 
     fn buy(shop: &Shop, series: &[&str]) -> Bought {
@@ -526,6 +553,7 @@ mod tests {
             names: order.names(&present, &others),
             said: lines.collect(),
             is_stock: desk.require_stock(),
+            is_unapplied: desk.require_unapplied(),
         }
     }
 
@@ -559,6 +587,9 @@ mod tests {
             }
             assert!(!bought.said.contains("three"), "{}", bought.said);
         }
+        let failure = buy(&shop, &["first"]).is_unapplied.unwrap_err();
+        assert_eq!(failure.kind, Kind::Usage);
+        buy(&shop, &["second"]).is_unapplied.unwrap();
         let bought = buy(&shop, &[]);
         assert_eq!(bought.content, content("two"));
         assert_eq!(bought.names, ["first (2 of 3 patches)"]);

@@ -36,6 +36,14 @@ pub struct Present<'a> {
 }
 
 impl<'a> Present<'a> {
+    /// All is left to apply.
+    pub fn nothing(wanted: &[Series]) -> Self {
+        Self {
+            there: Vec::new(),
+            missing: wanted.to_vec(),
+        }
+    }
+
     /// Looks at the source: at its files first, since they are the truth, and then at its history.
     ///
     /// A patch is there if it can be taken back. One that can neither be taken back nor applied is there if a commit of
@@ -77,9 +85,10 @@ impl<'a> Present<'a> {
                     alike,
                 })
             });
+        let missing = missing(wanted, &standings);
         Ok(Self {
-            there: there.collect(),
-            missing: missing(wanted, &standings),
+            there: each_once(there.collect(), &missing),
+            missing,
         })
     }
 
@@ -114,6 +123,15 @@ impl<'a> Present<'a> {
     }
 }
 
+/// Series may have copies of each other's patches. What is there as it is counts before what is only called so.
+fn each_once<'a>(mut there: Vec<Found<'a>>, missing: &[Series]) -> Vec<Found<'a>> {
+    let missing = missing.iter().flat_map(|series| &series.patches);
+    let mut seen: BTreeSet<&str> = missing.map(|patch| patch.subject.as_str()).collect();
+    there.sort_by_key(|found| found.alike.is_some());
+    there.retain(|found| seen.insert(&found.patch.subject));
+    there
+}
+
 /// The wanted series without what is there; `standings` begin with those of their patches.
 fn missing(wanted: &[Series], standings: &[Standing]) -> Vec<Series> {
     let mut standings = standings.iter();
@@ -146,7 +164,7 @@ struct Look<'a> {
 impl Look<'_> {
     /// Of the patches; the first `wanted` are to be applied where they are missing.
     fn standings(&self, wanted: usize) -> Result<Vec<Standing>> {
-        let there = self.taken_back()?;
+        let there = self.taken_back(wanted)?;
         let bench = Bench::of_files(self.source, self.patches, self.stop)?;
         let judged = self.patches.iter().zip(there).zip(0..);
         let standings = judged.map(|((patch, there), at)| {
@@ -167,21 +185,23 @@ impl Look<'_> {
         standings.collect()
     }
 
-    /// Which patches can be taken back, the last first: a patch may hide under those that came after it, and which
-    /// series came first nobody knows.
-    fn taken_back(&self) -> Result<Vec<bool>> {
+    /// Which patches can be taken back. A patch may hide under those that came after it, so the last is tried first, and
+    /// all again after each. Those that are wanted come before the others, which may have copies of them.
+    fn taken_back(&self, wanted: usize) -> Result<Vec<bool>> {
         let bench = Bench::of_files(self.source, self.patches, self.stop)?;
         let mut there = vec![false; self.patches.len()];
+        let order = || (0..wanted).rev().chain((wanted..self.patches.len()).rev());
         loop {
-            let before = there.clone();
-            for (patch, there) in self.patches.iter().zip(&mut there).rev() {
-                if !*there && self.is_there(patch, &bench)? {
-                    *there = bench.applies(&["--reverse"], patch)?;
+            let mut found = None;
+            for at in order().filter(|at| !there[*at]) {
+                if self.is_there(self.patches[at], &bench)? {
+                    found = Some(at);
+                    break;
                 }
             }
-            if there == before {
-                return Ok(there);
-            }
+            let Some(at) = found else { return Ok(there) };
+            bench.applies(&["--reverse"], self.patches[at])?;
+            there[at] = true;
         }
     }
 
@@ -469,6 +489,32 @@ pub(super) mod tests {
                 .map_err(|failure| failure.to_string());
             assert_eq!(found.as_deref(), Ok(expected), "{wanted} of {steps:?}");
         }
+    }
+
+    #[test]
+    fn a_copy_of_a_series_is_not_taken_for_it() {
+        let mut shop = Shop::new();
+        let steps: [&[&str]; 1] = [&["cherry-pick", "one", "two", "three", "four"]];
+        let [first, second] = &shop.series;
+        let copy = Series {
+            name: "copy".into(),
+            ..first.clone()
+        };
+        for others in [[second.clone(), copy.clone()], [copy, second.clone()]] {
+            let source = shop.source(&steps);
+            let wanted = std::slice::from_ref(first);
+            let present = Present::of(&source, wanted, &others, &Stop::default()).unwrap();
+            let there: Vec<_> = present.there.iter().map(|found| found.series).collect();
+            assert_eq!(there, ["first", "first", "first", "second"]);
+        }
+        // Without a history, it is the files that tell.
+        shop.series.swap(0, 1);
+        let squash: &[&str] = &["merge", "--squash", "four"];
+        let all: &[&str] = &["commit", "--quiet", "--message", "all of it"];
+        assert_eq!(
+            shop.look(&[squash, all], 1).unwrap(),
+            "four one two three | "
+        );
     }
 
     #[test]
