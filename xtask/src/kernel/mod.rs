@@ -102,16 +102,10 @@ pub fn prepare(request: &Request, layout: &Layout, events: &Events, stop: &Stop)
     order.compare_versions(layout, events)?;
     let others = order.others(layout);
     let present = desk.present(&others)?;
-    present.tell(events);
+    let names = order.names(&present, &others);
+    order.tell(&present, &names, events);
     let tree = desk.tree_with(&present.missing)?;
     let version = version(&tree.path)?;
-    let names = order.names(&present, &others);
-    if request.series.is_empty() && !names.is_empty() {
-        events.send(Event::Warning(format!(
-            "nothing is applied, but this is no stock kernel: the tree has {}, which is tested",
-            names.join(" and ")
-        )));
-    }
     let build = Build {
         tree: &tree,
         fragments: &order.fragments,
@@ -210,6 +204,17 @@ impl<'a> Order<'a> {
         };
         let wanted = self.request.series.iter().cloned();
         wanted.chain(others.iter().filter_map(there)).collect()
+    }
+
+    /// Says what is there already, and that without anything applied it is no stock kernel then.
+    fn tell(&self, present: &Present<'_>, names: &[String], events: &Events) {
+        present.tell(events);
+        if self.request.series.is_empty() && !names.is_empty() {
+            events.send(Event::Warning(format!(
+                "nothing is applied, but this is no stock kernel: the tree has {}, which is tested",
+                names.join(" and ")
+            )));
+        }
     }
 
     /// Says if a tree is of another version than what will be done to it was made for.
@@ -338,13 +343,13 @@ impl<'a> Desk<'a> {
         what: &str,
     ) -> Result<()> {
         let subjects: Vec<&str> = there.map(|found| found.patch.subject.as_str()).collect();
-        if subjects.is_empty() {
+        let Some((first, more)) = subjects.split_first() else {
             return Ok(());
-        }
+        };
         Err(Kind::Usage.error(format!(
-            "{what}: {} has patches already ({}); take a tree without them",
+            "{what}: {} has {first:?} and {} more already; take a tree without them",
             self.source.label,
-            subjects.join(", ")
+            more.len()
         )))
     }
 
@@ -538,7 +543,8 @@ mod tests {
         };
         let others = order.others(layout);
         let present = desk.present(&others).unwrap();
-        present.tell(&events);
+        let names = order.names(&present, &others);
+        order.tell(&present, &names, &events);
         let (content, failure) = match desk.tree_with(&present.missing) {
             Ok(tree) => (tree.content, None),
             Err(failure) => (String::new(), Some(failure)),
@@ -550,7 +556,7 @@ mod tests {
         Bought {
             failure,
             content,
-            names: order.names(&present, &others),
+            names,
             said: lines.collect(),
             is_stock: desk.require_stock(),
             is_unapplied: desk.require_unapplied(),
@@ -593,9 +599,17 @@ mod tests {
         let bought = buy(&shop, &[]);
         assert_eq!(bought.content, content("two"));
         assert_eq!(bought.names, ["first (2 of 3 patches)"]);
+        let warning =
+            "this is no stock kernel: the tree has first (2 of 3 patches), which is tested";
+        assert!(bought.said.contains(warning), "{}", bought.said);
         let failure = bought.is_stock.unwrap_err();
         assert_eq!(failure.kind, Kind::Usage);
-        assert!(failure.to_string().contains("(one, two)"), "{failure}");
+        assert!(
+            failure
+                .to_string()
+                .contains("has \"one\" and 1 more already"),
+            "{failure}"
+        );
 
         shop.source(&[]);
         let bought = buy(&shop, &[]);

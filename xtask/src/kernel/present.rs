@@ -382,6 +382,10 @@ pub(super) mod tests {
                 fs_err::write(folder.join("series"), files.join("\n")).unwrap();
                 series::load(&layout, "6.12", name).unwrap()
             });
+            let [mut first, mut second] = series;
+            first.patches[1].provides = vec![Feature::Timeout];
+            second.patches[0].provides = vec![Feature::Ext3Ioctl];
+            let series = [first, second];
             Self {
                 _dir: dir,
                 layout,
@@ -488,6 +492,28 @@ pub(super) mod tests {
                 .look(&steps, wanted)
                 .map_err(|failure| failure.to_string());
             assert_eq!(found.as_deref(), Ok(expected), "{wanted} of {steps:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_there_is_provided() {
+        use Feature::{Ext3Ioctl, Timeout};
+        let shop = Shop::new();
+        let two: &[&str] = &["cherry-pick", "one", "two"];
+        let four: &[&str] = &["cherry-pick", "one", "two", "three", "four"];
+        let (none, stock): (&[&[&str]], _) = (&[], 0);
+        for (steps, wanted, expected) in [
+            (none, stock, vec![]),
+            (none, 1, vec![Timeout]),
+            (&[two], stock, vec![Timeout]),
+            (&[two], 2, vec![Timeout, Ext3Ioctl]),
+            (&[four], 1, vec![Timeout, Ext3Ioctl]),
+            (&[four], stock, vec![Timeout, Ext3Ioctl]),
+        ] {
+            let source = shop.source(steps);
+            let (wanted, others) = shop.series.split_at(wanted);
+            let present = Present::of(&source, wanted, others, &Stop::default()).unwrap();
+            assert_eq!(present.provides(), expected, "{steps:?}");
         }
     }
 
