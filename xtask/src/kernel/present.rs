@@ -242,16 +242,23 @@ impl Commit {
         &self.id[..12.min(self.id.len())]
     }
 
-    /// Whether it is called so, alone or, as in the message of a squashed commit, among others.
-    fn names(&self, subject: &str) -> bool {
-        let again = format!("Reapply \"{subject}\"");
+    /// Whether it makes the change of this name or undoes it; `None` if it is about something else. A squashed commit has
+    /// the names of several in its message. A revert of a revert is called by one of two names, as git's version is.
+    fn makes(&self, subject: &str) -> Option<bool> {
         let mut lines = self.message.lines();
-        lines.any(|line| line.trim() == subject || line == again)
-    }
-
-    fn reverts(&self, subject: &str) -> bool {
-        let first = self.message.lines().next();
-        first.is_some_and(|line| line == format!("Revert \"{subject}\""))
+        let mut name = lines.next().unwrap_or_default();
+        let mut makes = true;
+        while name != subject {
+            let quoted = |verb: &str| name.strip_prefix(verb)?.strip_suffix('"');
+            if let Some(undone) = quoted("Revert \"") {
+                (name, makes) = (undone, !makes);
+            } else if let Some(again) = quoted("Reapply \"") {
+                name = again;
+            } else {
+                return lines.any(|line| line.trim() == subject).then_some(true);
+            }
+        }
+        Some(makes)
     }
 }
 
@@ -283,10 +290,9 @@ impl<'a> History<'a> {
 
     /// The newest commit with the patch's subject that was not reverted.
     fn last_of(&self, patch: &Patch) -> Option<&Commit> {
-        let subject = &patch.subject;
-        let mut about = self.commits.iter();
-        let last = about.find(|commit| commit.names(subject) || commit.reverts(subject))?;
-        (!last.reverts(subject)).then_some(last)
+        let made = |commit| Some((commit, Commit::makes(commit, &patch.subject)?));
+        let (commit, made) = self.commits.iter().find_map(made)?;
+        made.then_some(commit)
     }
 
     fn is_same(&self, commit: &Commit, patch: &Patch) -> Result<bool> {
@@ -579,6 +585,29 @@ pub(super) mod tests {
         // Not called so: what does not apply is for the one who applies it to say.
         let other: &[&str] = &["edit", "other", "fs/super.c", "line 5\n", "otherwise\n"];
         assert_eq!(shop.look(&[other], 1).unwrap(), " | one two three");
+    }
+
+    #[test]
+    fn what_commits_are_called() {
+        for (message, expected) in [
+            ("one", Some(true)),
+            ("one\n\nwhy", Some(true)),
+            ("one more", None),
+            ("", None),
+            ("all\n\n  one\n  two", Some(true)),
+            ("Revert \"one\"\n\nThis reverts commit 1.", Some(false)),
+            ("Revert \"Revert \"one\"\"", Some(true)),
+            ("Reapply \"one\"", Some(true)),
+            ("Revert \"Reapply \"one\"\"", Some(false)),
+            ("Revert \"two\"", None),
+            ("other\n\nFixes: 1 (\"one\")", None),
+        ] {
+            let commit = Commit {
+                id: String::new(),
+                message: message.into(),
+            };
+            assert_eq!(commit.makes("one"), expected, "{message}");
+        }
     }
 
     #[test]
