@@ -53,14 +53,15 @@ pub struct PatchedOptions {
 
 #[derive(Clone, Debug, Args)]
 pub struct TreeOptions {
-    /// Take the source from this kernel tree (what is committed there) instead of Debian's; it is never written to
+    /// Take the source from this kernel tree (what is committed there) instead of Debian's; it is never written to.
+    /// Patches that it has already are not applied again, and tested
     #[arg(long, value_name = "PATH", help_heading = "Kernel")]
     pub tree: Option<Utf8PathBuf>,
 }
 
 #[derive(Clone, Debug, Args)]
 pub struct StockOptions {
-    /// Apply no patches
+    /// Apply no patches. Those that a --tree has already are tested: then it is no stock kernel
     #[arg(long, conflicts_with = "series", help_heading = "Kernel")]
     pub stock: bool,
 }

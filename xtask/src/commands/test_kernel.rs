@@ -10,7 +10,7 @@ use super::prepare::{Prepared, make_ready};
 use super::select::{choose, only, runs};
 use super::{Context, FAILED, PASSED};
 use crate::failure::{Failure, Kind, Result};
-use crate::kernel::Request;
+use crate::kernel::{self, Request};
 use crate::layout::Layout;
 use crate::report::model::{Counts, KernelFacts, MachineFacts, Run};
 use crate::report::store::{Finished, Recorder};
@@ -129,6 +129,10 @@ fn one(request: &Request, wanted: &Wanted, options: &Options, context: &Context)
                 series: Vec::new(),
                 ..request.clone()
             };
+            let Context { layout, stop } = context;
+            watched(None, |events| {
+                kernel::require_stock(&stock, layout, events, stop)
+            })?;
             let stock = test(&stock, wanted, &how, context)?;
             let patched = test(request, wanted, &how, context)?;
             terminal::text(&markdown::table(&[
@@ -251,7 +255,7 @@ pub(super) fn kernel_facts(request: &Request, prepared: &Prepared) -> KernelFact
         base: kernel.base.clone(),
         version: kernel.version.clone(),
         source: public_source(request, &kernel.source, kernel.tree.as_str()),
-        series: request.series.clone(),
+        series: kernel.series.clone(),
         patches: kernel.patches.clone(),
         configs: request.configs.clone(),
         fingerprint: kernel.fingerprint.clone(),

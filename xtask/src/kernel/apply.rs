@@ -1,17 +1,23 @@
 //! Patches become commits without a work tree being touched: a series that does not apply leaves nothing behind.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 use std::sync::LazyLock;
 
 use camino::Utf8PathBuf;
 use regex::Regex;
+use tempfile::TempDir;
 
 use super::files;
 use super::git::Git;
 use super::source::Source;
+use super::version_of;
 use crate::failure::{Failure, Kind, Result};
 use crate::proc::{self, Stop};
 use crate::series::{Patch, Series};
+
+/// As many files or errors are named in an error.
+const NAMED: usize = 5;
 
 /// Makes one commit a patch on top of the source, and returns the last. The ids depend on content only.
 pub fn apply(source: &Source, series: &[Series], stop: &Stop) -> Result<String> {
@@ -41,17 +47,12 @@ pub fn apply_some(source: &Source, series: &[Series], stop: &Stop) -> Result<App
     if patches.is_empty() {
         return Ok(applied);
     }
-    let (_guard, scratch) = files::temporary(&source.repository)?;
-    let bench = Bench {
-        git: Git::at(&source.repository, stop),
-        index: scratch.join("index"),
-        stop,
-    };
+    let bench = Bench::of(source, stop)?;
     proc::read(&mut bench.command(&["read-tree", &source.commit]), stop)?;
     for patch in patches {
         match bench.check(patch) {
             Err(failure) if failure.kind == Kind::Build => {
-                applied.refused = Some(failure.context(complaint(patch, source)));
+                applied.refused = Some(failure.context(bench.complaint(patch, source)));
                 break;
             }
             checked => checked?,
@@ -62,21 +63,61 @@ pub fn apply_some(source: &Source, series: &[Series], stop: &Stop) -> Result<App
     Ok(applied)
 }
 
-fn complaint(patch: &Patch, source: &Source) -> String {
-    format!(
-        "{} ({:?}) does not apply to {}",
-        patch.path, patch.subject, source.label
-    )
-}
-
 /// A repository and an index of our own.
-struct Bench<'a> {
+pub(super) struct Bench<'a> {
     git: Git,
     index: Utf8PathBuf,
     stop: &'a Stop,
+    _scratch: TempDir,
 }
 
-impl Bench<'_> {
+impl<'a> Bench<'a> {
+    /// With nothing in the index.
+    fn of(source: &Source, stop: &'a Stop) -> Result<Self> {
+        let (scratch, path) = files::temporary(&source.repository)?;
+        Ok(Self {
+            git: Git::at(&source.repository, stop),
+            index: path.join("index"),
+            stop,
+            _scratch: scratch,
+        })
+    }
+
+    /// With those files of the source in the index that the patches are about: git takes a second for all of them.
+    pub(super) fn of_files(source: &Source, patches: &[&Patch], stop: &'a Stop) -> Result<Self> {
+        let bench = Self::of(source, stop)?;
+        if patches.is_empty() {
+            return Ok(bench);
+        }
+        let files = old_and_new_names(&bench, patches)?;
+        let list = ["--literal-pathspecs", "ls-tree", "-r", "-z", "--full-tree"].into_iter();
+        let list = list.chain([source.commit.as_str(), "--"]);
+        let list = list.chain(files.iter().map(String::as_str));
+        let list = proc::output(&mut bench.git.command(list), b"", stop)?;
+        let mut fill = bench.command(&["update-index", "-z", "--index-info"]);
+        proc::pipe(&mut fill, &list.stdout, stop)?;
+        Ok(bench)
+    }
+
+    /// Whether `git apply` does that with a patch.
+    pub(super) fn applies(&self, how: &[&str], patch: &Patch) -> Result<bool> {
+        let apply = ["apply", "--cached", "--whitespace=nowarn"];
+        let mut command = self.command(&[&apply, how, &["-"]].concat());
+        let output = proc::output(&mut command, &patch.diff, self.stop)?;
+        Ok(output.status.success())
+    }
+
+    fn complaint(&self, patch: &Patch, source: &Source) -> String {
+        let Source { label, commit, .. } = source;
+        let makefile = self.git.read(["show", &format!("{commit}:Makefile")]);
+        let version = makefile.ok().and_then(|makefile| version_of(&makefile));
+        let version = version.map_or(String::new(), |version| {
+            format!(", which is Linux {version}")
+        });
+        let Patch { path, subject, .. } = patch;
+        format!("{path} ({subject:?}) does not apply to {label}{version}")
+    }
+
     fn command(&self, args: &[&str]) -> Command {
         let mut command = self.git.command(args);
         command.env("GIT_INDEX_FILE", &self.index);
@@ -90,11 +131,7 @@ impl Bench<'_> {
         if output.status.success() {
             return Ok(());
         }
-        let mut back = self.command(&["apply", "--cached", "--check", "--reverse", "-"]);
-        if proc::output(&mut back, &patch.diff, self.stop)?
-            .status
-            .success()
-        {
+        if self.applies(&["--check", "--reverse"], patch)? {
             return Err(Kind::Build.error("all of it is there already"));
         }
         Err(explain(patch, &output.stderr()))
@@ -102,17 +139,23 @@ impl Bench<'_> {
 
     fn commit(&self, patch: &Patch, parent: &str) -> Result<String> {
         let tree = proc::read(&mut self.command(&["write-tree"]), self.stop)?;
-        let message = format!("{}\n\n{}", patch.subject, patch.body);
         let mut commit = self.command(&["commit-tree", "-p", parent, "-F", "-", &tree]);
         commit.env("GIT_AUTHOR_NAME", &patch.author);
         commit.env("GIT_AUTHOR_EMAIL", &patch.email);
         commit.env("GIT_AUTHOR_DATE", &patch.date);
-        Ok(proc::pipe(
-            &mut commit,
-            format!("{}\n", message.trim_end()).as_bytes(),
-            self.stop,
-        )?)
+        Ok(proc::pipe(&mut commit, &patch.message, self.stop)?)
     }
+}
+
+/// All files that patches are about, also those that they rename.
+fn old_and_new_names(bench: &Bench<'_>, patches: &[&Patch]) -> Result<BTreeSet<String>> {
+    let diffs: Vec<&[u8]> = patches.iter().map(|patch| patch.diff.as_slice()).collect();
+    let mut numstat = bench.command(&["apply", "--numstat", "-z", "--reverse", "-"]);
+    let old = proc::pipe(&mut numstat, &diffs.join(&b'\n'), bench.stop)?;
+    let old = old.split('\0').filter_map(|file| file.split('\t').nth(2));
+    let changes = patches.iter().flat_map(|patch| &patch.changes);
+    let new = changes.map(|change| change.file.as_str());
+    Ok(old.chain(new).map(str::to_owned).collect())
 }
 
 /// A hunk that found no place.
@@ -125,20 +168,46 @@ struct Reject {
     expected: Vec<String>,
 }
 
+/// The first hunk that found no place, or what else git says; of more of them, no more than their files.
 fn explain(patch: &Patch, stderr: &str) -> Failure {
     let rejects = rejects(stderr);
-    if rejects.is_empty() {
-        let errors: Vec<&str> = stderr
-            .lines()
-            .filter(|line| line.starts_with("error:") || line.starts_with("fatal:"))
-            .collect();
-        return Kind::Build.error(errors.join("\n"));
+    let what = match rejects.split_first() {
+        Some((first, others)) => describe(patch, first) + &more(others),
+        None => {
+            let lines = stderr.lines();
+            let errors = lines.filter_map(|line| {
+                line.strip_prefix("error: ")
+                    .or_else(|| line.strip_prefix("fatal: "))
+            });
+            let first: Vec<&str> = errors.take(NAMED).collect();
+            patch.placed(&first.join("\n"))
+        }
+    };
+    Kind::Build.error(what + line_ends(patch))
+}
+
+fn more(rejects: &[Reject]) -> String {
+    let mut files: Vec<&str> = rejects.iter().map(|reject| reject.file.as_str()).collect();
+    files.dedup();
+    let named = files[..files.len().min(NAMED)].join(", ");
+    match rejects.len() {
+        0 => String::new(),
+        1 => format!("\nand 1 more hunk, in {named}"),
+        count if files.len() > NAMED => format!("\nand {count} more hunks, in {named} and others"),
+        count => format!("\nand {count} more hunks, in {named}"),
     }
-    let described: Vec<String> = rejects
-        .iter()
-        .map(|reject| describe(patch, reject))
-        .collect();
-    Kind::Build.error(described.join("\n"))
+}
+
+/// A patch is read as by `git am`, which drops the CR of a file's CR LF, but not of those that come out of an encoding.
+fn line_ends(patch: &Patch) -> &'static str {
+    let has = |text: &[u8]| text.windows(2).any(|two| two == b"\r\n");
+    if has(&patch.diff) {
+        "\nthe lines of the decoded patch end in CR LF: is the patched file like that?"
+    } else if has(&patch.text) {
+        "\nlines of the patch file end in CR LF, and as with `git am` they count as LF: has the patched file CR LF itself?"
+    } else {
+        ""
+    }
 }
 
 fn describe(patch: &Patch, reject: &Reject) -> String {
@@ -147,20 +216,17 @@ fn describe(patch: &Patch, reject: &Reject) -> String {
         line,
         expected,
     } = reject;
-    let hunks: Vec<_> = patch
-        .hunks
-        .iter()
-        .filter(|hunk| hunk.file == *file)
-        .collect();
+    let changes = patch.changes.iter().filter(|change| change.file == *file);
+    let hunks: Vec<_> = changes.flat_map(|change| &change.hunks).collect();
     let place = hunks
         .iter()
         .position(|hunk| hunk.old_start == *line)
         .map_or(String::new(), |at| {
             format!(
-                "hunk {} of {} (line {} of the patch) ",
+                "hunk {} of {} ({}) ",
                 at + 1,
                 hunks.len(),
-                hunks[at].line
+                patch.place(hunks[at].line)
             )
         });
     let expected: String = expected
@@ -201,6 +267,21 @@ fn rejects(stderr: &str) -> Vec<Reject> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_first_reject_is_shown() {
+        let reject = |file: &str| Reject {
+            file: file.into(),
+            line: 1,
+            expected: vec!["x".into()],
+        };
+        let more = |files: &[&str]| more(&files.iter().copied().map(reject).collect::<Vec<_>>());
+        assert_eq!(more(&[]), "");
+        assert_eq!(more(&["a"]), "\nand 1 more hunk, in a");
+        assert_eq!(more(&["a", "a", "b"]), "\nand 3 more hunks, in a, b");
+        let many = more(&["a", "b", "c", "d", "e", "f"]);
+        assert_eq!(many, "\nand 6 more hunks, in a, b, c, d, e and others");
+    }
 
     #[test]
     fn what_git_apply_says() {

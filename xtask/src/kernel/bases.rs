@@ -15,6 +15,13 @@ pub struct Base {
     pub suite: Option<String>,
 }
 
+impl Base {
+    /// The version that its package is named after, e.g. `6.12`.
+    pub fn version(&self) -> Option<&str> {
+        self.package.strip_prefix("linux-source-")
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {

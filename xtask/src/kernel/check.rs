@@ -33,6 +33,8 @@ pub fn apply(
 ) -> Result<(Applied, Utf8PathBuf)> {
     let order = Order::of(request, layout, stop)?;
     let desk = Desk::open(&order, layout, events, stop)?;
+    order.compare_versions(layout, events)?;
+    desk.require_unapplied()?;
     let applied = apply_some(&desk.source, &order.series, stop)?;
     let part = Request {
         part: Part::First(applied.count.min(next)),
@@ -108,7 +110,7 @@ pub fn compile(
     }
     let tree = desk.tree()?;
     build.tree = &tree;
-    build.title = title(&desk.source, &version(&tree.path)?, &order);
+    build.title = title(&desk.source, &version(&tree.path)?, &order, &request.series);
     let compiled = anew(&build, sources, layout, events, stop)?;
     // A compiler that ran out of memory says nothing about the file.
     if compiled.failed.is_empty() {

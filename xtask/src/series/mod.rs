@@ -64,11 +64,9 @@ pub fn load(layout: &Layout, base: &str, name: &str) -> Result<Series> {
         )));
     }
     let patches = order(&dir)?.into_iter().map(|entry| {
-        let patch = read(&dir.join(&entry.file))?;
-        Ok(Patch {
-            provides: entry.provides,
-            ..patch
-        })
+        let mut patch = read(&dir.join(&entry.file))?;
+        patch.provides = entry.provides;
+        Ok(patch)
     });
     Ok(Series {
         name: name.to_owned(),
@@ -105,23 +103,43 @@ fn order(dir: &Utf8Path) -> Result<Vec<Entry>> {
 
 /// Reads a `series` file: one name a line, `#` begins a comment. An error is the line's number and what is wrong.
 fn entries(text: &str) -> std::result::Result<Vec<Entry>, (usize, String)> {
-    let mut entries = Vec::new();
-    for (at, line) in text.lines().enumerate() {
-        let (file, comment) = split(line);
+    let mut entries: Vec<Entry> = Vec::new();
+    for (line, number) in text.lines().zip(1..) {
+        let wrong = |what| (number, what);
+        let (name, comment) = split(line);
+        let file = without_options(name).map_err(wrong)?;
+        if entries.iter().any(|entry| entry.file == file) {
+            return Err(wrong(format!("{file} a second time")));
+        }
         if !file.is_empty() {
             entries.push(Entry {
                 file: file.to_owned(),
-                provides: provides(comment).map_err(|what| (at + 1, what))?,
+                provides: provides(comment).map_err(wrong)?,
             });
         }
     }
     Ok(entries)
 }
 
-/// The name on a line, and the comment after it with its `#`.
+/// The name on a line, and the comment after it with its `#`. As for quilt, a `#` within a word begins none.
 fn split(line: &str) -> (&str, &str) {
-    let (name, comment) = line.split_at(line.find('#').unwrap_or(line.len()));
+    let mut marks = line.match_indices('#').map(|(at, _)| at);
+    let begins = |at: &usize| *at == 0 || line[..*at].ends_with([' ', '\t']);
+    let (name, comment) = line.split_at(marks.find(begins).unwrap_or(line.len()));
     (name.trim(), comment.trim())
+}
+
+/// The name without quilt's options for patch(1) after it: `-p1` is what `git am` does, and no other is known to it.
+fn without_options(name: &str) -> std::result::Result<&str, String> {
+    let at = name.find(" -").or_else(|| name.find("\t-"));
+    let (file, options) = name.split_at(at.unwrap_or(name.len()));
+    match options.split_whitespace().find(|option| *option != "-p1") {
+        Some(option) => Err(format!(
+            "{} has the option {option}; patches are applied as `git am` does it, which is -p1: write it anew for that",
+            file.trim_end()
+        )),
+        None => Ok(file.trim_end()),
+    }
 }
 
 fn provides(comment: &str) -> std::result::Result<Vec<Feature>, String> {
@@ -137,7 +155,6 @@ fn provides(comment: &str) -> std::result::Result<Vec<Feature>, String> {
 fn read(path: &Utf8Path) -> Result<Patch> {
     let text = fs_err::read(path).map_err(|error| Kind::Usage.error(error))?;
     patch::parse(path, &text)
-        .map_err(|garbled| Kind::Usage.error(format!("{path}:{}: {}", garbled.line, garbled.what)))
 }
 
 #[cfg(test)]
@@ -149,6 +166,11 @@ mod tests {
         let entry = |file: &str, provides: &[Feature]| Entry {
             file: file.into(),
             provides: provides.to_vec(),
+        };
+        let refused = |option: &str| {
+            format!(
+                "a.patch has the option {option}; patches are applied as `git am` does it, which is -p1: write it anew for that"
+            )
         };
         for (text, expected) in [
             ("", Ok(vec![])),
@@ -162,6 +184,24 @@ mod tests {
                     entry("a.patch", &[]),
                     entry("b.patch", &[Feature::Timeout, Feature::Argument]),
                 ]),
+            ),
+            (
+                "a.patch -p1\n\tb.patch\t -p1\t# -R\na#b.patch\n",
+                Ok(vec![
+                    entry("a.patch", &[]),
+                    entry("b.patch", &[]),
+                    entry("a#b.patch", &[]),
+                ]),
+            ),
+            ("\na.patch -p0\n", Err((2, refused("-p0")))),
+            ("a.patch -p1 -R # back\n", Err((1, refused("-R")))),
+            (
+                "a.patch\tpatch -p1 --fuzz=3\n",
+                Err((1, refused("--fuzz=3").replace("a.patch", "a.patch\tpatch"))),
+            ),
+            (
+                "a.patch\n#\na.patch -p1\n",
+                Err((3, "a.patch a second time".into())),
             ),
             (
                 "a.patch\nb.patch # provides: timeout tea\n",

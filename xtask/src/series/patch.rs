@@ -1,30 +1,40 @@
-//! One patch: a mail as `git format-patch` writes it, taken apart.
+//! One patch file, read by git as `git am` reads it: what is said of author, date, message and files is git's word.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::ops::Range;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::process::Command;
 use std::sync::LazyLock;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use harness::case::Feature;
-use mailparse::{MailAddr, MailHeaderMap};
-use regex::Regex;
+use regex::bytes::Regex as Bytes;
+use regex::{Captures, Regex};
+
+use crate::failure::{Failure, Kind, OrFail, Result};
+use crate::kernel::git::Git;
+use crate::proc::{self, Output, Stop};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Patch {
     pub path: Utf8PathBuf,
     /// Without `[PATCH n/m]`.
     pub subject: String,
-    pub author: String,
-    pub email: String,
+    /// Not always UTF-8, as little as the address and the message: git mends them when it commits.
+    pub author: OsString,
+    pub email: OsString,
     /// As the mail has it, e.g. `Mon, 2 Nov 2026 10:00:00 +0100`.
-    pub date: String,
-    /// The commit message after the subject, without blank lines around it.
-    pub body: String,
+    pub date: OsString,
+    /// The whole message of the commit, the subject first.
+    pub message: Vec<u8>,
     /// What stands between `---` and the diffstat: for reviewers, not for the commit.
     pub notes: String,
-    pub hunks: Vec<Hunk>,
-    /// From the first `diff --git` on, decoded, as `git apply` takes it.
+    pub changes: Vec<Change>,
+    /// From `---` or the first `diff` on, decoded, as `git apply` takes it.
     pub diff: Vec<u8>,
+    /// Lines of the file before the diff; `None` if the file does not hold it as it is, but encoded or in parts.
+    above: Option<usize>,
     /// The whole file.
     pub text: Vec<u8>,
     /// What a kernel has from this patch on; it stands in the `series` file, not in the mail.
@@ -32,27 +42,57 @@ pub struct Patch {
 }
 
 impl Patch {
-    /// The files that it changes, each once; a file that is only renamed is not among them.
+    /// The files whose text it changes, each once; a file that is only renamed is not among them.
     pub fn files(&self) -> BTreeSet<&str> {
-        self.hunks.iter().map(|hunk| hunk.file.as_str()).collect()
+        let changed = self.changes.iter().filter(|change| change.edits);
+        changed.map(|change| change.file.as_str()).collect()
     }
+
+    /// Words for a line of the diff, by its number there.
+    pub fn place(&self, line: usize) -> String {
+        match self.above {
+            Some(above) => format!("line {} of the patch", above + line),
+            None => format!("line {line} of the decoded patch"),
+        }
+    }
+
+    /// What `git apply` said, with its lines of the diff as places.
+    pub fn placed(&self, said: &str) -> String {
+        let place = |line: &Captures<'_>| match line[1].parse() {
+            Ok(line) => format!(" at {}", self.place(line)),
+            Err(_) => line[0].to_owned(),
+        };
+        LINE.replace_all(said, place).into_owned()
+    }
+}
+
+/// How `git apply` names a line, in its several versions.
+static LINE: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"(?: at line | \(line | at <stdin>:)(\d+)\)?").expect("valid"));
+
+/// What a patch does to one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Path of the patched file, without `a/` or `b/`; of a file that is removed, the old one.
+    pub file: String,
+    /// Whether lines come or go.
+    edits: bool,
+    pub hunks: Vec<Hunk>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hunk {
-    /// Path of the patched file, without `a/` or `b/`.
-    pub file: String,
     /// Where the hunk expects to begin in the old file; 0 for a new one.
     pub old_start: u64,
-    /// Line of the `@@` in the patch file.
+    /// Line of the `@@` in the diff.
     pub line: usize,
 }
 
 /// Why a file is no patch; `line` counts from 1.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Garbled {
-    pub line: usize,
-    pub what: String,
+struct Garbled {
+    line: usize,
+    what: String,
 }
 
 impl Garbled {
@@ -62,222 +102,453 @@ impl Garbled {
             what: what.into(),
         }
     }
+
+    /// From a line of the diff to one of the file: where that holds it encoded, the header that says so.
+    fn in_diff(self, above: Option<usize>, mail: &Mail) -> Self {
+        let Self { line, what } = self;
+        let header = || {
+            let headers = ["Content-Transfer-Encoding", "Content-Type"];
+            headers.iter().find_map(|name| mail.find(name)).unwrap_or(1)
+        };
+        match above {
+            Some(above) => Self::at(above + line, what),
+            None => Self::at(
+                header(),
+                format!("in line {line} of the decoded patch: {what}"),
+            ),
+        }
+    }
+
+    fn in_file(self, path: &Utf8Path) -> Failure {
+        Kind::Usage.error(format!("{path}:{}: {}", self.line, self.what))
+    }
 }
 
-pub fn parse(path: &Utf8Path, text: &[u8]) -> Result<Patch, Garbled> {
-    // mailparse takes the mbox separator for a broken header.
-    let (skipped, mail_text) = match text.starts_with(b"From ") {
-        true => (
-            1,
-            text.splitn(2, |byte| *byte == b'\n')
-                .nth(1)
-                .unwrap_or_default(),
-        ),
-        false => (0, text),
-    };
-    let mail = mailparse::parse_mail(mail_text)
-        .map_err(|error| Garbled::at(1, format!("not a mail from git format-patch: {error}")))?;
-    let header = |name: &str| {
-        let value = mail
-            .headers
-            .get_first_value(name)
-            .filter(|value| !value.trim().is_empty());
-        value.ok_or_else(|| {
-            Garbled::at(
-                1,
-                format!("no {name}: header; was it written by git format-patch?"),
-            )
-        })
-    };
-    let (author, email) = author(&header("From")?)?;
-    let date = header("Date")?;
-    if !mailparse::dateparse(&date).is_ok_and(|seconds| seconds > 0) {
-        return Err(Garbled::at(1, format!("cannot read the date {date:?}")));
-    }
-    let subject = subject(&header("Subject")?);
-    let body = mail
-        .get_body_raw()
-        .map_err(|error| Garbled::at(1, format!("cannot decode the mail: {error}")))?;
-    let first = skipped + header_lines(mail_text) + 1;
-    let parts = Parts::of(&body)
-        .ok_or_else(|| Garbled::at(first, "there is no `diff --git` line in it"))?;
-    let (line, diff) = (
-        first + lines_in(&body[..parts.diff.start]),
-        &body[parts.diff],
-    );
+/// Reads the text of a patch file. What `git am` would refuse is refused with file and line; so is what it takes and guesses at:
+/// a mail without a date, several mails in a file, a hunk with more lines than it says, of which git drops the rest.
+pub fn parse(path: &Utf8Path, text: &[u8]) -> Result<Patch> {
+    let scratch = tempfile::tempdir()?;
+    let place = scratch.path().canonicalize()?;
+    let place = Utf8PathBuf::try_from(place).or_fail(Kind::Machinery)?;
+    parse_in(&place, path, text)
+}
+
+/// The same with an empty folder for git to work in, named by its real path.
+fn parse_in(scratch: &Utf8Path, path: &Utf8Path, text: &[u8]) -> Result<Patch> {
+    let garbled = |garbled: Garbled| garbled.in_file(path);
+    is_mail(text).map_err(garbled)?;
+    let git = Git::at(scratch, &Stop::default());
+    let mail = split(&git, text)?.map_err(garbled)?;
+    let parts = take_apart(&git, &mail)?.map_err(garbled)?;
+    let above = above(&mail, &parts.diff);
+    let in_file = |at: Garbled| garbled(at.in_diff(above, &mail));
+    let changes = changes(&git, &parts.diff)?.map_err(in_file)?;
+    date_is_good(&git, &parts, &mail)?.map_err(garbled)?;
     Ok(Patch {
         path: path.to_owned(),
-        subject,
-        author,
-        email,
-        date,
-        body: String::from_utf8_lossy(&body[parts.message])
-            .trim()
-            .to_owned(),
-        notes: String::from_utf8_lossy(&body[parts.notes])
-            .trim()
-            .to_owned(),
-        hunks: hunks(diff, line)?,
-        diff: diff.to_owned(),
+        subject: subject(&parts.message),
+        notes: notes(&below(&parts.diff)),
+        changes,
+        above,
+        author: parts.author,
+        email: parts.email,
+        date: parts.date,
+        message: parts.message,
+        diff: parts.diff,
         text: text.to_owned(),
         provides: Vec::new(),
     })
 }
 
-fn author(from: &str) -> Result<(String, String), Garbled> {
-    let parsed = mailparse::addrparse(from).ok();
-    match parsed.as_ref().and_then(|list| list.first()) {
-        Some(MailAddr::Single(person)) => {
-            let name = person
-                .display_name
-                .clone()
-                .unwrap_or_else(|| person.addr.clone());
-            Ok((name, person.addr.clone()))
-        }
-        _ => Err(Garbled::at(1, format!("cannot read the author {from:?}"))),
+/// A mail as `git mailsplit` leaves it: without blank lines before it, and with LF for CR LF.
+struct Mail {
+    text: Vec<u8>,
+    /// Lines of the file before it.
+    skipped: usize,
+}
+
+impl Mail {
+    /// The line of the file that has this header; the first if there is none.
+    fn line_of(&self, header: &str) -> usize {
+        self.find(header).unwrap_or(self.skipped + 1)
+    }
+
+    fn find(&self, header: &str) -> Option<usize> {
+        let begins = |line: &[u8]| {
+            line.len() > header.len()
+                && line[..header.len()].eq_ignore_ascii_case(header.as_bytes())
+                && line[header.len()] == b':'
+        };
+        let mut lines = self.text.split(|byte| *byte == b'\n');
+        lines.position(begins).map(|at| self.skipped + 1 + at)
     }
 }
 
-/// Drops `[PATCH n/m]`, and keeps other brackets as a part of the summary.
-fn subject(header: &str) -> String {
-    static PREFIX: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new(r"^(\[[^\]]*PATCH[^\]]*\]\s*)+").expect("valid"));
-    let words: Vec<&str> = header.split_whitespace().collect();
-    PREFIX.replace(&words.join(" "), "").into_owned()
+/// A git command that sees no repository: of one around its folder, `git apply` would take that folder for all.
+fn command<'a>(git: &Git, args: impl IntoIterator<Item = &'a str>) -> Command {
+    let mut command = git.command(args);
+    command.env(
+        "GIT_CEILING_DIRECTORIES",
+        git.dir().parent().unwrap_or(git.dir()),
+    );
+    command
 }
 
-/// Lines of the mail's head with the blank one that ends it.
-fn header_lines(mail: &[u8]) -> usize {
-    let lines = mail.split(|byte| *byte == b'\n');
-    lines
-        .take_while(|line| !matches!(line, [] | [b'\r']))
-        .count()
-        + 1
+/// Takes milliseconds, so a stop of the run need not end it.
+fn run(command: &mut Command, input: &[u8]) -> proc::Result<Output> {
+    proc::output(command, input, &Stop::default())
+}
+
+/// What `git am` looks at before it reads: it takes a file for mail if it begins with `From`, or with headers alone.
+fn is_mail(text: &[u8]) -> std::result::Result<(), Garbled> {
+    static HEADER: LazyLock<Bytes> =
+        LazyLock::new(|| Bytes::new(r"(?-u)^(?:[!-9;-~]+:|[ \t])").expect("valid"));
+    let lines = text.split(|byte| *byte == b'\n').zip(1..);
+    let lines = lines.map(|(line, number)| (line.strip_suffix(b"\r").unwrap_or(line), number));
+    let mut head = lines.skip_while(|(line, _)| line.is_empty()).peekable();
+    let from = |line: &[u8]| line.starts_with(b"From ") || line.starts_with(b"From: ");
+    if text.trim_ascii().is_empty() {
+        return Err(Garbled::at(1, "the file is empty"));
+    }
+    if head.peek().is_some_and(|(first, _)| from(first)) {
+        return Ok(());
+    }
+    let mut head = head.take_while(|(line, _)| !line.is_empty());
+    match head.find(|(line, _)| !HEADER.is_match(line)) {
+        Some((_, number)) => Err(Garbled::at(
+            number,
+            "no mail, since this is no header; `git format-patch` writes mails that `git am` takes",
+        )),
+        None => Ok(()),
+    }
+}
+
+fn split(git: &Git, text: &[u8]) -> Result<std::result::Result<Mail, Garbled>> {
+    let out = format!("-o{}", git.dir());
+    let output = run(&mut command(git, ["mailsplit", "-d4", &out, "-b"]), text)?;
+    if !output.status.success() {
+        return Ok(Err(Garbled::at(1, told(&output.stderr()))));
+    }
+    let blank = text.iter().take_while(|byte| byte.is_ascii_whitespace());
+    let mail = Mail {
+        text: fs_err::read(git.dir().join("0001"))?,
+        skipped: blank.filter(|byte| **byte == b'\n').count(),
+    };
+    Ok(match String::from_utf8_lossy(&output.stdout).trim() {
+        "1" => Ok(mail),
+        count => Err(Garbled::at(
+            mail.skipped + lines_in(&mail.text) + 1,
+            format!("a second mail begins here, and the file has {count}; a patch file holds one"),
+        )),
+    })
+}
+
+/// What `git mailinfo` finds in a mail.
+#[derive(Debug)]
+struct Parts {
+    author: OsString,
+    email: OsString,
+    date: OsString,
+    message: Vec<u8>,
+    diff: Vec<u8>,
+}
+
+fn take_apart(git: &Git, mail: &Mail) -> Result<std::result::Result<Parts, Garbled>> {
+    // This is what `git am` does unless the user's configuration says otherwise. (--encoding turns recoding off.)
+    let mailinfo = ["-c", "i18n.commitEncoding=UTF-8", "mailinfo"].into_iter();
+    let mailinfo = mailinfo.chain(["--no-scissors", "--quoted-cr=warn", "message", "diff"]);
+    let output = run(&mut command(git, mailinfo), &mail.text)?;
+    if !output.status.success() {
+        let line = mail.line_of("Content-Type");
+        return Ok(Err(Garbled::at(line, told(&output.stderr()))));
+    }
+    let (body, diff) = (
+        fs_err::read(git.dir().join("message"))?,
+        fs_err::read(git.dir().join("diff"))?,
+    );
+    Ok(parts(mail, &output.stdout, &body, diff))
+}
+
+fn parts(
+    mail: &Mail,
+    info: &[u8],
+    body: &[u8],
+    diff: Vec<u8>,
+) -> std::result::Result<Parts, Garbled> {
+    let said = |name: &str| -> Vec<u8> {
+        let lines = info.split(|byte| *byte == b'\n');
+        let values: Vec<_> = lines
+            .filter_map(|line| line.strip_prefix(name.as_bytes()))
+            .collect();
+        values.join(&b'\n')
+    };
+    let word = |name: &str, header: &str| match said(name) {
+        word if word.trim_ascii().is_empty() => Err(Garbled::at(
+            mail.line_of(header),
+            format!("no {header}: that can be read; was it written by git format-patch?"),
+        )),
+        word => Ok(OsString::from_vec(word)),
+    };
+    let message = stripped(&[&said("Subject: "), b"\n\n".as_slice(), body].concat());
+    if let Some(at) = mail.text.iter().position(|byte| *byte == 0)
+        && (message.contains(&0) || info.contains(&0))
+    {
+        let line = mail.skipped + 1 + lines_in(&mail.text[..at]);
+        return Err(Garbled::at(line, "a NUL byte: git keeps none in a message"));
+    }
+    let parts = Parts {
+        author: word("Author: ", "From")?,
+        email: word("Email: ", "From")?,
+        date: word("Date: ", "Date")?,
+        message,
+        diff,
+    };
+    if parts.message.is_empty() {
+        let line = mail.line_of("Subject");
+        return Err(Garbled::at(line, "neither a subject nor a message"));
+    }
+    if parts.diff.is_empty() {
+        let line = mail.skipped + lines_in(&mail.text);
+        return Err(Garbled::at(line.max(1), "the mail ends without a diff"));
+    }
+    Ok(parts)
+}
+
+/// What `git stripspace` makes of a text: `git am` does the same to a message.
+fn stripped(text: &[u8]) -> Vec<u8> {
+    let space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+    let mut kept = Vec::new();
+    let mut blank = false;
+    for line in text.split(|byte| *byte == b'\n') {
+        let end = line.iter().rposition(|byte| !space(byte));
+        let Some(end) = end else {
+            blank = !kept.is_empty();
+            continue;
+        };
+        if std::mem::take(&mut blank) {
+            kept.push(b'\n');
+        }
+        kept.extend_from_slice(&line[..=end]);
+        kept.push(b'\n');
+    }
+    kept
+}
+
+/// The first paragraph of a message, on one line.
+fn subject(message: &[u8]) -> String {
+    let message = String::from_utf8_lossy(message);
+    let lines = message.lines().take_while(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join(" ")
+}
+
+/// Git itself says whether it can read the date, in the words of the commit that it would make.
+fn date_is_good(git: &Git, parts: &Parts, mail: &Mail) -> Result<std::result::Result<(), Garbled>> {
+    let mut command = command(git, ["var", "GIT_AUTHOR_IDENT"]);
+    command.env("GIT_AUTHOR_NAME", &parts.author);
+    command.env("GIT_AUTHOR_EMAIL", &parts.email);
+    command.env("GIT_AUTHOR_DATE", &parts.date);
+    let output = run(&mut command, b"")?;
+    if output.status.success() {
+        return Ok(Ok(()));
+    }
+    let said = output.stderr();
+    let header = if said.contains("date") {
+        "Date"
+    } else {
+        "From"
+    };
+    Ok(Err(Garbled::at(mail.line_of(header), told(&said))))
+}
+
+/// What git says of its failure, on one line.
+fn told(stderr: &str) -> String {
+    let lines = stderr.lines().map(|line| {
+        let line = line.strip_prefix("error: ").unwrap_or(line);
+        line.strip_prefix("fatal: ").unwrap_or(line).trim()
+    });
+    let lines: Vec<_> = lines.filter(|line| !line.is_empty()).collect();
+    lines.join("; ")
 }
 
 fn lines_in(text: &[u8]) -> usize {
     text.iter().filter(|byte| **byte == b'\n').count()
 }
 
-/// A mail's body by its parts, as ranges of bytes.
-struct Parts {
-    message: Range<usize>,
-    notes: Range<usize>,
-    diff: Range<usize>,
+/// How many lines of the file come before the diff, if the file holds it as it is.
+fn above(mail: &Mail, diff: &[u8]) -> Option<usize> {
+    let at = mail.text.windows(diff.len()).position(|part| part == diff);
+    at.map(|at| mail.skipped + lines_in(&mail.text[..at]))
 }
 
-impl Parts {
-    fn of(body: &[u8]) -> Option<Self> {
-        let diff = line_start(body, |line| line.starts_with(b"diff --git "))?;
-        let before = &body[..diff];
-        let separator = line_start(before, |line| line == b"---");
-        let message = separator.unwrap_or(diff);
-        let notes = separator.map_or(diff, |at| (at + b"---\n".len()).min(diff));
-        let stat = line_start(&before[notes..], is_diffstat).map_or(diff, |at| notes + at);
-        Some(Self {
-            message: 0..message,
-            notes: notes..stat,
-            diff: diff..body.len(),
-        })
-    }
-}
-
-fn is_diffstat(line: &[u8]) -> bool {
-    static STAT: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"^ .+ \| +(\d+ ?[+-]*|Bin.*)$|^ \d+ files? changed").expect("valid")
-    });
-    std::str::from_utf8(line).is_ok_and(|line| STAT.is_match(line))
-}
-
-fn line_start(text: &[u8], wanted: impl Fn(&[u8]) -> bool) -> Option<usize> {
-    let mut at = 0;
-    for line in text.split_inclusive(|byte| *byte == b'\n') {
-        if wanted(line.trim_ascii_end()) {
-            return Some(at);
+/// The files of a diff as git sees them, with their hunks. Lines count from 1.
+fn changes(git: &Git, diff: &[u8]) -> Result<std::result::Result<Vec<Change>, Garbled>> {
+    let output = run(&mut command(git, ["apply", "--numstat", "-z", "-"]), diff)?;
+    Ok(hunks(diff).and_then(|hunks| {
+        if !output.status.success() {
+            return Err(complaint(&output.stderr()));
         }
-        at += line.len();
-    }
-    None
+        let files = output.stdout.split(|byte| *byte == 0);
+        let mut changes: Vec<Change> = files.filter_map(change).collect();
+        // They are of the same files unless git read the diff in another way, and then places stay untold.
+        if changes.len() == hunks.len() {
+            let both = changes.iter_mut().zip(hunks);
+            both.for_each(|(change, hunks)| change.hunks = hunks);
+        }
+        Ok(changes)
+    }))
 }
 
-/// Reads the hunks of a diff whose first line is `first`, and counts their lines:
-/// a patch that an editor or a mail client damaged is named before git sees it.
-fn hunks(diff: &[u8], first: usize) -> Result<Vec<Hunk>, Garbled> {
-    static HEAD: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new(r"^@@ -(\d+)(?:,(\d+))? \+\d+(?:,(\d+))? @@").expect("valid"));
-    let mut hunks = Vec::new();
-    let (mut old_file, mut file) = (None, None);
-    let (mut old_left, mut new_left) = (0_u64, 0_u64);
-    let mut line = first;
-    for raw in diff.split_inclusive(|byte| *byte == b'\n') {
-        let text = String::from_utf8_lossy(raw);
-        let text = text.trim_end_matches(['\n', '\r']);
-        if old_left > 0 || new_left > 0 {
-            let (old, new) = match text.as_bytes().first() {
-                Some(b'-') => (1, 0),
-                Some(b'+') => (0, 1),
-                Some(b' ') | None => (1, 1),
-                Some(b'\\') => (0, 0),
-                Some(_) => return Err(cut_short(line, old_left, new_left)),
-            };
-            if old > old_left || new > new_left {
-                return Err(Garbled::at(
-                    line,
-                    "the hunk has more lines than its @@ line says",
-                ));
-            }
-            (old_left, new_left) = (old_left - old, new_left - new);
-        } else if let Some(head) = HEAD.captures(text) {
-            let number = |group| {
-                head.get(group)
-                    .map_or(Ok(1), |found: regex::Match<'_>| found.as_str().parse())
-            };
-            let numbers = number(1).and_then(|start| Ok((start, number(2)?, number(3)?)));
-            let (old_start, old, new) = numbers
-                .map_err(|_| Garbled::at(line, "cannot read the numbers of this @@ line"))?;
-            (old_left, new_left) = (old, new);
-            let file: Option<String> = file.clone().or_else(|| old_file.clone());
-            let file = file.ok_or_else(|| {
-                Garbled::at(line, "a hunk without `---` and `+++` lines before it")
+/// Reads `1\t2\tfs/super.c`; for a binary file the counts are `-`.
+fn change(numstat: &[u8]) -> Option<Change> {
+    let text = String::from_utf8_lossy(numstat);
+    let (added, rest) = text.split_once('\t')?;
+    let (removed, file) = rest.split_once('\t')?;
+    Some(Change {
+        file: file.to_owned(),
+        edits: (added, removed) != ("0", "0"),
+        hunks: Vec::new(),
+    })
+}
+
+/// What `git apply` says is wrong with a diff; its number of the line depends on the version's wording.
+fn complaint(stderr: &str) -> Garbled {
+    let line = LINE.captures(stderr).and_then(|line| line[1].parse().ok());
+    let what = told(&LINE.replace_all(stderr, ""));
+    Garbled::at(line.unwrap_or(1), format!("git apply: {what}"))
+}
+
+/// What stands between a first line of `---` and the first file's diff.
+fn below(diff: &[u8]) -> Cow<'_, str> {
+    static BELOW: LazyLock<Bytes> = LazyLock::new(|| {
+        let diff = r"(?m-u:^(?:diff -|Index: |--- \S[^\n]*\n\+\+\+ ))";
+        Bytes::new(&format!(r"\A---[ \t]*\n((?s).*?)(?:{diff}|\z)")).expect("valid")
+    });
+    let below = BELOW.captures(diff).and_then(|below| below.get(1));
+    let below = below.map_or(b"".as_slice(), |below| below.as_bytes());
+    String::from_utf8_lossy(below)
+}
+
+/// What is said there before the diffstat.
+fn notes(below: &str) -> String {
+    static STAT: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"^ .+ \| +(\d+ ?[+-]*|Bin.*)\s*$|^ \d+ files? changed").expect("valid")
+    });
+    let notes = below.lines().take_while(|line| !STAT.is_match(line));
+    notes.collect::<Vec<_>>().join("\n").trim().to_owned()
+}
+
+/// Finds the hunks of a diff, file by file, and counts their lines: a patch that an editor or a mail client damaged
+/// is named in better words than git's, and lines past a hunk's end, which git drops, are not lost in silence.
+fn hunks(diff: &[u8]) -> std::result::Result<Vec<Vec<Hunk>>, Garbled> {
+    let lines: Vec<&[u8]> = diff.split_inclusive(|byte| *byte == b'\n').collect();
+    let mut files: Vec<Vec<Hunk>> = Vec::new();
+    // After `diff --git`, `---` and `+++` begin no other file.
+    let mut named = false;
+    let mut at = 0;
+    while let Some(line) = lines.get(at) {
+        if line.starts_with(b"diff --git ") {
+            files.push(Vec::new());
+            named = true;
+        } else if is_head(&lines[at..]) && !named {
+            files.push(Vec::new());
+        } else if let Some(head) = Head::of(line, at + 1)? {
+            let file = files.last_mut().ok_or_else(|| {
+                Garbled::at(at + 1, "a hunk without `---` and `+++` lines before it")
             })?;
-            hunks.push(Hunk {
-                file,
-                old_start,
-                line,
+            file.push(Hunk {
+                old_start: head.start,
+                line: at + 1,
             });
-        } else if text.starts_with("@@") {
+            named = false;
+            at = head.end(&lines, at + 1)?;
+            continue;
+        } else if line.starts_with(b"@@") && !files.is_empty() {
             return Err(Garbled::at(
-                line,
+                at + 1,
                 "this is no @@ -line,count +line,count @@",
             ));
-        } else if text.starts_with("diff --git ") {
-            (old_file, file) = (None, None);
-        } else if let Some(path) = text.strip_prefix("--- ") {
-            old_file = path.strip_prefix("a/").map(str::to_owned);
-        } else if let Some(path) = text.strip_prefix("+++ ") {
-            file = path.strip_prefix("b/").map(str::to_owned);
-        } else if text == "--" || text == "-- " {
-            // The mail's signature ends the patch.
-            break;
-        } else if matches!(text.as_bytes().first(), Some(b'+' | b'-')) {
-            return Err(Garbled::at(
-                line,
-                "the hunk has more lines than its @@ line says",
-            ));
         }
-        line += 1;
+        at += 1;
     }
-    if old_left > 0 || new_left > 0 {
-        return Err(cut_short(line, old_left, new_left));
-    }
-    Ok(hunks)
+    Ok(files)
 }
 
-fn cut_short(line: usize, old_left: u64, new_left: u64) -> Garbled {
-    Garbled::at(
-        line,
-        format!("the hunk ends too early: {old_left} old and {new_left} new lines are missing"),
-    )
+/// Whether lines are the head of a file's diff without `diff --git`.
+fn is_head(lines: &[&[u8]]) -> bool {
+    matches!(lines, [old, new, ..] if old.starts_with(b"--- ") && new.starts_with(b"+++ "))
+}
+
+/// What a `@@` line says: where the hunk begins in the old file, and the lines that it has.
+struct Head {
+    start: u64,
+    old: u64,
+    new: u64,
+}
+
+impl Head {
+    fn of(line: &[u8], number: usize) -> std::result::Result<Option<Self>, Garbled> {
+        static HEAD: LazyLock<Regex> = LazyLock::new(|| {
+            Regex::new(r"^@@ -(\d+)(?:,(\d+))? \+\d+(?:,(\d+))? @@").expect("valid")
+        });
+        let line = String::from_utf8_lossy(line);
+        let Some(head) = HEAD.captures(&line) else {
+            return Ok(None);
+        };
+        let count = |group| {
+            let digits = head.get(group).map_or("1", |found| found.as_str());
+            let wrong = |_| Garbled::at(number, "cannot read the numbers of this @@ line");
+            digits.parse().map_err(wrong)
+        };
+        Ok(Some(Self {
+            start: count(1)?,
+            old: count(2)?,
+            new: count(3)?,
+        }))
+    }
+
+    /// The index after the hunk's last line.
+    fn end(&self, lines: &[&[u8]], first: usize) -> std::result::Result<usize, Garbled> {
+        let (mut old, mut new) = (self.old, self.new);
+        let mut at = first;
+        while old > 0 || new > 0 {
+            let whole = lines.get(at).filter(|line| line.ends_with(b"\n"));
+            let (gone, come) = match whole.and_then(|line| line.first()) {
+                Some(b'-') => (1, 0),
+                Some(b'+') => (0, 1),
+                Some(b' ' | b'\n') => (1, 1),
+                Some(b'\\') => (0, 0),
+                _ => return Err(cut_short(at + 1, old, new)),
+            };
+            if gone > old || come > new {
+                return Err(too_long(at + 1));
+            }
+            (old, new) = (old - gone, new - come);
+            at += 1;
+        }
+        for (index, line) in lines.iter().enumerate().skip(at) {
+            match line.first() {
+                _ if is_signature(line) || is_head(&lines[index..]) => break,
+                Some(b'-' | b'+') => return Err(too_long(index + 1)),
+                Some(b' ' | b'\\') => {}
+                _ => break,
+            }
+        }
+        Ok(at)
+    }
+}
+
+/// What mail programs put before a signature.
+fn is_signature(line: &[u8]) -> bool {
+    line.trim_ascii_end() == b"--"
+}
+
+fn too_long(line: usize) -> Garbled {
+    Garbled::at(line, "the hunk has more lines than its @@ line says")
+}
+
+fn cut_short(line: usize, old: u64, new: u64) -> Garbled {
+    let what = format!("the hunk ends too early: {old} old and {new} new lines are missing");
+    Garbled::at(line, what)
 }
 
 #[cfg(test)]
@@ -293,81 +564,90 @@ mod tests {
     const DIFF: &str = "diff --git a/fs/super.c b/fs/super.c\nindex 1..2 100644\n--- a/fs/super.c\n+++ b/fs/super.c\n\
         @@ -3,3 +3,3 @@ int f(void)\n a\n-b\n+c\n d\n";
 
-    fn parsed(text: &str) -> Result<Patch, Garbled> {
-        parse(Utf8Path::new("0001-x.patch"), text.as_bytes())
+    fn parsed(text: &str) -> Result<Patch> {
+        parse(Utf8Path::new("x.patch"), text.as_bytes())
     }
 
     #[test]
     fn a_whole_mail() {
-        let patch = parsed(&format!(
-            "{HEAD}Why.\n\nMore.\n---\nv2: less\n\n{STAT}{DIFF}-- \n2.39.5\n"
-        ))
-        .unwrap();
-        assert_eq!(
-            patch.subject,
-            "super: count the holders of a freeze, and say so"
-        );
-        assert_eq!(
-            (patch.author.as_str(), patch.email.as_str()),
-            ("Jörg Example", "j@example.org")
-        );
-        assert_eq!(patch.body, "Why.\n\nMore.");
+        let text = format!("{HEAD}Why.\n\nMore.\n---\nv2: less\n\n{STAT}{DIFF}-- \n2.39.5\n");
+        let patch = parsed(&text).unwrap();
+        let subject = "super: count the holders of a freeze, and say so";
+        assert_eq!(patch.subject, subject);
+        let message = String::from_utf8(patch.message.clone()).unwrap();
+        assert_eq!(message, format!("{subject}\n\nWhy.\n\nMore.\n"));
         assert_eq!(patch.notes, "v2: less");
-        assert_eq!(
-            patch.hunks,
-            [Hunk {
-                file: "fs/super.c".into(),
-                old_start: 3,
-                line: 20
-            }]
-        );
-        assert!(patch.diff.starts_with(b"diff --git"));
+        let [change] = patch.changes.as_slice() else {
+            panic!("{:?}", patch.changes)
+        };
+        assert_eq!(change.file, "fs/super.c");
+        let hunk = Hunk {
+            old_start: 3,
+            line: 11,
+        };
+        assert_eq!(change.hunks, [hunk]);
+        assert_eq!(patch.place(11), "line 20 of the patch");
+        let said = patch.placed("corrupt patch at line 2; x (line 4)");
+        let placed = "corrupt patch at line 11 of the patch; x at line 13 of the patch";
+        assert_eq!(said, placed);
+        assert_eq!(patch.files(), BTreeSet::from(["fs/super.c"]));
+        let author = (patch.author, patch.email);
+        assert_eq!(author, ("Jörg Example".into(), "j@example.org".into()));
     }
 
     #[test]
-    fn parts() {
+    fn a_temporary_folder_in_a_repository() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        let dir = dir.canonicalize_utf8().unwrap();
+        let init = Git::at(&dir, &Stop::default()).read(["init", "--quiet"]);
+        init.unwrap();
+        let scratch = dir.join("scratch");
+        fs_err::create_dir(&scratch).unwrap();
+        let text = format!("{HEAD}{DIFF}");
+        let patch = parse_in(&scratch, Utf8Path::new("x.patch"), text.as_bytes()).unwrap();
+        assert_eq!(patch.files(), BTreeSet::from(["fs/super.c"]));
+    }
+
+    #[test]
+    fn messages_and_notes() {
         for (body, message, notes) in [
             (format!("---\n{STAT}{DIFF}"), "", ""),
-            (format!("Why.\n{DIFF}"), "Why.", ""),
-            (format!("Why.\n---\n{DIFF}"), "Why.", ""),
+            (format!("Why.\n{DIFF}"), "\nWhy.\n", ""),
+            (format!("Why.\n---\n{DIFF}"), "\nWhy.\n", ""),
             (
-                format!("Why.\n--- not it\n---\nseen by none\n{DIFF}"),
-                "Why.\n--- not it",
-                "seen by none",
+                format!("Why.\n---not it\n---\nseen by none\n---\nand more\n{DIFF}"),
+                "\nWhy.\n---not it\n",
+                "seen by none\n---\nand more",
             ),
         ] {
             let patch = parsed(&format!("{HEAD}{body}")).unwrap();
-            assert_eq!(
-                (patch.body.as_str(), patch.notes.as_str()),
-                (message, notes),
-                "{body}"
-            );
-        }
-    }
-
-    #[test]
-    fn subjects() {
-        for (header, expected) in [
-            ("[PATCH] a: b", "a: b"),
-            ("[RFC PATCH v2 03/11] a: b", "a: b"),
-            ("[PATCH 1/2] [media] a: b", "[media] a: b"),
-            ("a: b", "a: b"),
-        ] {
-            assert_eq!(subject(header), expected);
+            let read = String::from_utf8_lossy(&patch.message);
+            let (_, read) = read.split_once('\n').unwrap();
+            assert_eq!((read, patch.notes.as_str()), (message, notes), "{body}");
         }
     }
 
     #[test]
     fn garbled() {
+        let quoted = "From: a <a@b>\nDate: 1 Nov 2026 10:00 +0000\nSubject: x\n\
+            Content-Transfer-Encoding: quoted-printable\n\n";
         for (text, line, what) in [
-            (String::new(), 1, "no From: header"),
-            ("hello\n".to_owned(), 1, "no From: header"),
+            (String::new(), 1, "empty"),
+            ("\nhello\n".to_owned(), 2, "no mail"),
+            ("Subject: x\n\n---\n".to_owned(), 1, "no From: that"),
+            (
+                format!("From: a <a@b>\nSubject: x\n\n{DIFF}"),
+                1,
+                "no Date:",
+            ),
             (
                 format!("From: a <a@b>\nDate: nonsense\nSubject: x\n\n{DIFF}"),
-                1,
-                "cannot read the date",
+                2,
+                "invalid date",
             ),
-            (format!("{HEAD}Why.\n"), 7, "no `diff --git`"),
+            (format!("{HEAD}Why.\n"), 7, "without a diff"),
+            (format!("{HEAD}---\nnote\n"), 7, "No valid patches"),
             (
                 format!("{HEAD}{}", DIFF.replace(" d\n", "")),
                 15,
@@ -378,24 +658,44 @@ mod tests {
                 15,
                 "ends too early",
             ),
-            (format!("{HEAD}{DIFF}+e\n"), 16, "more lines than"),
+            (format!("\n\n{HEAD}{DIFF}+e\n"), 18, "more lines than"),
+            (format!("{HEAD}{DIFF} e\n-f\n"), 17, "more lines than"),
             (
                 format!("{HEAD}{}", DIFF.replace("-3,3 +3,3", "-3;3")),
                 11,
                 "no @@",
             ),
             (
-                format!(
-                    "{HEAD}{}",
-                    DIFF.replace("--- a/fs/super.c\n+++ b/fs/super.c\n", "")
-                ),
-                9,
-                "without `---`",
+                format!("{quoted}{}", DIFF.replace("-b\n+c\n d\n", "=2Db\n+c\n")),
+                4,
+                "in line 9 of the decoded patch: the hunk ends too early",
             ),
+            (format!("{HEAD}{DIFF}\n{HEAD}{DIFF}"), 17, "the file has 2"),
         ] {
-            let garbled = parsed(&text).expect_err(&text);
-            assert!(garbled.what.contains(what), "{text}\n{garbled:?}");
-            assert_eq!(garbled.line, line, "{text}\n{garbled:?}");
+            let failure = parsed(&text).expect_err(&text);
+            assert_eq!(failure.kind, Kind::Usage, "{text}\n{failure}");
+            let said = failure.to_string();
+            assert!(
+                said.starts_with(&format!("x.patch:{line}: ")),
+                "{text}\n{said}"
+            );
+            assert!(said.contains(what), "{text}\n{said}");
         }
+    }
+
+    #[test]
+    fn lines_that_git_passes_over() {
+        for after in [
+            "-- \n2.39.5\n",
+            "\n--\nsigned\n",
+            "\n- not a line of it\n",
+            " e\n\n",
+        ] {
+            parsed(&format!("{HEAD}{DIFF}{after}")).expect(after);
+        }
+        let other = DIFF.split_once("--- a").unwrap().1;
+        let two = parsed(&format!("{HEAD}{DIFF}--- a{other}")).unwrap();
+        assert_eq!(two.changes.len(), 2);
+        assert!(two.changes.iter().all(|change| change.hunks.len() == 1));
     }
 }

@@ -21,7 +21,7 @@ use crate::commands::select::Filter;
 use crate::commands::test_kernel::{kernel_facts, machine_facts};
 use crate::commands::{Context, FAILED, PASSED};
 use crate::failure::{Kind, Result};
-use crate::kernel::Request;
+use crate::kernel::{self, Request};
 use crate::report::store::{Extent, Folder, started};
 use crate::report::{terminal, watched};
 use crate::vm::{self, accel, init};
@@ -153,6 +153,9 @@ fn make_ready(requests: [Request; 2], options: &Options, context: &Context) -> R
     let ready = watched(None, |events| -> Result<_> {
         provide_deps(options.kernel.deps(), needs, events, context)?;
         accel::starts(options.guest.accel.accel, &context.stop)?;
+        if matches!(options.against, Against::Stock) {
+            kernel::require_stock(&requests[0], &context.layout, events, &context.stop)?;
+        }
         let prepare = |request| prepare(request, options.guest.accel, events, context);
         let both = || Ok([prepare(&requests[0])?, prepare(&requests[1])?]);
         let (prepared, init) = init::beside(both, &context.layout, events, &context.stop)?;

@@ -28,6 +28,8 @@ const NAMED: usize = 5;
 #[derive(Clone, Debug)]
 pub struct Given {
     path: Utf8PathBuf,
+    /// As its Makefile says.
+    version: String,
     /// The commit that is checked out, and the folder of git's objects; `None` for a plain source.
     git: Option<(String, Utf8PathBuf)>,
 }
@@ -41,7 +43,7 @@ impl Given {
         let git = Git::at(&path, stop);
         if !path.join(".git").exists() {
             clone::no_work_tree(&path, &git)?;
-            is_kernel(
+            let version = is_kernel(
                 &path,
                 |name| path.join(name).is_file(),
                 || Ok(fs_err::read_to_string(path.join("Makefile"))?),
@@ -51,7 +53,11 @@ impl Given {
                     "--tree {path} was built in: make does not build elsewhere from a tree that has {left}; run make mrproper in it"
                 )));
             }
-            return Ok(Self { path, git: None });
+            return Ok(Self {
+                path,
+                version,
+                git: None,
+            });
         }
         let commit = clone::commit(&path, &git)?;
         // Of the commit, as a sparse work tree need not have them.
@@ -60,7 +66,7 @@ impl Given {
                 .iter()
                 .chain(LANDMARKS),
         )?;
-        is_kernel(
+        let version = is_kernel(
             &path,
             |name| listed.lines().any(|line| line == name),
             || Ok(git.read(["cat-file", "blob", &format!("{commit}:Makefile")])?),
@@ -92,8 +98,14 @@ impl Given {
             .map_err(usage)?;
         Ok(Self {
             path,
+            version,
             git: Some((commit, objects.into())),
         })
+    }
+
+    /// Of the kernel, e.g. `7.3.0-rc7`.
+    pub fn version(&self) -> &str {
+        &self.version
     }
 
     /// Tells trees apart by their paths, and says whose it is.
@@ -156,14 +168,14 @@ fn is_kernel(
     path: &Utf8Path,
     has: impl Fn(&str) -> bool,
     makefile: impl FnOnce() -> Result<String>,
-) -> Result<()> {
+) -> Result<String> {
     let refuse =
         |why: String| Err(Kind::Usage.error(format!("--tree {path} is no kernel tree: {why}")));
     if let Some(absent) = LANDMARKS.iter().find(|name| !has(name)) {
         return refuse(format!("it has no {absent}"));
     }
     match version_of(&makefile()?) {
-        Some(_) => Ok(()),
+        Some(version) => Ok(version),
         None => refuse("its Makefile sets no VERSION".to_owned()),
     }
 }
