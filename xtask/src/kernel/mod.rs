@@ -1,8 +1,10 @@
 //! From a base or a tree to a kernel that boots: source, tree, config, build.
 
+mod advice;
 mod apply;
 mod bases;
 mod build;
+pub mod carried;
 pub mod check;
 mod compiler;
 mod config;
@@ -10,9 +12,12 @@ pub mod files;
 pub mod git;
 pub mod lock;
 pub mod phase;
+#[cfg(test)]
+pub mod shop;
 mod source;
 pub mod space;
 pub mod tree;
+pub mod worked;
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;

@@ -9,6 +9,8 @@ use harness::case::Feature;
 use mailparse::{MailAddr, MailHeaderMap};
 use regex::Regex;
 
+use super::notes;
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Patch {
     pub path: Utf8PathBuf,
@@ -20,14 +22,14 @@ pub struct Patch {
     pub date: String,
     /// The commit message after the subject, without blank lines around it.
     pub body: String,
-    /// What stands between `---` and the diffstat: for reviewers, not for the commit.
+    /// What stands between `---` and the diff, without the diffstat: for reviewers, not for the commit.
     pub notes: String,
     pub hunks: Vec<Hunk>,
     /// From the first `diff --git` on, decoded, as `git apply` takes it.
     pub diff: Vec<u8>,
     /// The whole file.
     pub text: Vec<u8>,
-    /// What a kernel has from this patch on; it stands in the `series` file, not in the mail.
+    /// What a kernel has from this patch on, as the notes say.
     pub provides: Vec<Feature>,
 }
 
@@ -114,9 +116,7 @@ pub fn parse(path: &Utf8Path, text: &[u8]) -> Result<Patch, Garbled> {
         body: String::from_utf8_lossy(&body[parts.message])
             .trim()
             .to_owned(),
-        notes: String::from_utf8_lossy(&body[parts.notes])
-            .trim()
-            .to_owned(),
+        notes: notes::of(&String::from_utf8_lossy(&body[parts.notes])),
         hunks: hunks(diff, line)?,
         diff: diff.to_owned(),
         text: text.to_owned(),
@@ -173,20 +173,12 @@ impl Parts {
         let separator = line_start(before, |line| line == b"---");
         let message = separator.unwrap_or(diff);
         let notes = separator.map_or(diff, |at| (at + b"---\n".len()).min(diff));
-        let stat = line_start(&before[notes..], is_diffstat).map_or(diff, |at| notes + at);
         Some(Self {
             message: 0..message,
-            notes: notes..stat,
+            notes: notes..diff,
             diff: diff..body.len(),
         })
     }
-}
-
-fn is_diffstat(line: &[u8]) -> bool {
-    static STAT: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"^ .+ \| +(\d+ ?[+-]*|Bin.*)$|^ \d+ files? changed").expect("valid")
-    });
-    std::str::from_utf8(line).is_ok_and(|line| STAT.is_match(line))
 }
 
 fn line_start(text: &[u8], wanted: impl Fn(&[u8]) -> bool) -> Option<usize> {
