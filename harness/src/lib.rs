@@ -10,6 +10,7 @@ pub mod cases;
 pub mod compat;
 pub mod disk;
 pub mod dm;
+pub mod feature;
 pub mod fsck;
 pub mod herd;
 pub mod init;

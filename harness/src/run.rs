@@ -15,6 +15,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use crate::case::{Feature, Filesystem};
+use crate::feature;
 use crate::ktap::{Ktap, Verdict};
 use crate::plan::{Plan, Run, Work};
 use crate::program;
@@ -57,8 +58,9 @@ pub enum Ending {
 /// When the results cannot be written.
 pub fn run<W: Write>(plan: &Plan, ktap: &mut Ktap<W>) -> Result<Ending> {
     ktap.begin(plan.runs.len())?;
+    let mut absent = Vec::new();
     for (number, run) in (1..).zip(&plan.runs) {
-        match run_filesystem(run, plan, ktap)? {
+        match run_filesystem(run, plan, &mut absent, ktap)? {
             Some(passed) => ktap.end_run(number, run.filesystem, passed)?,
             None => return Ok(Ending::Hung),
         }
@@ -67,13 +69,18 @@ pub fn run<W: Write>(plan: &Plan, ktap: &mut Ktap<W>) -> Result<Ending> {
 }
 
 /// Whether all cases passed; `None` after one that spoils the guest.
-fn run_filesystem<W: Write>(run: &Run, plan: &Plan, ktap: &mut Ktap<W>) -> Result<Option<bool>> {
+fn run_filesystem<W: Write>(
+    run: &Run,
+    plan: &Plan,
+    absent: &mut Vec<Feature>,
+    ktap: &mut Ktap<W>,
+) -> Result<Option<bool>> {
     ktap.begin_run(run.filesystem, run.cases.len())?;
     let mut passed = true;
     for (number, case) in (1..).zip(&run.cases) {
         mark(run.filesystem, case);
         ktap.start(case)?;
-        let (verdict, guest) = attempt(run.filesystem, case, plan, ktap)?;
+        let (verdict, guest) = attempt(run.filesystem, case, plan, absent, ktap)?;
         ktap.result(number, case, &verdict)?;
         if guest == Guest::Spoilt {
             return Ok(None);
@@ -84,23 +91,33 @@ fn run_filesystem<W: Write>(run: &Run, plan: &Plan, ktap: &mut Ktap<W>) -> Resul
     Ok(Some(passed))
 }
 
-/// Runs the case in a process, unless the kernel lacks what it needs.
+/// Runs the case in a process. If the kernel need not have what it needs, it is asked whether it has it all the same
+/// (`harness absent`), but only until it says no: `absent` is what it said so of.
 fn attempt<W: Write>(
     filesystem: Filesystem,
     case: &str,
     plan: &Plan,
+    absent: &mut Vec<Feature>,
     ktap: &mut Ktap<W>,
 ) -> Result<(Verdict, Guest)> {
-    match lacking(plan.work, case, &plan.provides) {
-        Some(feature) => {
-            let reason = format!("needs the {feature}, which this kernel does not provide");
-            Ok((Verdict::Skipped(reason), Guest::Good))
-        }
-        None => Execution::start(filesystem, case, plan)?.watch(ktap),
+    let Some(feature) = lacking(plan.work, case, &plan.provides) else {
+        let arguments = plan.work.arguments(filesystem, case, plan.deadline);
+        return Execution::start(filesystem, case, plan, &arguments)?.watch(ktap);
+    };
+    if absent.contains(&feature) || plan.work != Work::Cases {
+        let reason = feature::is_not_provided(feature);
+        return Ok((Verdict::Skipped(reason), Guest::Good));
     }
+    let seconds = plan.deadline.as_secs_f64().to_string();
+    let arguments = ["absent", feature.name(), &seconds].map(str::to_owned);
+    let (verdict, guest) = Execution::start(filesystem, case, plan, &arguments)?.watch(ktap)?;
+    if matches!(verdict, Verdict::Skipped(_)) {
+        absent.push(feature);
+    }
+    Ok((verdict, guest))
 }
 
-/// What the case needs and the kernel need not have. The guest does not look:
+/// What the case needs and the kernel need not have. Whether it has it does not count:
 /// a kernel that should have it, and has not, must fail.
 fn lacking(work: Work, case: &str, provided: &[Feature]) -> Option<Feature> {
     work.needs(case).filter(|need| !provided.contains(need))
@@ -139,8 +156,13 @@ struct Execution<'a> {
 }
 
 impl<'a> Execution<'a> {
-    fn start(filesystem: Filesystem, case: &'a str, plan: &Plan) -> Result<Execution<'a>> {
-        let (output, child) = spawn(&plan.work.arguments(filesystem, case, plan.deadline))
+    fn start(
+        filesystem: Filesystem,
+        case: &'a str,
+        plan: &Plan,
+        arguments: &[String],
+    ) -> Result<Execution<'a>> {
+        let (output, child) = spawn(arguments)
             .with_context(|| format!("failed to start case {case} on {filesystem}"))?;
         let group = Pid::from_raw(child.id().try_into()?);
         let (sender, events) = channel();
@@ -308,16 +330,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_lacking_is_skipped_without_a_process() {
+    fn what_is_known_to_be_lacking_is_skipped_without_a_process() {
         let mut ktap = Ktap::new(Vec::new());
         let (verdict, guest) = attempt(
             Filesystem::Xfs,
             "timeout_thaws",
             &Plan::default(),
+            &mut vec![Feature::Timeout],
             &mut ktap,
         )
         .unwrap();
-        let reason = "needs the timeout, which this kernel does not provide";
+        let reason = "the kernel does not provide the timeout";
         assert_eq!(verdict, Verdict::Skipped(reason.to_owned()));
         assert_eq!(guest, Guest::Good);
     }

@@ -230,6 +230,7 @@ pub fn summary(run: &Run, folder: &Utf8Path) {
     if let Some(line) = not_run(run) {
         say(&line);
     }
+    not_tested(run).iter().for_each(|line| say(line));
     say(&counts(&Counts::of(&run.results)));
 }
 
@@ -247,6 +248,25 @@ fn not_run(run: &Run) -> Option<String> {
         0 => None,
         count => Some(format!("{count} did not run: {why}")),
     }
+}
+
+/// `12 cases were not tested: the kernel does not provide the timeout`, a line for each reason.
+fn not_tested(run: &Run) -> Vec<String> {
+    let mut reasons: Vec<(&str, usize)> = Vec::new();
+    for result in &run.results {
+        let Verdict::Skipped(why) = &result.verdict else {
+            continue;
+        };
+        match reasons.iter_mut().find(|(reason, _)| reason == why) {
+            Some((_, count)) => *count += 1,
+            None => reasons.push((why, 1)),
+        }
+    }
+    let lines = reasons.iter().map(|(reason, cases)| {
+        let were = if *cases == 1 { "was" } else { "were" };
+        format!("{} {were} not tested: {reason}", count(*cases))
+    });
+    lines.collect()
 }
 
 /// A row a case, a column a filesystem.
@@ -348,6 +368,25 @@ mod tests {
         let line = not_run(&aborted());
         assert_eq!(line.as_deref(), Some("2 did not run: interrupted"));
         assert_eq!(not_run(&run(&[], vec![])), None);
+    }
+
+    #[test]
+    fn what_was_skipped_was_not_tested() {
+        let skipped = |case, why: &str| result(Xfs, case, 0, Verdict::Skipped(why.into()));
+        let run = run(
+            &[],
+            vec![
+                skipped("a", "no timeout"),
+                result(Xfs, "b", 0, Verdict::Passed),
+                skipped("c", "no tool"),
+                skipped("d", "no timeout"),
+            ],
+        );
+        let expected = [
+            "2 cases were not tested: no timeout",
+            "1 case was not tested: no tool",
+        ];
+        assert_eq!(not_tested(&run), expected);
     }
 
     #[test]
