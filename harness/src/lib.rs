@@ -11,6 +11,7 @@ pub mod compat;
 pub mod disk;
 pub mod dm;
 pub mod faults;
+pub mod feature;
 pub mod fsck;
 pub mod herd;
 pub mod init;

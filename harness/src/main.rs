@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use harness::bench::{Bench, Skip};
+use harness::case::Feature;
 use harness::measure::{self, Effort, Probe};
-use harness::{cases, faults, init, run, task};
+use harness::{cases, faults, feature, init, run, task};
 
 const USAGE: &str = "\
 usage: harness                          as PID 1: run the plan of the host, end the machine
@@ -14,6 +15,7 @@ usage: harness                          as PID 1: run the plan of the host, end 
        harness case FS NAME [SECONDS]   run one case on FS (ext3, xfs) in the guest;
                                         exit code 0: passed, 1: failed, 4: skipped,
                                         5: failed and not cleaned up
+       harness absent FEATURE SECONDS   exit code 4 if the kernel lacks FEATURE, 1 if it has it
        harness measure FS NAME SECONDS quick|full
                                         take one measurement, likewise";
 
@@ -45,6 +47,7 @@ fn dispatch(arguments: &[String]) -> Result<u8> {
         }
         ["case", filesystem, name] => run_case(filesystem, name, DEADLINE),
         ["case", filesystem, name, seconds] => run_case(filesystem, name, parse_seconds(seconds)?),
+        ["absent", name, seconds] => ask(name.parse()?, parse_seconds(seconds)?),
         ["measure", filesystem, name, seconds, effort] => {
             take_measurement(filesystem, name, parse_seconds(seconds)?, effort.parse()?)
         }
@@ -67,6 +70,13 @@ fn run_case(filesystem: &str, name: &str, deadline: Duration) -> Result<u8> {
         .with_context(|| format!("no case is named {name:?}; `harness list` names all"))?;
     let bench = Bench::new(case.complaints, filesystem.parse()?, deadline)?;
     on(bench, name, case.run)
+}
+
+fn ask(feature: Feature, deadline: Duration) -> Result<u8> {
+    let bench = Bench::new(&[], feature::FILESYSTEM, deadline)?;
+    on(bench, feature.name(), |bench| {
+        feature::must_be_absent(feature, bench)
+    })
 }
 
 fn take_measurement(

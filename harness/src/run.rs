@@ -18,6 +18,7 @@ use nix::unistd::Pid;
 
 use crate::case::{Feature, Filesystem};
 use crate::cases;
+use crate::feature;
 use crate::init;
 use crate::kmsg::{COMPLAINT, Complaints, Kmsg};
 use crate::ktap::{Ktap, Verdict};
@@ -94,8 +95,9 @@ pub fn run<W: Write>(plan: &Plan, ktap: &mut Ktap<W>) -> Result<Ending> {
 fn run_all<W: Write>(plan: &Plan, ktap: &mut Ktap<W>) -> Result<Ending> {
     let mut log = Kmsg::mark()?;
     let mut marks = plan.secrets.marks.iter();
+    let mut absent = Vec::new();
     for (number, run) in (1..).zip(&plan.runs) {
-        match run_filesystem(run, plan, &mut marks, &mut log, ktap)? {
+        match run_filesystem(run, plan, &mut marks, &mut absent, &mut log, ktap)? {
             Some(passed) => ktap.end_run(number, run.filesystem, passed)?,
             None => return Ok(Ending::Spoilt),
         }
@@ -108,6 +110,7 @@ fn run_filesystem<W: Write>(
     run: &Run,
     plan: &Plan,
     marks: &mut slice::Iter<'_, String>,
+    absent: &mut Vec<Feature>,
     log: &mut Kmsg,
     ktap: &mut Ktap<W>,
 ) -> Result<Option<bool>> {
@@ -116,7 +119,7 @@ fn run_filesystem<W: Write>(
     for (number, case) in (1..).zip(&run.cases) {
         mark(run.filesystem, case, marks.next());
         ktap.start(case)?;
-        let (verdict, guest) = match attempt(run.filesystem, case, plan, ktap)? {
+        let (verdict, guest) = match attempt(run.filesystem, case, plan, absent, ktap)? {
             Attempt::Over(verdict, guest) => (verdict, guest),
             Attempt::NotStarted(reason) => {
                 ktap.cannot_start(case, &reason)?;
@@ -136,27 +139,41 @@ fn run_filesystem<W: Write>(
     Ok(Some(passed))
 }
 
-/// Runs the case in a process, unless the kernel lacks what it needs.
+/// Runs the case in a process. If the kernel need not have what it needs, it is asked whether it has it all the same
+/// (`harness absent`), but only until it says no: `absent` is what it said so of.
 fn attempt<W: Write>(
     filesystem: Filesystem,
     case: &str,
     plan: &Plan,
+    absent: &mut Vec<Feature>,
     ktap: &mut Ktap<W>,
 ) -> Result<Attempt> {
-    if let Some(feature) = lacking(plan.work, case, &plan.provides) {
-        let reason = format!("needs the {feature}, which this kernel does not provide");
-        return Ok(Attempt::Over(Verdict::Skipped(reason), Guest::Good));
+    let lacking = lacking(plan.work, case, &plan.provides);
+    let known = |feature: &Feature| absent.contains(feature) || plan.work != Work::Cases;
+    if let Some(feature) = lacking.filter(known) {
+        let skipped = Verdict::Skipped(feature::is_not_provided(feature));
+        return Ok(Attempt::Over(skipped, Guest::Good));
     }
-    match Execution::start(filesystem, case, plan) {
-        Ok(execution) => {
-            let (verdict, guest) = execution.watch(ktap)?;
-            Ok(Attempt::Over(verdict, guest))
+    let arguments = match lacking {
+        None => plan.work.arguments(filesystem, case, plan.deadline),
+        Some(feature) => {
+            let seconds = plan.deadline.as_secs_f64().to_string();
+            ["absent", feature.name(), &seconds]
+                .map(str::to_owned)
+                .to_vec()
         }
-        Err(error) => Ok(Attempt::NotStarted(format!("{error:#}"))),
+    };
+    let (verdict, guest) = match Execution::start(case, plan, &arguments) {
+        Ok(execution) => execution.watch(ktap)?,
+        Err(error) => return Ok(Attempt::NotStarted(format!("{error:#}"))),
+    };
+    if let Verdict::Skipped(_) = verdict {
+        absent.extend(lacking);
     }
+    Ok(Attempt::Over(verdict, guest))
 }
 
-/// What the case needs and the kernel need not have. The guest does not look:
+/// What the case needs and the kernel need not have. Whether it has it does not count:
 /// a kernel that should have it, and has not, must fail.
 fn lacking(work: Work, case: &str, provided: &[Feature]) -> Option<Feature> {
     work.needs(case).filter(|need| !provided.contains(need))
@@ -221,9 +238,8 @@ struct Execution<'a> {
 }
 
 impl<'a> Execution<'a> {
-    fn start(filesystem: Filesystem, case: &'a str, plan: &Plan) -> Result<Execution<'a>> {
-        let mut harness = itself(&plan.work.arguments(filesystem, case, plan.deadline));
-        Execution::of(&mut harness, case, plan.deadline)
+    fn start(case: &'a str, plan: &Plan, arguments: &[String]) -> Result<Execution<'a>> {
+        Execution::of(&mut itself(arguments), case, plan.deadline)
     }
 
     /// All that it takes is there before the case is: one that leaves nothing to others is not started in vain.
@@ -424,11 +440,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_lacking_is_skipped_without_a_process() {
+    fn what_is_known_to_be_lacking_is_skipped_without_a_process() {
         let mut ktap = Ktap::new(Vec::new(), "");
-        let plan = Plan::default();
-        let attempt = attempt(Filesystem::Xfs, "timeout_thaws", &plan, &mut ktap).unwrap();
-        let reason = "needs the timeout, which this kernel does not provide";
+        let (plan, mut absent) = (Plan::default(), vec![Feature::Timeout]);
+        let name = "timeout_thaws";
+        let attempt = attempt(Filesystem::Xfs, name, &plan, &mut absent, &mut ktap).unwrap();
+        let reason = "the kernel does not provide the timeout";
         let skipped = Verdict::Skipped(reason.to_owned());
         assert_eq!(attempt, Attempt::Over(skipped, Guest::Good));
     }

@@ -4,6 +4,9 @@ use std::fs;
 
 use anyhow::{Context as _, Result};
 
+/// Whether `FIFREEZE` takes a timeout; it is there if the kernel can do that.
+pub const FREEZE_ARGUMENT: &str = "/proc/sys/fs/fifreeze_timeout_arg";
+
 /// A setting that is as it was before once this is dropped.
 #[derive(Debug)]
 pub struct Setting {

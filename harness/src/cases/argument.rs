@@ -12,9 +12,7 @@ use crate::bench::Bench;
 use crate::ioctl;
 use crate::mapping::{Mapping, WILD};
 use crate::mount::Mount;
-use crate::sysctl::Setting;
-
-const SYSCTL: &str = "/proc/sys/fs/fifreeze_timeout_arg";
+use crate::sysctl::{FREEZE_ARGUMENT as SYSCTL, Setting};
 
 /// What `xfs_freeze` passes, an `int`, and garbage behind it: as a `long`, no timeout at all.
 const INT_ONE: [i32; 2] = [1, -1];

@@ -1,13 +1,16 @@
 //! `series`: patch files and the work tree that they are edited in.
 
+use camino::Utf8Path;
 use clap::{Args, Subcommand};
 
 use super::{Context, PASSED, check};
-use crate::failure::{Kind, Result};
-use crate::kernel::{self, tree};
-use crate::layout::Layout;
+use crate::failure::{Failure, Kind, Result};
+use crate::kernel::worked::Worked;
+use crate::kernel::{self, files, lock, tree};
 use crate::report::terminal::text;
-use crate::series::refresh;
+use crate::report::watched;
+use crate::series::Replacement;
+use crate::series::refresh::{Consent, Stack, plan};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -23,51 +26,184 @@ enum Command {
     ///
     /// The work tree is the one that test-kernel made and named: edit and commit there. What is not committed
     /// is an error. Running it twice changes nothing.
-    Refresh(Which),
+    ///
+    /// What stands below the `---` of a patch file is a git note of its commit (`git log --notes='*'`), which amend and rebase
+    /// take along. Nothing is replaced unless the new files, applied to the base, make the same commits.
+    Refresh(Refresh),
 }
 
 #[derive(Clone, Debug, Args)]
-struct Which {
+struct Refresh {
     /// A name in configs/kernels.toml
     #[arg(long, default_value = "6.12")]
     base: String,
 
-    /// The folder in patches/BASE
+    /// The folder in patches/BASE; more than once, in the order of test-kernel, for the tree of several. A new commit
+    /// belongs to the series of the commit before it
     #[arg(long, value_name = "NAME", default_value = "generic-freeze")]
-    series: String,
+    series: Vec<String>,
+
+    /// Show as a diff what would be written, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Overwrite patch files that were edited since the tree was made or last written back
+    #[arg(long)]
+    force: bool,
+
+    /// Write although a patch, notes below a `---`, or a feature that a patch provides get lost
+    #[arg(long)]
+    allow_loss: bool,
 }
 
 pub fn run(options: &Options, context: &Context) -> Result<u8> {
     match &options.command {
         Command::Check(options) => check::run(options, context),
-        Command::Refresh(which) => refresh(which, context),
+        Command::Refresh(options) => refresh(options, context),
     }
 }
 
-fn refresh(which: &Which, context: &Context) -> Result<u8> {
+fn refresh(options: &Refresh, context: &Context) -> Result<u8> {
     let Context { layout, stop } = context;
-    let tree = work_tree(which, layout)?;
-    let dir = layout.patches().join(&which.base).join(&which.series);
-    let changed = refresh::refresh(&tree, &dir, stop)?;
-    if changed.is_empty() {
-        text(&format!("{dir} is up to date with {tree}"));
+    let base = kernel::find(layout, &options.base)?;
+    let folder = layout.patches().join(&options.base);
+    let _lock = watched(None, |events| {
+        let lock = lock::hold(&layout.work("lock"), events, stop)?;
+        if !options.dry_run {
+            files::sweep(&folder, events, stop)?;
+        }
+        Ok::<_, Failure>(lock)
+    })?;
+    repair(&folder, options.dry_run)?;
+    let name = tree::name(&base.name, &options.series);
+    if !layout.trees().join(&name).is_dir() {
+        let series: String = options
+            .series
+            .iter()
+            .map(|name| format!(" --series {name}"))
+            .collect();
+        return Err(Kind::Usage.error(format!(
+            "there is no work tree {} yet; run: cargo xtask test-kernel --base {}{series}",
+            layout.trees().join(name),
+            options.base
+        )));
     }
-    for path in changed {
-        text(path.as_str());
+    let tree = Worked::open(&name, layout, stop)?;
+    let stack = Stack {
+        names: &options.series,
+        folder: &folder,
+    };
+    let plan = plan(&tree, stack, stop)?;
+    let consent = Consent {
+        overwrite: options.force,
+        lose: options.allow_loss,
+    };
+    let allowed = plan.allow(consent, &tree, stack);
+    if options.dry_run {
+        match plan.changes.is_empty() {
+            true => text("nothing would change"),
+            false => text(plan.diff().trim_end()),
+        }
+        if let Err(failure) = allowed {
+            text(&format!("without --dry-run: {failure}"));
+        }
+        return Ok(PASSED);
+    }
+    allowed?;
+    plan.write(&tree, stack, stop)?;
+    if plan.changes.is_empty() {
+        text(&format!("{folder} is up to date with {}", tree.git.dir()));
+    }
+    for change in &plan.changes {
+        text(folder.join(&change.path).as_str());
     }
     Ok(PASSED)
 }
 
-fn work_tree(which: &Which, layout: &Layout) -> Result<camino::Utf8PathBuf> {
-    let base = kernel::find(layout, &which.base)?;
-    let tree = layout
-        .trees()
-        .join(tree::name(&base.name, std::slice::from_ref(&which.series)));
-    if tree.is_dir() {
-        return Ok(tree);
+/// Finishes what an interrupted run began.
+fn repair(folder: &Utf8Path, dry: bool) -> Result<()> {
+    match Replacement::left(folder) {
+        None => Ok(()),
+        Some(_) if dry => Err(Kind::Usage.error(format!(
+            "a series refresh was interrupted while it replaced files in {folder}; run it without --dry-run"
+        ))),
+        Some(left) => {
+            text(&format!("finishing what was interrupted in {folder}"));
+            left.finish()
+        }
     }
-    Err(Kind::Usage.error(format!(
-        "there is no work tree {tree} yet; run: cargo xtask test-kernel --base {} --series {}",
-        which.base, which.series
-    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::kernel::shop::{BASE, Shop};
+    use crate::proc::Stop;
+
+    /// The command line of `series refresh`.
+    #[derive(Debug, Parser)]
+    struct SeriesRefresh {
+        #[command(flatten)]
+        options: Refresh,
+    }
+
+    fn refresh(shop: &Shop, words: &[&str]) -> Result<u8> {
+        let words = ["refresh", "--base", BASE, "--series", "s"]
+            .iter()
+            .chain(words);
+        let options = SeriesRefresh::try_parse_from(words).unwrap().options;
+        let context = Context {
+            layout: shop.layout.clone(),
+            stop: Stop::default(),
+        };
+        super::refresh(&options, &context)
+    }
+
+    #[test]
+    fn a_dry_run_writes_nothing() {
+        let shop = Shop::open();
+        let bases = shop.layout.configs().join("kernels.toml");
+        fs_err::create_dir_all(shop.layout.configs()).unwrap();
+        fs_err::write(
+            bases,
+            format!("[[base]]\nname = \"{BASE}\"\npackage = \"x\"\n"),
+        )
+        .unwrap();
+        shop.patch("s", 1, "one", 4, "a note");
+        let no_tree = refresh(&shop, &[]).unwrap_err();
+        assert!(
+            no_tree
+                .to_string()
+                .contains("test-kernel --base x --series s"),
+            "{no_tree}"
+        );
+        shop.provide(&["s"]).unwrap();
+        assert_eq!(refresh(&shop, &[]).unwrap(), PASSED);
+        let file = shop.file("s/0001-one.patch");
+        let before = fs_err::read_to_string(&file).unwrap();
+        for (script, words) in [
+            ("git commit -q --amend -m one -m mine", None),
+            (
+                "git notes --ref=series/x-s remove HEAD 2>&1",
+                Some("--allow-loss"),
+            ),
+        ] {
+            shop.work(&["s"], script);
+            assert_eq!(refresh(&shop, &["--dry-run"]).unwrap(), PASSED);
+            assert_eq!(fs_err::read_to_string(&file).unwrap(), before);
+            if let Some(words) = words {
+                let failure = refresh(&shop, &[]).unwrap_err();
+                assert_eq!(failure.kind, Kind::Usage);
+                assert!(failure.to_string().contains(words), "{failure}");
+            }
+        }
+        assert_eq!(refresh(&shop, &["--allow-loss"]).unwrap(), PASSED);
+        let after = fs_err::read_to_string(&file).unwrap();
+        assert!(
+            after.contains("mine") && !after.contains("a note"),
+            "{after}"
+        );
+    }
 }

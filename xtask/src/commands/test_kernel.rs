@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use harness::case::Feature;
 use harness::plan::Work;
 
 use super::options::{CaseOptions, DepsOptions, GuestOptions, KernelOptions};
 use super::prepare::{Prepared, make_ready};
 use super::select::{choose, only, runs};
 use super::{Context, FAILED, PASSED};
+use crate::event::{CaseResult, Verdict};
 use crate::failure::{Failure, Kind, Result};
 use crate::kernel::{self, Request};
 use crate::layout::Layout;
@@ -200,6 +202,7 @@ pub fn test(request: &Request, wanted: &Wanted, how: &How<'_>, context: &Context
     }
     outcome?;
     written?;
+    shows_all(&run, &prepared.kernel.provides)?;
     Ok(run)
 }
 
@@ -212,6 +215,26 @@ fn of_accel(failure: Failure, asked: Choice) -> Failure {
         },
         _ => failure,
     }
+}
+
+/// What the series provides was tested if any case of it was wanted: if all were skipped, nothing is known of it.
+/// Unless something failed anyway.
+fn shows_all(run: &Run, provides: &[Feature]) -> Result<()> {
+    if Counts::of(&run.results).failed > 0 {
+        return Ok(());
+    }
+    for feature in provides {
+        let of = |result: &&CaseResult| Work::Cases.needs(&result.id.case) == Some(*feature);
+        let (skipped, ran): (Vec<_>, Vec<_>) = (run.results.iter().filter(of))
+            .partition(|result| matches!(result.verdict, Verdict::Skipped(_)));
+        if ran.is_empty() && !skipped.is_empty() {
+            return Err(Kind::Machinery.error(format!(
+                "the series provides the {feature}, but every case of it was skipped ({}): that shows nothing of it",
+                skipped.len()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Over how many guests the cases are spread; fewer than asked for is told.
@@ -285,7 +308,6 @@ mod tests {
     use harness::case::Filesystem::Ext3;
 
     use super::*;
-    use crate::event::Verdict;
     use crate::report::model::samples;
 
     #[test]
@@ -344,5 +366,51 @@ mod tests {
         );
         assert_eq!(code(&[skipped()]), Err(Kind::Machinery));
         assert_eq!(code(&[]), Err(Kind::Machinery));
+    }
+
+    #[test]
+    fn a_feature_of_the_series_without_a_case_that_ran_is_no_pass() {
+        use Feature::{Argument, Timeout};
+        let skipped = || Verdict::Skipped("no tool".into());
+        let shown = |provides: &[Feature], verdicts: &[(&str, Verdict)]| {
+            let results = verdicts.iter();
+            let results =
+                results.map(|(case, verdict)| samples::result(Ext3, case, 0, verdict.clone()));
+            shows_all(&samples::run(&[], results.collect()), provides)
+                .map_err(|failure| failure.kind)
+        };
+        let (thaws, honoured, other) = ("timeout_thaws", "argument_honoured", "dm_case_a");
+        let no = Err(Kind::Machinery);
+        for (provides, verdicts, expected) in [
+            (vec![], vec![(thaws, skipped())], Ok(())),
+            (
+                vec![Timeout],
+                vec![(thaws, skipped()), (other, Verdict::Passed)],
+                no,
+            ),
+            (
+                vec![Timeout],
+                vec![(other, skipped()), (thaws, Verdict::Passed)],
+                Ok(()),
+            ),
+            (
+                vec![Timeout],
+                vec![(thaws, skipped()), ("timeout_values", Verdict::Passed)],
+                Ok(()),
+            ),
+            (vec![Timeout], vec![(other, Verdict::Passed)], Ok(())),
+            (
+                vec![Timeout, Argument],
+                vec![(thaws, Verdict::Passed), (honoured, skipped())],
+                no,
+            ),
+            (
+                vec![Timeout],
+                vec![(thaws, skipped()), (other, Verdict::Failed("x".into()))],
+                Ok(()),
+            ),
+        ] {
+            assert_eq!(shown(&provides, &verdicts), expected, "{verdicts:?}");
+        }
     }
 }

@@ -1,10 +1,12 @@
 //! From a base or a tree to a kernel that boots: source, tree, config, build.
 
+mod advice;
 mod apply;
 #[cfg(test)]
 mod as_git_am;
 mod bases;
 mod build;
+pub mod carried;
 pub mod check;
 mod compiler;
 mod config;
@@ -13,9 +15,12 @@ pub mod git;
 pub mod lock;
 pub mod phase;
 mod present;
+#[cfg(test)]
+pub mod shop;
 mod source;
 pub mod space;
 pub mod tree;
+pub mod worked;
 
 use std::sync::LazyLock;
 

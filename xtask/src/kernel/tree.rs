@@ -1,10 +1,14 @@
 //! Work trees: one for each source and choice of series, so that going back and forth between
 //! stock and patched rewrites no file and hence rebuilds nothing.
 
+use std::collections::BTreeSet;
+
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
+use super::advice::Advice;
 use super::apply::apply;
+use super::carried::{self, Commit, Files, Notes};
 use super::files;
 use super::git::Git;
 use super::phase::phase;
@@ -13,11 +17,24 @@ use crate::event::{Event, Events};
 use crate::failure::{Failure, Kind, Result};
 use crate::layout::Layout;
 use crate::proc::{self, Stop, Stream};
-use crate::series::Series;
+use crate::series::{self, Series};
 use crate::words::count;
 
 /// Names the unpatched commit in each work tree; git keeps `refs/worktree` apart for each.
 pub const BASE_REF: &str = "refs/worktree/base";
+/// Names the commits of the patch files where a work tree with edits does not follow them.
+pub(super) const WANTED_REF: &str = "refs/worktree/wanted";
+/// What git keeps in a work tree's folder while it is in the middle of something, and of what.
+const OPERATIONS: &[(&str, &str)] = &[
+    ("rebase-merge", "a rebase"),
+    ("rebase-apply", "a rebase, or git am,"),
+    ("MERGE_HEAD", "a merge"),
+    ("CHERRY_PICK_HEAD", "a cherry-pick"),
+    ("REVERT_HEAD", "a revert"),
+    ("sequencer", "a cherry-pick or revert of several commits"),
+    ("BISECT_LOG", "a bisection"),
+    ("index.lock", "another git command (or one that was killed)"),
+];
 
 /// A work tree that holds what was asked for, or a developer's edits on top of it.
 #[derive(Clone, Debug)]
@@ -29,13 +46,26 @@ pub struct Tree {
 }
 
 /// What the last run made of a work tree.
-#[derive(Debug, Serialize, Deserialize)]
-struct State {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct State {
     /// Of the source and all patches that led to `tip`.
-    key: String,
-    tip: String,
+    pub key: String,
+    pub tip: String,
     /// False while files are written: a run that died there left the tree for us to repair.
-    settled: bool,
+    pub settled: bool,
+    /// The patch files as they were when the commits were made of them, or written from them: see [`carried::keep`].
+    #[serde(default)]
+    pub files: Option<String>,
+}
+
+pub(super) fn key(base: &str, series: &[Series]) -> String {
+    let patches = series.iter().flat_map(|series| &series.patches);
+    let texts = patches.map(|patch| patch.text.as_slice());
+    files::digest(std::iter::once(base.as_bytes()).chain(texts))
+}
+
+pub(super) fn memory(name: &str, layout: &Layout) -> Utf8PathBuf {
+    layout.trees().join(format!("{name}.json"))
 }
 
 /// Folder names of the tree and, with more after it, of its builds.
@@ -62,14 +92,14 @@ pub fn provide(
     let path = layout.trees().join(name);
     let place = Place {
         git: Git::at(&path, stop),
-        memory: layout.trees().join(format!("{name}.json")),
+        memory: memory(name, layout),
+        known: layout.patches().join(&source.name).is_dir(),
         source,
+        series,
         events,
         stop,
     };
-    let patches = series.iter().flat_map(|series| &series.patches);
-    let texts = patches.map(|patch| patch.text.as_slice());
-    let key = files::digest(std::iter::once(source.commit.as_bytes()).chain(texts));
+    let key = key(&source.commit, series);
     let state = place.repaired()?;
     let wanted = match &state {
         Some(state) if state.key == key => state.tip.clone(),
@@ -98,6 +128,9 @@ struct Place<'a> {
     git: Git,
     memory: Utf8PathBuf,
     source: &'a Source,
+    series: &'a [Series],
+    /// Whether the source is a base's own, so that `series refresh` finds the tree.
+    known: bool,
     events: &'a Events,
     stop: &'a Stop,
 }
@@ -123,10 +156,13 @@ impl Place<'_> {
         }
         files::remove(Utf8Path::new(&format!("{index}.lock")))?;
         self.checkout(&state.key, &state.tip)?;
-        Ok(Some(State {
+        let state = State {
             settled: true,
+            files: None,
             ..state
-        }))
+        };
+        files::remember(&self.memory, &state)?;
+        Ok(Some(state))
     }
 
     /// Whether there is a work tree of the source's repository, and not just a folder.
@@ -171,7 +207,7 @@ impl Place<'_> {
 
     fn create(&self, key: &str, tip: &str) -> Result<()> {
         self.make_room()?;
-        self.remember(key, tip, false)?;
+        self.remember(key, tip, false, None)?;
         // Force, twice, takes over what git still knows of a tree that is gone, even if its creation was cut short.
         // To prune instead would lose the other trees of a checkout that was moved.
         self.repository().read([
@@ -186,7 +222,8 @@ impl Place<'_> {
             tip,
         ])?;
         self.adopt()?;
-        self.checkout(key, tip)
+        self.checkout(key, tip)?;
+        self.record(key, tip)
     }
 
     /// Removes what is in the way, unless it may hold a developer's work.
@@ -208,49 +245,147 @@ impl Place<'_> {
     fn update(&self, state: &State, key: &str, wanted: &str) -> Result<bool> {
         let edits = edits(&self.git)?;
         let head = self.git.read(["rev-parse", "HEAD"])?;
-        let untouched = edits.files().is_none() && head == state.tip;
-        if wanted == state.tip && key != state.key {
-            self.remember(key, wanted, true)?;
+        let committed = edits.files().is_none();
+        if key == state.key {
+            let untouched = committed && head == state.tip;
+            match (untouched, &state.files) {
+                (true, None) => self.record(key, wanted)?,
+                (true, Some(_)) => {}
+                (false, _) => self.tell(&edits),
+            }
+            return Ok(!untouched);
         }
-        if untouched && wanted == state.tip {
+        if let Some(operation) = operation(&self.git)? {
+            return Err(Kind::Usage.error(format!(
+                "{} is in the middle of {operation}, and source or patches have changed since it was made; end that there \
+                 first",
+                self.git.dir()
+            )));
+        }
+        if committed && self.loses_nothing(state, &head, wanted)? {
+            if head != wanted {
+                self.checkout(key, wanted)?;
+            }
+            self.record(key, wanted)?;
+            return Ok(false);
+        }
+        if self.is_below(state, wanted, &head)? {
+            self.record(key, wanted)?;
+        } else if wanted == state.tip {
+            // The commits are no longer those that notes could be attached to: `series refresh` finds that the files
+            // are not what it knows.
+            self.remember(key, wanted, true, state.files.clone())?;
+        } else {
+            return Err(self.would_lose(state, &edits, &head, wanted)?);
+        }
+        self.tell(&edits);
+        Ok(true)
+    }
+
+    /// True if nobody worked here, or if what was done here is in the patches by now.
+    fn loses_nothing(&self, state: &State, head: &str, wanted: &str) -> Result<bool> {
+        if head == state.tip {
+            return self.has_own_notes(state);
+        }
+        let ours = carried::commits(&self.git, BASE_REF, head)?;
+        let theirs = carried::commits(&self.git, &self.source.commit, wanted)?;
+        Ok(ours.len() == theirs.len() && carried::difference(&ours, &theirs).is_none())
+    }
+
+    /// Whether the edits are commits on top of what the patches are now, as they were or after a rebase.
+    fn is_below(&self, state: &State, wanted: &str, head: &str) -> Result<bool> {
+        if !is_ancestor(&self.git, wanted, head)? {
             return Ok(false);
         }
         if wanted == state.tip {
-            let what = edits
-                .files()
-                .unwrap_or_else(|| "commits of your own".to_owned());
-            self.events.note(format!(
-                "{} has edits ({what}): they are built, too",
-                self.git.dir()
-            ));
+            return self.has_own_notes(state);
+        }
+        // Fewer patches than before: what is missing would look like edits.
+        Ok(!is_ancestor(&self.git, wanted, &state.tip)?)
+    }
+
+    /// Whether the notes at the commits are those of the patch files, and no edits.
+    fn has_own_notes(&self, state: &State) -> Result<bool> {
+        let Some(kept) = &state.files else {
             return Ok(true);
-        }
-        if untouched || edits.files().is_none() && self.same_files(&head, wanted)? {
-            self.checkout(key, wanted)?;
-            return Ok(false);
-        }
-        Err(self.would_lose(&edits))
+        };
+        let notes = Notes::of(&self.git)?;
+        let kept = carried::kept(&self.git, kept, self.stop)?;
+        let commits = carried::commits(&self.git, BASE_REF, &state.tip)?;
+        let (texts, origins) = (notes.texts(&commits)?, notes.origins(&commits)?);
+        let same = commits.iter().all(|commit| {
+            let text = texts.get(&commit.id).map_or("", String::as_str);
+            let origin = origins.get(&commit.id);
+            let file = origin.and_then(|origin| kept.get_key_value(origin));
+            file.is_none_or(|(name, mail)| series::notes_in(name, mail) == text)
+        });
+        Ok(same)
     }
 
-    /// True after the edits became patches: nothing is lost by going there.
-    fn same_files(&self, one: &str, other: &str) -> Result<bool> {
-        let tree = |commit: &str| self.git.read(["rev-parse", &format!("{commit}^{{tree}}")]);
-        Ok(tree(one)? == tree(other)?)
+    fn tell(&self, edits: &Edits) {
+        let (path, what) = (self.git.dir(), edits.words());
+        self.events
+            .note(format!("{path} has edits ({what}): they are built, too"));
     }
 
-    fn would_lose(&self, edits: &Edits) -> Failure {
-        let path = self.git.dir();
-        let what = edits
-            .files()
-            .unwrap_or_else(|| "commits of your own".to_owned());
-        Kind::Usage.error(format!(
-            "{path} has edits ({what}), but source or patches have changed since it was made, and to follow them would lose \
-             the edits; save them (git -C {path} commit, cargo xtask series refresh) or remove {path}"
-        ))
+    fn would_lose(
+        &self,
+        state: &State,
+        edits: &Edits,
+        head: &str,
+        wanted: &str,
+    ) -> Result<Failure> {
+        let changed = self.changed(state)?;
+        let on_top = is_ancestor(&self.git, &state.tip, head)?;
+        self.git.read(["update-ref", WANTED_REF, wanted])?;
+        let refresh = self.known.then(|| self.refresh());
+        let advice = Advice {
+            path: self.git.dir(),
+            tip: &state.tip,
+            refresh: refresh.as_deref(),
+            changed: &changed,
+            uncommitted: edits.files().is_some(),
+            on_top,
+        };
+        let (path, what) = (self.git.dir(), edits.words());
+        let changed = match changed.as_slice() {
+            [] => "its source has".to_owned(),
+            [one] => format!("{one} has"),
+            several => format!("{} have", several.join(", ")),
+        };
+        Ok(Kind::Usage.error(format!(
+            "{path} has edits ({what}), but {changed} changed since it was made, and to follow that would lose the edits.\n{}",
+            advice.text()
+        )))
     }
 
+    /// The command that writes the commits of this tree as patch files, if there are any.
+    fn refresh(&self) -> String {
+        let series = self.series.iter().map(|series| &series.name);
+        let series: String = series.map(|name| format!(" --series {name}")).collect();
+        format!(
+            "cargo xtask series refresh --base {}{series}",
+            self.source.name
+        )
+    }
+
+    /// The patch files that are not what the tree was made from.
+    fn changed(&self, state: &State) -> Result<Vec<String>> {
+        let kept = match &state.files {
+            Some(kept) => carried::kept(&self.git, kept, self.stop)?,
+            None => Files::new(),
+        };
+        let now = carried::files(self.series);
+        let names: BTreeSet<&String> = kept.keys().chain(now.keys()).collect();
+        let changed = names
+            .iter()
+            .filter(|name| kept.get(**name) != now.get(**name));
+        Ok(changed.map(|name| (*name).clone()).collect())
+    }
+
+    /// Ends with [`Self::record`].
     fn checkout(&self, key: &str, tip: &str) -> Result<()> {
-        self.remember(key, tip, false)?;
+        self.remember(key, tip, false, None)?;
         phase(
             self.events,
             format!("checking out {}", self.git.dir()),
@@ -281,21 +416,27 @@ impl Place<'_> {
                     },
                 ))
             },
-        )?;
-        self.git
-            .read(["update-ref", BASE_REF, &self.source.commit])?;
-        self.remember(key, tip, true)
+        )
     }
 
-    fn remember(&self, key: &str, tip: &str, settled: bool) -> Result<()> {
-        Ok(files::remember(
-            &self.memory,
-            &State {
-                key: key.to_owned(),
-                tip: tip.to_owned(),
-                settled,
-            },
-        )?)
+    /// The tip is that of the patch files: what git does not have of them is kept beside.
+    fn record(&self, key: &str, tip: &str) -> Result<()> {
+        let base = &self.source.commit;
+        self.git.read(["update-ref", BASE_REF, base])?;
+        carried::configure(&self.git)?;
+        let commits = carried::commits(&self.git, base, tip)?;
+        let kept = carry(&self.git, &commits, self.series, self.stop)?;
+        self.remember(key, tip, true, Some(kept))
+    }
+
+    fn remember(&self, key: &str, tip: &str, settled: bool, files: Option<String>) -> Result<()> {
+        let state = State {
+            key: key.to_owned(),
+            tip: tip.to_owned(),
+            settled,
+            files,
+        };
+        Ok(files::remember(&self.memory, &state)?)
     }
 
     /// The files as they are, as a tree object; the developer's own index is left alone.
@@ -329,14 +470,46 @@ pub fn unsaved(path: &Utf8Path, stop: &Stop) -> Result<Option<String>> {
     stop.check()?;
     let git = Git::at(path, stop);
     let found = || -> Result<Option<String>> {
-        if let Some(files) = edits(&git)?.files() {
-            return Ok(Some(files));
-        }
+        let edits = edits(&git)?;
         let head = git.read(["rev-parse", "--verify", "HEAD"])?;
         let ours = state.as_ref().is_some_and(|state| state.tip == head);
-        Ok((!ours).then(|| "commits of your own".to_owned()))
+        Ok((edits.files().is_some() || !ours).then(|| edits.words()))
     };
     Ok(found().unwrap_or_else(|error| Some(format!("cannot tell: {error}"))))
+}
+
+/// Notes which patch file each commit is of, and keeps the files.
+pub(super) fn carry(
+    git: &Git,
+    commits: &[Commit],
+    series: &[Series],
+    stop: &Stop,
+) -> Result<String> {
+    let patches = series.iter().flat_map(|series| {
+        let patches = series.patches.iter();
+        patches.map(|patch| (carried::origin(series, patch), patch.notes.as_str()))
+    });
+    let patches: Vec<_> = patches.collect();
+    Notes::of(git)?.attach(commits, &patches)?;
+    carried::keep(git, &carried::files(series), stop)
+}
+
+pub fn is_ancestor(git: &Git, one: &str, other: &str) -> Result<bool> {
+    let output = git.output(["merge-base", "--is-ancestor", one, other])?;
+    Ok(output.status.success())
+}
+
+/// What git is in the middle of in a work tree.
+pub fn operation(git: &Git) -> Result<Option<&'static str>> {
+    let names = OPERATIONS.iter().flat_map(|(name, _)| ["--git-path", name]);
+    let paths = git.read(
+        ["rev-parse", "--path-format=absolute"]
+            .into_iter()
+            .chain(names),
+    )?;
+    let mut found = paths.lines().zip(OPERATIONS);
+    let found = found.find(|(path, _)| Utf8Path::new(path).exists());
+    Ok(found.map(|(_, (_, what))| *what))
 }
 
 /// What is in a work tree and in no commit.
@@ -348,13 +521,20 @@ impl Edits {
     pub fn files(&self) -> Option<String> {
         (!self.0.is_empty()).then(|| name_some(&self.0))
     }
+
+    /// For people; without such files it must be the commits.
+    fn words(&self) -> String {
+        let files = self.files();
+        files.unwrap_or_else(|| "commits or notes of your own".to_owned())
+    }
 }
 
 pub fn edits(git: &Git) -> Result<Edits> {
     // From the second time on git only looks into folders that have changed: half the time, in each run. It goes by
     // their times, as make goes by those of files.
-    let status = ["-c", "core.untrackedCache=true", "status", "--porcelain"];
-    Ok(Edits(git.read(status)?))
+    let cached = ["-c", "core.untrackedCache=true"];
+    let status = ["status", "--porcelain", "--untracked-files=normal"];
+    Ok(Edits(git.read([&cached[..], &status].concat())?))
 }
 
 /// Reads `Updating files:  45% (39011/86691)`.

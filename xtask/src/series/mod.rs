@@ -1,25 +1,29 @@
 //! Patch series: a folder of `git format-patch` mails and a quilt-style `series` file that orders them.
 
 pub mod checkpatch;
+mod notes;
 mod patch;
 pub mod refresh;
+mod replace;
 
 pub use patch::Patch;
+pub use replace::Replacement;
 
 use camino::Utf8Path;
 use harness::case::Feature;
 
 use crate::failure::{Kind, Result};
 use crate::layout::Layout;
+use notes::PROVIDES;
 
 /// The file that names the patches of a folder in the order in which they apply.
 const INDEX: &str = "series";
-/// Begins the comment that says what the series offers from a patch on, e.g. `# provides: timeout argument`.
-const PROVIDES: &str = "provides:";
 
 #[derive(Clone, Debug)]
 pub struct Series {
     pub name: String,
+    /// The text of its `series` file.
+    pub index: String,
     pub patches: Vec<Patch>,
 }
 
@@ -42,13 +46,6 @@ pub fn first(stack: Vec<Series>, count: usize) -> Vec<Series> {
     cut.collect()
 }
 
-/// A line of the `series` file.
-#[derive(Debug, PartialEq, Eq)]
-struct Entry {
-    file: String,
-    provides: Vec<Feature>,
-}
-
 /// Reads `patches/BASE/NAME`; a series that does not exist or cannot be read is a usage error.
 pub fn load(layout: &Layout, base: &str, name: &str) -> Result<Series> {
     let dir = layout.patches().join(base).join(name);
@@ -63,14 +60,19 @@ pub fn load(layout: &Layout, base: &str, name: &str) -> Result<Series> {
             "no series {name:?} for base {base}: {dir} is not a folder (known: {known})"
         )));
     }
-    let patches = order(&dir)?.into_iter().map(|entry| {
-        let mut patch = read(&dir.join(&entry.file))?;
-        patch.provides = entry.provides;
-        Ok(patch)
-    });
+    if Replacement::left(&layout.patches().join(base)).is_some() {
+        return Err(Kind::Usage.error(format!(
+            "a series refresh was interrupted while it replaced files in {dir}; run it again: cargo xtask series refresh \
+             --base {base} --series {name}"
+        )));
+    }
+    let index = index(&dir)?;
+    let patches = names(&dir.join(INDEX), &index)?;
+    let patches = patches.iter().map(|file| read(&dir.join(file)));
     Ok(Series {
         name: name.to_owned(),
         patches: patches.collect::<Result<_>>()?,
+        index,
     })
 }
 
@@ -84,41 +86,43 @@ pub fn known(layout: &Layout, base: &str) -> Vec<String> {
         .flatten()
         .flatten();
     let mut names: Vec<String> = entries
-        .filter(|entry| entry.path().is_dir())
+        .filter(|entry| entry.path().is_dir() && !entry.file_name().starts_with('.'))
         .map(|entry| entry.file_name().to_owned())
         .collect();
     names.sort();
     names
 }
 
-fn order(dir: &Utf8Path) -> Result<Vec<Entry>> {
-    let path = dir.join(INDEX);
-    let text = fs_err::read_to_string(&path).map_err(|error| {
+fn index(dir: &Utf8Path) -> Result<String> {
+    fs_err::read_to_string(dir.join(INDEX)).map_err(|error| {
         Kind::Usage.error(format!(
             "{error}; it should name the patches of {dir}, one a line"
         ))
-    })?;
-    entries(&text).map_err(|(line, what)| Kind::Usage.error(format!("{path}:{line}: {what}")))
+    })
 }
 
-/// Reads a `series` file: one name a line, `#` begins a comment. An error is the line's number and what is wrong.
-fn entries(text: &str) -> std::result::Result<Vec<Entry>, (usize, String)> {
-    let mut entries: Vec<Entry> = Vec::new();
+/// Reads the text of a `series` file: one name a line, `#` begins a comment.
+fn names(path: &Utf8Path, text: &str) -> Result<Vec<String>> {
+    let mut names = Vec::new();
     for (line, number) in text.lines().zip(1..) {
-        let wrong = |what| (number, what);
+        let wrong = |what| Kind::Usage.error(format!("{path}:{number}: {what}"));
         let (name, comment) = split(line);
-        let file = without_options(name).map_err(wrong)?;
-        if entries.iter().any(|entry| entry.file == file) {
-            return Err(wrong(format!("{file} a second time")));
+        let name = without_options(name).map_err(wrong)?;
+        if let Some(words) = notes::claim(comment)
+            && !name.is_empty()
+        {
+            return Err(wrong(format!(
+                "what a patch provides stands in the patch itself now: write `{PROVIDES} {words}` below the `---` of {name}"
+            )));
         }
-        if !file.is_empty() {
-            entries.push(Entry {
-                file: file.to_owned(),
-                provides: provides(comment).map_err(wrong)?,
-            });
+        if names.iter().any(|earlier| earlier == name) {
+            return Err(wrong(format!("{name} a second time")));
+        }
+        if !name.is_empty() {
+            names.push(name.to_owned());
         }
     }
-    Ok(entries)
+    Ok(names)
 }
 
 /// The name on a line, and the comment after it with its `#`. As for quilt, a `#` within a word begins none.
@@ -142,19 +146,29 @@ fn without_options(name: &str) -> std::result::Result<&str, String> {
     }
 }
 
-fn provides(comment: &str) -> std::result::Result<Vec<Feature>, String> {
-    let comment = comment.trim_start_matches('#').trim_start();
-    let words = comment.strip_prefix(PROVIDES).unwrap_or_default();
-    let known = |word: &str| {
-        word.parse()
-            .map_err(|error: anyhow::Error| error.to_string())
-    };
-    words.split_whitespace().map(known).collect()
+/// What stands in a patch file below the `---`; nothing if it is no patch.
+pub fn notes_in(path: &str, text: &[u8]) -> String {
+    patch::parse(path.into(), text).map_or(String::new(), |patch| patch.notes)
 }
 
 fn read(path: &Utf8Path) -> Result<Patch> {
     let text = fs_err::read(path).map_err(|error| Kind::Usage.error(error))?;
-    patch::parse(path, &text)
+    parse(path, &text)
+}
+
+/// Reads the text of a patch file, and what its notes say that it provides.
+fn parse(path: &Utf8Path, text: &[u8]) -> Result<Patch> {
+    let mut patch = patch::parse(path, text)?;
+    let wrong = |what: &str| Kind::Usage.error(format!("{path}: {PROVIDES} {what}"));
+    if notes::provides(&String::from_utf8_lossy(&patch.message))
+        .is_ok_and(|features| !features.is_empty())
+    {
+        return Err(wrong(
+            "belongs below the `---`, where it does not become a part of the commit",
+        ));
+    }
+    patch.provides = notes::provides(&patch.notes).map_err(|what| wrong(&what))?;
+    Ok(patch)
 }
 
 #[cfg(test)]
@@ -163,55 +177,80 @@ mod tests {
 
     #[test]
     fn series_file() {
-        let entry = |file: &str, provides: &[Feature]| Entry {
-            file: file.into(),
-            provides: provides.to_vec(),
-        };
-        let refused = |option: &str| {
-            format!(
-                "a.patch has the option {option}; patches are applied as `git am` does it, which is -p1: write it anew for that"
-            )
-        };
         for (text, expected) in [
             ("", Ok(vec![])),
+            ("a.patch\nb.patch\n", Ok(vec!["a.patch", "b.patch"])),
             (
-                "a.patch\nb.patch\n",
-                Ok(vec![entry("a.patch", &[]), entry("b.patch", &[])]),
-            ),
-            (
-                "# why\n# provides: nonsense\n\n  a.patch # later: c.patch\r\n\tb.patch # provides: timeout argument\r\n",
-                Ok(vec![
-                    entry("a.patch", &[]),
-                    entry("b.patch", &[Feature::Timeout, Feature::Argument]),
-                ]),
+                "# why\n# provides: nonsense\n\n  a.patch # later: c.patch\r\n\tb.patch # provided: x\r\n",
+                Ok(vec!["a.patch", "b.patch"]),
             ),
             (
                 "a.patch -p1\n\tb.patch\t -p1\t# -R\na#b.patch\n",
-                Ok(vec![
-                    entry("a.patch", &[]),
-                    entry("b.patch", &[]),
-                    entry("a#b.patch", &[]),
-                ]),
+                Ok(vec!["a.patch", "b.patch", "a#b.patch"]),
             ),
-            ("\na.patch -p0\n", Err((2, refused("-p0")))),
-            ("a.patch -p1 -R # back\n", Err((1, refused("-R")))),
             (
-                "a.patch\tpatch -p1 --fuzz=3\n",
-                Err((1, refused("--fuzz=3").replace("a.patch", "a.patch\tpatch"))),
+                "\na.patch -p0\n",
+                Err(
+                    "x/series:2: a.patch has the option -p0; patches are applied as `git am` does it, which is -p1: write it \
+                     anew for that",
+                ),
+            ),
+            (
+                "a.patch -p1 -R # back\n",
+                Err(
+                    "x/series:1: a.patch has the option -R; patches are applied as `git am` does it, which is -p1: write it \
+                     anew for that",
+                ),
             ),
             (
                 "a.patch\n#\na.patch -p1\n",
-                Err((3, "a.patch a second time".into())),
+                Err("x/series:3: a.patch a second time"),
             ),
             (
-                "a.patch\nb.patch # provides: timeout tea\n",
-                Err((
-                    2,
-                    "unknown feature \"tea\"; known: timeout, argument, ext3_ioctl".into(),
-                )),
+                "a.patch\nb.patch # provides: timeout argument\n",
+                Err(
+                    "x/series:2: what a patch provides stands in the patch itself now: write `Provides: timeout argument` \
+                     below the `---` of b.patch",
+                ),
             ),
         ] {
-            assert_eq!(entries(text), expected, "{text:?}");
+            let names = names(Utf8Path::new("x/series"), text);
+            let names = names.map_err(|failure| failure.to_string());
+            let expected = expected.map(|names| names.into_iter().map(str::to_owned).collect());
+            assert_eq!(names, expected.map_err(str::to_owned), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_patch_provides() {
+        let mail = |message: &str, notes: &str| {
+            format!(
+                "From: a <a@b>\nDate: Mon, 2 Nov 2026 10:00:00 +0100\nSubject: x\n\n{message}\n---\n{notes}\n\n \
+                 a | 2 +-\n 1 file changed\n\ndiff --git a/a b/a\n--- a/a\n+++ b/a\n@@ -1 +1 @@\n-b\n+c\n"
+            )
+        };
+        for (message, notes, expected) in [
+            ("why", "", Ok(vec![])),
+            ("why", "v2\n\nProvides: timeout", Ok(vec![Feature::Timeout])),
+            (
+                "why",
+                "Provides: tea",
+                Err("0001.patch: Provides: unknown feature \"tea\""),
+            ),
+            (
+                "why\n\nProvides: timeout",
+                "",
+                Err("0001.patch: Provides: belongs below"),
+            ),
+        ] {
+            let patch = parse(Utf8Path::new("0001.patch"), mail(message, notes).as_bytes());
+            match (patch, expected) {
+                (Ok(patch), Ok(features)) => assert_eq!(patch.provides, features),
+                (Err(failure), Err(words)) => {
+                    assert!(failure.to_string().starts_with(words), "{failure}");
+                }
+                (got, wanted) => panic!("{got:?} {wanted:?}"),
+            }
         }
     }
 

@@ -12,6 +12,7 @@ use harness::case::Feature;
 use regex::bytes::Regex as Bytes;
 use regex::{Captures, Regex};
 
+use super::notes;
 use crate::failure::{Failure, Kind, OrFail, Result};
 use crate::kernel::git::Git;
 use crate::proc::{self, Output, Stop};
@@ -28,7 +29,7 @@ pub struct Patch {
     pub date: OsString,
     /// The whole message of the commit, the subject first.
     pub message: Vec<u8>,
-    /// What stands between `---` and the diffstat: for reviewers, not for the commit.
+    /// What stands between `---` and the diff, without the diffstat: for reviewers, not for the commit.
     pub notes: String,
     pub changes: Vec<Change>,
     /// From `---` or the first `diff` on, decoded, as `git apply` takes it.
@@ -37,7 +38,7 @@ pub struct Patch {
     above: Option<usize>,
     /// The whole file.
     pub text: Vec<u8>,
-    /// What a kernel has from this patch on; it stands in the `series` file, not in the mail.
+    /// What a kernel has from this patch on, as the notes say.
     pub provides: Vec<Feature>,
 }
 
@@ -147,7 +148,7 @@ fn parse_in(scratch: &Utf8Path, path: &Utf8Path, text: &[u8]) -> Result<Patch> {
     Ok(Patch {
         path: path.to_owned(),
         subject: subject(&parts.message),
-        notes: notes(&below(&parts.diff)),
+        notes: notes::of(&below(&parts.diff)),
         changes,
         above,
         author: parts.author,
@@ -426,15 +427,6 @@ fn below(diff: &[u8]) -> Cow<'_, str> {
     let below = BELOW.captures(diff).and_then(|below| below.get(1));
     let below = below.map_or(b"".as_slice(), |below| below.as_bytes());
     String::from_utf8_lossy(below)
-}
-
-/// What is said there before the diffstat.
-fn notes(below: &str) -> String {
-    static STAT: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"^ .+ \| +(\d+ ?[+-]*|Bin.*)\s*$|^ \d+ files? changed").expect("valid")
-    });
-    let notes = below.lines().take_while(|line| !STAT.is_match(line));
-    notes.collect::<Vec<_>>().join("\n").trim().to_owned()
 }
 
 /// Finds the hunks of a diff, file by file, and counts their lines: a patch that an editor or a mail client damaged

@@ -1,0 +1,298 @@
+//! What a work tree carries of the patch files that its commits were made from, so that they can be written again:
+//! git notes, which git takes along when it rewrites commits (amend, rebase), and the files themselves.
+
+use std::collections::BTreeMap;
+
+use camino::Utf8Path;
+
+use super::git::Git;
+use crate::failure::{Kind, Result};
+use crate::proc::{self, Stop};
+use crate::series::{Patch, Series};
+
+/// Below it each work tree has a notes ref: what stands below the `---` of the patch file.
+const NOTES: &str = "refs/notes/series";
+/// Likewise: of which patch file the commit is, `SERIES/FILE`; several lines after a squash.
+const ORIGINS: &str = "refs/notes/patch-files";
+/// Keeps the files from being pruned.
+const KEPT: &str = "refs/worktree/patches";
+
+/// Files by their names, `SERIES/FILE`.
+pub type Files = BTreeMap<String, Vec<u8>>;
+
+/// A commit as far as a patch file can hold it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commit {
+    pub id: String,
+    pub parents: usize,
+    pub tree: String,
+    /// Name and address.
+    pub author: String,
+    /// Seconds and time zone.
+    pub date: String,
+    pub subject: String,
+    pub body: String,
+}
+
+impl Commit {
+    /// For people.
+    pub fn title(&self) -> String {
+        format!("{} ({:?})", &self.id[..12.min(self.id.len())], self.subject)
+    }
+
+    /// In what this commit and one of a patch file differ.
+    fn difference(&self, other: &Self) -> Option<&'static str> {
+        let parts = [
+            (&self.tree, &other.tree, "its files"),
+            (&self.author, &other.author, "its author"),
+            (&self.date, &other.date, "its date"),
+            (&self.subject, &other.subject, "its subject"),
+            (&self.body, &other.body, "its message"),
+        ];
+        let found = parts.iter().find(|(one, other, _)| one != other);
+        found.map(|(_, _, what)| *what)
+    }
+}
+
+/// The commits after `base` up to `tip`, the oldest first.
+pub fn commits(git: &Git, base: &str, tip: &str) -> Result<Vec<Commit>> {
+    let range = format!("{base}..{tip}");
+    let said = git.read([
+        "log",
+        "--reverse",
+        "--topo-order",
+        "--no-notes",
+        "--no-show-signature",
+        "--encoding=UTF-8",
+        "--date=raw",
+        "--format=%H%x00%P%x00%T%x00%an <%ae>%x00%ad%x00%s%x00%b%x00",
+        &range,
+    ])?;
+    let fields: Vec<&str> = said.split('\0').collect();
+    let commits = fields.chunks_exact(7).map(|fields| Commit {
+        id: fields[0].trim_start().to_owned(),
+        parents: fields[1].split_whitespace().count(),
+        tree: fields[2].to_owned(),
+        author: fields[3].to_owned(),
+        date: fields[4].to_owned(),
+        subject: fields[5].to_owned(),
+        body: fields[6].trim().to_owned(),
+    });
+    Ok(commits.collect())
+}
+
+/// The first commit of `ours` that is not the same in `theirs`, and in what.
+pub fn difference<'a>(ours: &'a [Commit], theirs: &[Commit]) -> Option<(&'a Commit, &'static str)> {
+    let different = ours
+        .iter()
+        .zip(theirs)
+        .find_map(|(one, other)| one.difference(other).map(|what| (one, what)));
+    let more = || ours.get(theirs.len()).map(|one| (one, "all of it"));
+    different.or_else(more)
+}
+
+/// The notes refs of one work tree.
+#[derive(Debug)]
+pub struct Notes<'a> {
+    git: &'a Git,
+    text: String,
+    origins: String,
+}
+
+impl<'a> Notes<'a> {
+    pub fn of(git: &'a Git) -> Result<Self> {
+        // Git's own name for the work tree is a good part of a ref, and stays when the tree is moved.
+        let place = git.read(["rev-parse", "--absolute-git-dir"])?;
+        let name = Utf8Path::new(&place).file_name().unwrap_or("tree");
+        Ok(Self {
+            git,
+            text: format!("{NOTES}/{name}"),
+            origins: format!("{ORIGINS}/{name}"),
+        })
+    }
+
+    /// Says of commits which patch files they are of, and what stands there below the `---`.
+    pub fn attach(&self, commits: &[Commit], patches: &[(String, &str)]) -> Result<()> {
+        let (origins, texts) = (self.origins(commits)?, self.texts(commits)?);
+        for (Commit { id, .. }, (origin, text)) in commits.iter().zip(patches) {
+            for (place, now, wanted) in [
+                (&self.origins, origins.get(id), origin.as_str()),
+                (&self.text, texts.get(id), text),
+            ] {
+                if now.map_or("", String::as_str) != wanted {
+                    self.set(place, id, wanted)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn set(&self, notes: &str, commit: &str, text: &str) -> Result<()> {
+        let option = format!("--ref={notes}");
+        if text.is_empty() {
+            let remove = ["notes", &option, "remove", "--ignore-missing", commit];
+            self.git.read(remove)?;
+            return Ok(());
+        }
+        // A blob is taken as it is; text would be tidied up.
+        let blob = ["hash-object", "-w", "--stdin"];
+        let blob = self.git.pipe(blob, format!("{text}\n").as_bytes())?;
+        let add = ["notes", &option, "add", "--force", "-C", &blob, commit];
+        self.git.read(add)?;
+        Ok(())
+    }
+
+    /// What stood below the `---`, by commit.
+    pub fn texts(&self, commits: &[Commit]) -> Result<BTreeMap<String, String>> {
+        self.list(&self.text, commits)
+    }
+
+    /// The names of patch files by commit, one a line.
+    pub fn origins(&self, commits: &[Commit]) -> Result<BTreeMap<String, String>> {
+        self.list(&self.origins, commits)
+    }
+
+    fn list(&self, notes: &str, commits: &[Commit]) -> Result<BTreeMap<String, String>> {
+        let shown = format!("--notes={notes}");
+        let log = [
+            "log",
+            "--no-walk",
+            "--stdin",
+            "--no-notes",
+            &shown,
+            "--format=%H%x00%N%x00",
+        ];
+        let ids: String = commits
+            .iter()
+            .map(|commit| format!("{}\n", commit.id))
+            .collect();
+        if ids.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let said = self.git.pipe(log, ids.as_bytes())?;
+        let fields: Vec<&str> = said.split('\0').collect();
+        let pairs = fields
+            .chunks_exact(2)
+            .map(|pair| (pair[0].trim(), pair[1].trim_end()));
+        let present = pairs.filter(|(_, text)| !text.is_empty());
+        Ok(present
+            .map(|(id, text)| (id.to_owned(), text.to_owned()))
+            .collect())
+    }
+}
+
+/// Has git carry the notes of all work trees along, and those of all commits that it makes one of.
+pub fn configure(git: &Git) -> Result<()> {
+    git.read(["config", "notes.rewriteMode", "concatenate"])?;
+    for notes in [NOTES, ORIGINS] {
+        let glob = format!("{notes}/*");
+        let replace = ["config", "--fixed-value", "--replace-all"];
+        git.read([&replace[..], &["notes.rewriteRef", &glob, &glob]].concat())?;
+    }
+    Ok(())
+}
+
+/// The files of series as they were read.
+pub fn files(series: &[Series]) -> Files {
+    let of = |series: &Series| {
+        let index = (
+            format!("{}/series", series.name),
+            series.index.clone().into(),
+        );
+        let patches = series.patches.iter();
+        let patches = patches.map(|patch| (origin(series, patch), patch.text.clone()));
+        std::iter::once(index).chain(patches).collect::<Vec<_>>()
+    };
+    series.iter().flat_map(of).collect()
+}
+
+/// `SERIES/FILE`.
+pub fn origin(series: &Series, patch: &Patch) -> String {
+    let file = patch.path.file_name().unwrap_or_default();
+    format!("{}/{file}", series.name)
+}
+
+/// Keeps files with the work tree; they are found again by the id that is returned.
+pub fn keep(git: &Git, files: &Files, stop: &Stop) -> Result<String> {
+    let scratch = tempfile::tempdir()?;
+    let mut paths = String::new();
+    for (text, number) in files.values().zip(0..) {
+        let path = scratch.path().join(format!("{number}"));
+        fs_err::write(&path, text)?;
+        paths += &format!("{}\n", path.display());
+    }
+    let ids = git.pipe(["hash-object", "-w", "--stdin-paths"], paths.as_bytes())?;
+    let entries = files.keys().zip(ids.lines());
+    let entries: String = entries
+        .map(|(name, id)| format!("100644 {id}\t{name}\n"))
+        .collect();
+    let ours = |args: &[&str], input: &str| {
+        let mut command = git.command(args);
+        command.env("GIT_INDEX_FILE", scratch.path().join("index"));
+        proc::pipe(&mut command, input.as_bytes(), stop)
+    };
+    ours(&["update-index", "--index-info"], &entries)?;
+    let tree = ours(&["write-tree"], "")?;
+    git.read(["update-ref", KEPT, &tree])?;
+    Ok(tree)
+}
+
+/// The files that [`keep`] kept.
+pub fn kept(git: &Git, tree: &str, stop: &Stop) -> Result<Files> {
+    let list = git.read(["ls-tree", "-r", "-z", tree])?;
+    let entries = list
+        .split_terminator('\0')
+        .filter_map(|line| line.split_once('\t'));
+    let (facts, names): (Vec<&str>, Vec<&str>) = entries.unzip();
+    let ids = facts.iter().filter_map(|facts| facts.rsplit(' ').next());
+    let ids: String = ids.map(|id| format!("{id}\n")).collect();
+    let output = proc::output(
+        &mut git.command(["cat-file", "--batch"]),
+        ids.as_bytes(),
+        stop,
+    )?;
+    let texts = blobs(&output.stdout);
+    if texts.len() != names.len() {
+        return Err(Kind::Machinery.error(format!(
+            "git lost patch files that {} was made from: {}",
+            git.dir(),
+            output.stderr()
+        )));
+    }
+    Ok(names.into_iter().map(str::to_owned).zip(texts).collect())
+}
+
+/// Takes apart what `git cat-file --batch` says: `ID blob SIZE`, and so many bytes and one more.
+fn blobs(mut said: &[u8]) -> Vec<Vec<u8>> {
+    let mut blobs = Vec::new();
+    while let Some(end) = said.iter().position(|byte| *byte == b'\n') {
+        let head = String::from_utf8_lossy(&said[..end]);
+        let size = head
+            .rsplit(' ')
+            .next()
+            .and_then(|size| size.parse::<usize>().ok());
+        let Some(blob) = size.and_then(|size| said.get(end + 1..end + 1 + size)) else {
+            break;
+        };
+        blobs.push(blob.to_owned());
+        said = said.get(end + blob.len() + 2..).unwrap_or_default();
+    }
+    blobs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cat_file_says() {
+        for (said, expected) in [
+            ("", vec![]),
+            ("1 blob 3\na\nb\n2 blob 0\n\n", vec!["a\nb", ""]),
+            ("1 blob 1\na\n2 missing\n", vec!["a"]),
+        ] {
+            let expected: Vec<Vec<u8>> = expected.into_iter().map(Vec::from).collect();
+            assert_eq!(blobs(said.as_bytes()), expected, "{said}");
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! For tests: a checkout in a temporary folder, with a source of two files, and patches on them.
+
+use std::process::Command;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::git::Git;
+use super::source::Source;
+use super::tree::{self, Tree};
+use crate::event::Events;
+use crate::failure::Result;
+use crate::layout::Layout;
+use crate::proc::Stop;
+use crate::series;
+
+/// The base's name.
+pub const BASE: &str = "x";
+
+#[derive(Debug)]
+pub struct Shop {
+    _dir: tempfile::TempDir,
+    pub layout: Layout,
+    source: Source,
+}
+
+impl Shop {
+    /// `a.c` and `b.c` have thirty lines each.
+    pub fn open() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Utf8Path::from_path(dir.path()).unwrap();
+        let layout = Layout::at(root.canonicalize_utf8().unwrap());
+        let repository = layout.sources().join(format!("{BASE}.git"));
+        fs_err::create_dir_all(&repository).unwrap();
+        fs_err::create_dir_all(layout.patches().join(BASE)).unwrap();
+        fs_err::create_dir_all(layout.trees()).unwrap();
+        let git = Git::at(&repository, &Stop::default());
+        git.read(["init", "--quiet", "--bare"]).unwrap();
+        let lines: String = (1..=30).map(|line| format!("line {line}\n")).collect();
+        let blob = git.pipe(["hash-object", "-w", "--stdin"], lines.as_bytes());
+        let blob = blob.unwrap();
+        let entries = format!("100644 blob {blob}\ta.c\n100644 blob {blob}\tb.c\n");
+        let tree = git.pipe(["mktree"], entries.as_bytes()).unwrap();
+        let commit = git.read(["commit-tree", "-m", "base", &tree]).unwrap();
+        Self {
+            _dir: dir,
+            layout,
+            source: Source {
+                name: BASE.into(),
+                label: "x 1".into(),
+                commit,
+                repository,
+            },
+        }
+    }
+
+    /// The same once more, made faster. Work trees are repaired when they are provided.
+    pub fn copy(&self) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Utf8Path::from_path(dir.path()).unwrap();
+        let layout = Layout::at(root.canonicalize_utf8().unwrap().join("copy"));
+        let mut copy = Command::new("cp");
+        copy.args(["-a", self.layout.root().as_str(), layout.root().as_str()]);
+        assert!(copy.status().unwrap().success());
+        let source = Source {
+            repository: layout.sources().join(format!("{BASE}.git")),
+            ..self.source.clone()
+        };
+        Self {
+            _dir: dir,
+            layout,
+            source,
+        }
+    }
+
+    /// The base moves on: another line at the end of `b.c`.
+    pub fn new_source(&mut self) {
+        let git = Git::at(&self.source.repository, &Stop::default());
+        let old = git.read(["cat-file", "blob", &format!("{}:b.c", self.source.commit)]);
+        let text = format!("{}\nanother\n", old.unwrap());
+        let b = git
+            .pipe(["hash-object", "-w", "--stdin"], text.as_bytes())
+            .unwrap();
+        let a = git
+            .read(["rev-parse", &format!("{}:a.c", self.source.commit)])
+            .unwrap();
+        let entries = format!("100644 blob {a}\ta.c\n100644 blob {b}\tb.c\n");
+        let tree = git.pipe(["mktree"], entries.as_bytes()).unwrap();
+        self.source.commit = git.read(["commit-tree", "-m", "next", &tree]).unwrap();
+    }
+
+    pub fn folder(&self) -> Utf8PathBuf {
+        self.layout.patches().join(BASE)
+    }
+
+    /// A file of the patches by its path below the base.
+    pub fn file(&self, path: &str) -> Utf8PathBuf {
+        self.folder().join(path)
+    }
+
+    pub fn tree(&self, series: &[&str]) -> Utf8PathBuf {
+        let series: Vec<String> = series.iter().map(ToString::to_string).collect();
+        self.layout.trees().join(tree::name(BASE, &series))
+    }
+
+    pub fn provide(&self, series: &[&str]) -> Result<Tree> {
+        let names: Vec<String> = series.iter().map(ToString::to_string).collect();
+        let series = names
+            .iter()
+            .map(|name| series::load(&self.layout, BASE, name));
+        let series = series.collect::<Result<Vec<_>>>()?;
+        let name = tree::name(BASE, &names);
+        let (events, _) = Events::channel();
+        tree::provide(
+            &name,
+            &self.source,
+            &series,
+            &self.layout,
+            &events,
+            &Stop::default(),
+        )
+    }
+
+    /// Adds a patch file that changes a line of a file from what the patches before it made of it.
+    pub fn patch(&self, series: &str, number: usize, subject: &str, line: usize, notes: &str) {
+        let dir = self.file(series);
+        fs_err::create_dir_all(&dir).unwrap();
+        let name = format!("{number:04}-{subject}.patch");
+        let context = |line: usize| format!(" line {line}\n");
+        let before: String = (line - 3..line).map(context).collect();
+        let after: String = (line + 1..=line + 3).map(context).collect();
+        let notes = match notes {
+            "" => String::new(),
+            notes => format!("{notes}\n\n"),
+        };
+        let mail = format!(
+            "From 0000000000000000000000000000000000000000 Mon Sep 17 00:00:00 2001\n\
+             From: A Person <a@example.org>\nDate: Mon, 2 Nov 2026 10:00:0{number} +0100\n\
+             Subject: [PATCH] {subject}\n\nWhy.\n---\n{notes} a.c | 2 +-\n \
+             1 file changed, 1 insertion(+), 1 deletion(-)\n\n\
+             diff --git a/a.c b/a.c\n--- a/a.c\n+++ b/a.c\n\
+             @@ -{0},7 +{0},7 @@\n{before}-line {line}\n+{subject}\n{after}",
+            line - 3
+        );
+        fs_err::write(dir.join(&name), mail).unwrap();
+        let index = dir.join("series");
+        let listed = fs_err::read_to_string(&index).unwrap_or_default();
+        fs_err::write(&index, format!("{listed}{name}\n")).unwrap();
+    }
+
+    /// Runs a script in a work tree, as a developer would.
+    pub fn work(&self, series: &[&str], script: &str) -> String {
+        let mut command = Command::new("sh");
+        command
+            .args(["-euc", script])
+            .current_dir(self.tree(series));
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("GIT_") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_AUTHOR_NAME", "D Eveloper")
+            .env("GIT_AUTHOR_EMAIL", "d@example.org")
+            .env("GIT_COMMITTER_NAME", "D Eveloper")
+            .env("GIT_COMMITTER_EMAIL", "d@example.org")
+            .env("GIT_EDITOR", "true");
+        let output = command.output().unwrap();
+        assert!(
+            output.status.success(),
+            "{script}: {}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8_lossy(&output.stdout)
+            .trim_end()
+            .to_owned()
+    }
+}

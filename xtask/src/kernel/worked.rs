@@ -1,0 +1,101 @@
+//! A work tree as `series refresh` takes it: commits that are to become patch files.
+
+use camino::Utf8PathBuf;
+
+use super::apply::apply;
+use super::carried::{self, Commit, Files};
+use super::files;
+use super::git::Git;
+use super::source::Source;
+use super::tree::{BASE_REF, State, carry, key, memory};
+use crate::failure::{Kind, Result};
+use crate::layout::Layout;
+use crate::proc::Stop;
+use crate::series::Series;
+
+#[derive(Debug)]
+pub struct Worked {
+    pub git: Git,
+    memory: Utf8PathBuf,
+    state: Option<State>,
+    repository: Utf8PathBuf,
+    /// The commit without patches.
+    pub base: String,
+}
+
+impl Worked {
+    /// The tree of this name; a usage error if it is no tree of this checkout's, or a run died while it made it.
+    pub fn open(name: &str, layout: &Layout, stop: &Stop) -> Result<Self> {
+        let git = Git::at(layout.trees().join(name), stop);
+        let memory = memory(name, layout);
+        let state: Option<State> = files::recall(&memory);
+        let again = |what: &str| {
+            Kind::Usage.error(format!(
+                "{} {what}; run test-kernel, which repairs it",
+                git.dir()
+            ))
+        };
+        if state.as_ref().is_some_and(|state| !state.settled) {
+            return Err(again("was left half-way by a run that was interrupted"));
+        }
+        let common = ["rev-parse", "--path-format=absolute", "--git-common-dir"];
+        let common = git.output(common)?;
+        let repository = String::from_utf8_lossy(&common.stdout).trim().to_owned();
+        let sources = layout
+            .sources()
+            .canonicalize_utf8()
+            .unwrap_or(layout.sources());
+        let repository = Utf8PathBuf::from(repository);
+        let found = repository.canonicalize_utf8().unwrap_or_default();
+        if !common.status.success() || !found.starts_with(sources) {
+            return Err(again("belongs to another checkout, or to none"));
+        }
+        let base = git.resolve(BASE_REF)?;
+        let base = base.ok_or_else(|| again("does not know its base"))?;
+        Ok(Self {
+            git,
+            memory,
+            state,
+            repository,
+            base,
+        })
+    }
+
+    /// The commit that the last run left it at.
+    pub fn tip(&self) -> Option<&str> {
+        self.state.as_ref().map(|state| state.tip.as_str())
+    }
+
+    /// The patch files that it was made from, or that were written from it; `None` if that was not noted.
+    pub fn files(&self, stop: &Stop) -> Result<Option<Files>> {
+        let kept = self.state.as_ref().and_then(|state| state.files.as_ref());
+        kept.map(|kept| carried::kept(&self.git, kept, stop))
+            .transpose()
+    }
+
+    /// What becomes of patches on the tree's base.
+    pub fn replay(&self, series: &[Series], stop: &Stop) -> Result<Vec<Commit>> {
+        let source = Source {
+            name: String::new(),
+            label: format!("the base of {}", self.git.dir()),
+            repository: self.repository.clone(),
+            commit: self.base.clone(),
+        };
+        let tip = apply(&source, series, stop)?;
+        carried::commits(&self.git, &self.base, &tip)
+    }
+
+    /// These commits are those of these patches from now on: they are no edits any more.
+    pub fn settle(&self, commits: &[Commit], series: &[Series], stop: &Stop) -> Result<()> {
+        carried::configure(&self.git)?;
+        let files = Some(carry(&self.git, commits, series, stop)?);
+        let tip = commits.last().map_or(&self.base, |commit| &commit.id);
+        let state = State {
+            key: key(&self.base, series),
+            tip: tip.clone(),
+            settled: true,
+            files,
+        };
+        Ok(files::remember(&self.memory, &state)?)
+    }
+}
