@@ -117,8 +117,8 @@ impl Plan {
     pub fn allow(&self, consent: Consent, tree: &Worked, stack: Stack<'_>) -> Result<()> {
         if !consent.overwrite && !self.edited.is_empty() {
             return Err(Kind::Usage.error(format!(
-                "patch files were edited since {} was made or last written back, and would be overwritten (--force does \
-                 it):\n{}",
+                "patch files were edited since {} was made or last written back, and would be overwritten; test-kernel has \
+                 the tree follow them, or says how to keep the edits of both; --force overwrites them:\n{}",
                 tree.git.dir(),
                 shortened(&self.edited)
             )));
