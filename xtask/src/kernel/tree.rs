@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::advice::Advice;
 use super::apply::apply;
-use super::carried::{self, Commit, Files, Notes};
+use super::carried::{self, Commit, Notes};
 use super::files;
 use super::git::Git;
 use super::phase::phase;
@@ -33,7 +33,10 @@ const OPERATIONS: &[(&str, &str)] = &[
     ("REVERT_HEAD", "a revert"),
     ("sequencer", "a cherry-pick or revert of several commits"),
     ("BISECT_LOG", "a bisection"),
-    ("index.lock", "another git command (or one that was killed)"),
+    (
+        "index.lock",
+        "another git command (if none runs, remove its index.lock)",
+    ),
 ];
 
 /// A work tree that holds what was asked for, or a developer's edits on top of it.
@@ -371,10 +374,10 @@ impl Place<'_> {
 
     /// The patch files that are not what the tree was made from.
     fn changed(&self, state: &State) -> Result<Vec<String>> {
-        let kept = match &state.files {
-            Some(kept) => carried::kept(&self.git, kept, self.stop)?,
-            None => Files::new(),
+        let Some(kept) = &state.files else {
+            return Ok(vec!["its source, or a patch file,".to_owned()]);
         };
+        let kept = carried::kept(&self.git, kept, self.stop)?;
         let now = carried::files(self.series);
         let names: BTreeSet<&String> = kept.keys().chain(now.keys()).collect();
         let changed = names

@@ -8,7 +8,7 @@ use harness::case::Feature;
 use similar::TextDiff;
 
 use super::replace::{Change, Replacement};
-use super::{INDEX, Patch, Series, index, names, notes, parse};
+use super::{INDEX, Patch, Series, index, names, notes, notes_in, parse};
 use crate::failure::{Failure, Kind, Result};
 use crate::kernel::carried::{self, Commit, Files, Notes};
 use crate::kernel::git::Git;
@@ -105,7 +105,7 @@ pub fn plan(tree: &Worked, stack: Stack<'_>, stop: &Stop) -> Result<Plan> {
             // Any file may have been edited.
             None => diffs(&changes),
         },
-        lost: lost(&old, &traced, &series),
+        lost: lost(&old, &now, &traced, &series),
         changes,
         commits,
         series,
@@ -117,8 +117,8 @@ impl Plan {
     pub fn allow(&self, consent: Consent, tree: &Worked, stack: Stack<'_>) -> Result<()> {
         if !consent.overwrite && !self.edited.is_empty() {
             return Err(Kind::Usage.error(format!(
-                "patch files were edited since {} was made or last written back, and would be overwritten (--force does \
-                 it):\n{}",
+                "patch files were edited since {} was made or last written back, and would be overwritten; test-kernel has \
+                 the tree follow them, or says how to keep the edits of both; --force overwrites them:\n{}",
                 tree.git.dir(),
                 shortened(&self.edited)
             )));
@@ -619,7 +619,7 @@ fn edited(kept: &Files, changes: &[Change], stack: Stack<'_>) -> String {
 }
 
 /// What the new files do not have.
-fn lost(old: &[Old], traced: &[Traced], series: &[Series]) -> Vec<String> {
+fn lost(old: &[Old], now: &Files, traced: &[Traced], series: &[Series]) -> Vec<String> {
     let mut lost = Vec::new();
     for (at, old) in old.iter().enumerate() {
         let (name, notes) = (&old.name, old.patch.notes.as_str());
@@ -638,10 +638,11 @@ fn lost(old: &[Old], traced: &[Traced], series: &[Series]) -> Vec<String> {
         lost.push(words);
     }
     let new: BTreeSet<Feature> = series.iter().flat_map(Series::provides).collect();
-    let was: BTreeSet<Feature> = old
-        .iter()
-        .flat_map(|old| old.patch.provides.clone())
-        .collect();
+    // What was added to the files by hand must not go unseen with what --force overwrites.
+    let added = now.iter().map(|(name, text)| notes_in(name, text));
+    let added = added.filter_map(|notes| notes::provides(&notes).ok());
+    let was = old.iter().map(|old| old.patch.provides.clone());
+    let was: BTreeSet<Feature> = was.chain(added).flatten().collect();
     lost.extend(was.difference(&new).map(|feature| {
         format!("{feature}, which no patch would provide any more: its cases would not be tested")
     }));

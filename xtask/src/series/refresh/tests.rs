@@ -468,6 +468,23 @@ fn patch_files_that_were_edited_meanwhile_are_not_overwritten() {
 }
 
 #[test]
+fn a_feature_that_was_added_by_hand_is_not_overwritten_without_a_word() {
+    let shop = shop();
+    shop.work(S, "git commit -q --amend -m two -m mine");
+    let add = "sed -i 's/^second two/Provides: argument/' s/0003-two.patch";
+    shop.work(S, &format!("cd {}; {add}", shop.folder()));
+    let force = Consent {
+        overwrite: true,
+        ..NONE
+    };
+    let failure = refresh(&shop, S, force).unwrap_err();
+    assert!(
+        failure.to_string().contains("argument, which no patch"),
+        "{failure}"
+    );
+}
+
+#[test]
 fn a_long_diff_is_cut() {
     let text: String = (1..=100).map(|line| format!("{line}\n")).collect();
     let cut = shortened(&text);
