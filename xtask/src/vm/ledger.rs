@@ -447,17 +447,16 @@ impl Ledger {
 
     /// What the guest said of a case, unless its kernel complained, or the guest did not survive it.
     fn verdict(&self, case: &Open, complaint: Option<&str>, end: Option<&End>) -> Verdict {
+        let aftermath = end.and_then(|end| self.aftermath(end));
         match (&case.said, complaint) {
-            (Some((Verdict::Passed | Verdict::Skipped(_), _)), Some(line)) => {
-                Verdict::Failed(format!("the kernel complained: {line}"))
-            }
+            (Some(_), Some(line)) if case.passes() => match aftermath {
+                Some(Verdict::KilledGuest(_)) => Verdict::KilledGuest(line.into()),
+                _ => Verdict::Failed(format!("the kernel complained: {line}")),
+            },
             (Some((Verdict::Failed(reason), _)), _) if reason.is_empty() => {
                 Verdict::Failed(last_words(&case.diagnostics))
             }
-            (Some((verdict, _)), _) if case.passes() => {
-                let aftermath = end.and_then(|end| self.aftermath(end));
-                aftermath.unwrap_or_else(|| verdict.clone())
-            }
+            (Some((verdict, _)), _) if case.passes() => aftermath.unwrap_or(verdict.clone()),
             (Some((verdict, _)), _) => verdict.clone(),
             (None, Some(line)) => Verdict::KilledGuest(line.into()),
             (None, None) => unfinished(end),

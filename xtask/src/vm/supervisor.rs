@@ -520,6 +520,7 @@ mod tests {
             ("say '# end complete'; exec sleep 60", "c HUNG"),
             ("exec sleep 60", "c HUNG"),
             ("echo 'BUG: no'; off", "c FAILED"),
+            ("echo 'BUG: no'; quit guest-reset", "c KILLED GUEST"),
             (
                 "echo '# end complete' >&3; quit guest-shutdown",
                 "c KILLED GUEST",
