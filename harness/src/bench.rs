@@ -198,14 +198,15 @@ impl Bench {
     }
 
     /// Mounts the filesystem once more, at a place of this name.
-    pub fn bind(&self, mount: &Mount, name: &str) -> Result<()> {
+    pub fn bind(&self, mount: &Mount, name: &str) -> Result<Mount> {
         self.step("mount --bind");
         let root = mount::point(Path::new(MOUNTS), name)?;
         let flags = MsFlags::MS_BIND;
         nix::mount::mount(Some(mount.root()), &root, NOTHING, flags, NOTHING)
             .with_context(|| format!("failed to bind {}", root.display()))?;
-        self.layers.borrow_mut().push(Layer::Bind { root });
-        Ok(())
+        let layer = Layer::Bind { root: root.clone() };
+        self.layers.borrow_mut().push(layer);
+        Mount::new(root, MsFlags::empty())
     }
 
     /// Unmounts before the case ends; the end of the case does not look at it again.

@@ -222,7 +222,7 @@ const CASES: &[Case] = &[
     ),
     case(
         "program_qemu_ga",
-        "qemu-ga freezes once for each mount of a filesystem, and thaws it",
+        "qemu-ga freezes what is mounted three times, beside another freezer, and thaws it",
         agent::freezes_and_thaws,
     ),
     case(
