@@ -36,13 +36,6 @@ pub const SKIPPED: u8 = 4;
 /// Failed, and left something that cannot be taken down.
 pub const DIRTY: u8 = 5;
 
-/// What the programs that a case runs find in their environment; init has none.
-const ENVIRONMENT: [(&str, &str); 3] = [
-    ("PATH", program::PATH),
-    ("LC_ALL", "C"),
-    ("LVM_SUPPRESS_FD_WARNINGS", "1"),
-];
-
 /// How a plan ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -205,7 +198,9 @@ fn spawn(arguments: &[String]) -> io::Result<(PipeReader, Child)> {
     // The path that init was started from may be covered by a tmpfs.
     let child = Command::new("/proc/self/exe")
         .args(arguments)
-        .envs(ENVIRONMENT)
+        // Init has no environment.
+        .env("PATH", program::PATH)
+        .envs(program::ENVIRONMENT)
         .stdin(Stdio::null())
         .stdout(writer.try_clone()?)
         .stderr(writer)
