@@ -2,6 +2,7 @@
 
 pub mod apt;
 mod install;
+pub mod versions;
 mod virtme;
 
 use camino::{Utf8Path, Utf8PathBuf};

@@ -37,12 +37,21 @@ fn suite(filesystem: Filesystem, run: &Run) -> TestSuite {
         .filter(|result| result.id.filesystem == filesystem)
         .collect();
     let mut suite = TestSuite::new(filesystem.name());
+    suite.add_properties(properties(run));
     suite.set_time(cases.iter().map(|case| case.took).sum::<Duration>());
     suite.add_test_cases(cases.into_iter().map(test_case));
     let not_run = run.not_run.iter().filter(|id| id.filesystem == filesystem);
     let why = format!("did not run: {}", run.why().unwrap_or_default());
     suite.add_test_cases(not_run.map(|id| named(id, error(&why))));
     suite
+}
+
+/// The programs of the machine, by name, each with its version.
+fn properties(run: &Run) -> impl Iterator<Item = (&str, &str)> {
+    let machine = &run.machine;
+    let programs = machine.programs.iter();
+    std::iter::once(("qemu", machine.qemu.as_str()))
+        .chain(programs.map(|(name, version)| (name.as_str(), version.as_str())))
 }
 
 fn error(why: &str) -> TestCaseStatus {
@@ -95,6 +104,20 @@ mod tests {
         let xml = document(&aborted()).unwrap();
         assert!(xml.contains(r#"errors="3""#), "{xml}");
         assert!(xml.contains("did not run: interrupted"), "{xml}");
+    }
+
+    #[test]
+    fn programs_are_properties() {
+        let mut run = run(&[], vec![result(Ext3, "a", 0, Verdict::Passed)]);
+        let version = "QEMU Guest Agent 10.0.2".to_owned();
+        run.machine.programs.insert("qemu-ga".into(), version);
+        let xml = document(&run).unwrap();
+        for property in [
+            r#"<property name="qemu" value="10.0.2"/>"#,
+            r#"<property name="qemu-ga" value="QEMU Guest Agent 10.0.2"/>"#,
+        ] {
+            assert!(xml.contains(property), "{xml}");
+        }
     }
 
     #[test]

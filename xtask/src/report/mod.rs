@@ -6,6 +6,7 @@ pub mod ktap;
 pub mod markdown;
 pub mod merge;
 pub mod model;
+pub mod programs;
 pub mod store;
 pub mod terminal;
 pub mod times;

@@ -13,6 +13,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::event::{CaseId, CaseResult, Event, GuestId, Verdict};
 use crate::failure::{Failure, Kind};
 use crate::report::model::{Counts, Run, case_names, cell};
+use crate::report::programs::in_short;
 
 /// How often a log without a terminal hears that a long phase goes on.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
@@ -227,6 +228,9 @@ pub fn summary(run: &Run, folder: &Utf8Path) {
         guests(run.machine.guests),
         seconds(run.took)
     ));
+    if !run.machine.programs.is_empty() {
+        say(&format!("programs: {}", in_short(&run.machine.programs)));
+    }
     if let Some(line) = not_run(run) {
         say(&line);
     }
