@@ -215,9 +215,21 @@ impl Bench {
         let path = mount.root().to_owned();
         drop(mount);
         mount::unmount(&path)?;
-        let is_it = |layer: &Layer| matches!(layer, Layer::Mount { root, .. } if *root == path);
-        self.layers.borrow_mut().retain(|layer| !is_it(layer));
+        self.forget(&path);
         Ok(())
+    }
+
+    /// The same while it is open, and remains so.
+    pub fn unmount_lazily(&self, mount: &Mount) -> Result<()> {
+        self.step("unmount lazily");
+        mount::unmount_lazily(mount.root())?;
+        self.forget(mount.root());
+        Ok(())
+    }
+
+    fn forget(&self, path: &Path) {
+        let is_it = |layer: &Layer| matches!(layer, Layer::Mount { root, .. } if root == path);
+        self.layers.borrow_mut().retain(|layer| !is_it(layer));
     }
 
     pub fn dm(&self, name: &str, table: &str) -> Result<Dm> {

@@ -5,6 +5,7 @@ mod agent;
 mod argument;
 mod compat;
 mod deadline;
+mod descriptor;
 mod dm;
 mod emergency;
 mod errors;
@@ -134,6 +135,16 @@ const CASES: &[Case] = &[
         "emergency_thaw",
         "SysRq j releases all file holds at once",
         nesting::emergency_thaw,
+    ),
+    case(
+        "descriptor_outlives_unmount",
+        "FITHAW works on a descriptor after a lazy unmount, or through a new mount if that is as writable",
+        descriptor::outlives_unmount,
+    ),
+    case(
+        "descriptor_outlives_shutdown",
+        "FITHAW works on a descriptor after the filesystem has shut down, when open(2) is EIO",
+        descriptor::outlives_shutdown,
     ),
     case(
         "dm_case_a",
