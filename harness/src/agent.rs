@@ -22,6 +22,10 @@ pub const PROGRAM: &str = "qemu-ga";
 const STATE: &str = "/run/qemu-ga";
 const SOCKET: &str = "/run/qemu-ga/socket";
 
+/// Empty, in place of the machine's own configuration, which may forbid requests or call a hook
+/// (the variable is qemu-ga's, as in QEMU's qga/main.c).
+const CONFIGURATION: (&str, &str) = ("QGA_CONF", "/run/qemu-ga/qemu-ga.conf");
+
 /// The pause between two attempts to connect, since no event tells that the agent listens.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -52,12 +56,13 @@ impl Agent {
         Ok(agent)
     }
 
-    /// Freezes all that is mounted from a device. Returns how often `FIFREEZE` worked.
+    /// Freezes all that is mounted from a device. Returns how often `FIFREEZE` worked: for each
+    /// mount of a filesystem, or for one of them.
     pub fn freeze(&mut self) -> Result<u32> {
         self.call("guest-fsfreeze-freeze", json!({}))
     }
 
-    /// Repeats `FITHAW` on each mount until it fails. Returns for how many mounts it worked before.
+    /// Repeats `FITHAW` on each of these mounts until it fails. Returns for how many it worked before.
     pub fn thaw(&mut self) -> Result<u32> {
         self.call("guest-fsfreeze-thaw", json!({}))
     }
@@ -84,8 +89,12 @@ fn listen_and_connect(bench: &Bench) -> Result<UnixStream> {
         fs::remove_dir_all(STATE).with_context(|| format!("failed to remove {STATE}"))?;
     }
     fs::create_dir(STATE).with_context(|| format!("failed to make {STATE}"))?;
+    let (variable, path) = CONFIGURATION;
+    fs::write(path, "").with_context(|| format!("failed to write {path}"))?;
     let mut command = Command::new(PROGRAM);
-    command.args(["-m", "unix-listen", "-p", SOCKET, "-t", STATE]);
+    command
+        .args(["-m", "unix-listen", "-p", SOCKET, "-t", STATE])
+        .env(variable, path);
     let program = bench.daemon(PROGRAM, &mut command)?;
     loop {
         match UnixStream::connect(SOCKET) {

@@ -198,14 +198,15 @@ impl Bench {
     }
 
     /// Mounts the filesystem once more, at a place of this name.
-    pub fn bind(&self, mount: &Mount, name: &str) -> Result<()> {
+    pub fn bind(&self, mount: &Mount, name: &str) -> Result<Mount> {
         self.step("mount --bind");
         let root = mount::point(Path::new(MOUNTS), name)?;
         let flags = MsFlags::MS_BIND;
         nix::mount::mount(Some(mount.root()), &root, NOTHING, flags, NOTHING)
             .with_context(|| format!("failed to bind {}", root.display()))?;
-        self.layers.borrow_mut().push(Layer::Bind { root });
-        Ok(())
+        let layer = Layer::Bind { root: root.clone() };
+        self.layers.borrow_mut().push(layer);
+        Mount::new(root, MsFlags::empty())
     }
 
     /// Unmounts before the case ends; the end of the case does not look at it again.
@@ -214,9 +215,21 @@ impl Bench {
         let path = mount.root().to_owned();
         drop(mount);
         mount::unmount(&path)?;
-        let is_it = |layer: &Layer| matches!(layer, Layer::Mount { root, .. } if *root == path);
-        self.layers.borrow_mut().retain(|layer| !is_it(layer));
+        self.forget(&path);
         Ok(())
+    }
+
+    /// The same while it is open, and remains so.
+    pub fn unmount_lazily(&self, mount: &Mount) -> Result<()> {
+        self.step("unmount lazily");
+        mount::unmount_lazily(mount.root())?;
+        self.forget(mount.root());
+        Ok(())
+    }
+
+    fn forget(&self, path: &Path) {
+        let is_it = |layer: &Layer| matches!(layer, Layer::Mount { root, .. } if root == path);
+        self.layers.borrow_mut().retain(|layer| !is_it(layer));
     }
 
     pub fn dm(&self, name: &str, table: &str) -> Result<Dm> {

@@ -24,16 +24,7 @@ const KERNEL_MOUNTS: [(&str, &str); 3] =
 
 /// Where programs write: the root may be the host's, read only. What the host
 /// lacks is left out.
-const WRITABLE: [&str; 8] = [
-    "/run",
-    "/tmp",
-    "/mnt",
-    "/var/lock",
-    "/var/tmp",
-    "/etc/lvm/archive",
-    "/etc/lvm/backup",
-    "/etc/lvm/cache",
-];
+const WRITABLE: [&str; 5] = ["/run", "/tmp", "/mnt", "/var/lock", "/var/tmp"];
 
 /// Everything but debug messages goes to the console from here on, where the host reads what the kernel complains
 /// of: it may have been started with less, as a serial port makes a boot slow (Documentation/admin-guide/sysctl/kernel.rst).

@@ -21,6 +21,11 @@ mod sys {
     // linux/ext4.h with the series: _IOW('f', 9, long) and _IOW('f', 10, long).
     nix::ioctl_write_ptr!(ext3_ioc_freeze, b'f', 9, c_long);
     nix::ioctl_write_ptr!(ext3_ioc_thaw, b'f', 10, c_long);
+    // linux/ext4.h, and xfs/xfs_fs.h as XFS_IOC_GOINGDOWN: _IOR('X', 125, __u32).
+    nix::ioctl_read!(shutdown, b'X', 125, u32);
+
+    /// `EXT4_GOING_FLAGS_NOLOGFLUSH`, `XFS_FSOP_GOING_FLAGS_NOLOGFLUSH`: at once, whether or not frozen.
+    pub const NO_LOG_FLUSH: u32 = 2;
 }
 
 /// `FIFREEZE_TIMEOUT_MAX` of linux/fs.h: the longest timeout, in seconds.
@@ -51,6 +56,13 @@ pub fn freeze_with(fd: RawFd, argument: usize) -> Result<(), Errno> {
     // SAFETY: the kernel checks the descriptor, and an address that it uses;
     // it writes nothing there.
     unsafe { sys::fifreeze(fd, ptr::with_exposed_provenance_mut(argument)) }.map(drop)
+}
+
+/// Shuts down the ext3 or XFS of `fd`, as either does itself when it cannot go on.
+pub fn shut_down(fd: RawFd) -> Result<(), Errno> {
+    let mut how = sys::NO_LOG_FLUSH;
+    // SAFETY: the kernel checks the descriptor, and the argument outlives the call.
+    unsafe { sys::shutdown(fd, &raw mut how) }.map(drop)
 }
 
 /// Releases one file hold of the superblock of `fd`.

@@ -1,5 +1,5 @@
 //! LVM on the scratch disks, by the real `lvm`, in a guest without udev and
-//! with a read-only /etc.
+//! without the configuration of any machine.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use crate::{disk, program};
 
-/// No udev, no daemons, no metadata backups below /etc (lvm.conf(5)).
+/// No udev, no daemons, no metadata backups (lvm.conf(5)).
 const CONFIG: &str = "\
 activation { udev_sync=0 udev_rules=0 monitoring=0 verify_udev_operations=1 } \
 backup { backup=0 archive=0 } \

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::errno::Errno;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
-use nix::mount::{MsFlags, umount};
+use nix::mount::{MntFlags, MsFlags, umount, umount2};
 
 use crate::ioctl;
 
@@ -22,6 +22,12 @@ pub(crate) fn point(parent: &Path, name: impl AsRef<Path>) -> Result<PathBuf> {
 /// umount(2)
 pub(crate) fn unmount(root: &Path) -> Result<()> {
     umount(root).with_context(|| format!("failed to unmount {}", root.display()))
+}
+
+/// umount2(2) with `MNT_DETACH`: works while files are open, and leaves them so.
+pub(crate) fn unmount_lazily(root: &Path) -> Result<()> {
+    umount2(root, MntFlags::MNT_DETACH)
+        .with_context(|| format!("failed to unmount {}", root.display()))
 }
 
 /// A mounted filesystem. Dropping it closes the directory; [`crate::bench::Bench`] unmounts.

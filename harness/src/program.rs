@@ -34,11 +34,26 @@ pub const TOOLS: &[(&str, &str)] = &[
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What the tools read if it is there.
-pub const CONFIGURATION: &[&str] = &[
-    "/etc/ld.so.cache",
-    "/etc/lvm/lvm.conf",
-    "/etc/lvm/lvmlocal.conf",
-    "/etc/mke2fs.conf",
+pub const CONFIGURATION: &[&str] = &["/etc/ld.so.cache", MKFS_XFS_OPTIONS];
+
+/// The features that Linux 6.1 has, the oldest base, as mkfs.xfs comes with it: by itself, a newer one makes
+/// filesystems that 6.1 cannot mount.
+pub const MKFS_XFS_OPTIONS: &str = "/usr/share/xfsprogs/mkfs/lts_6.1.conf";
+
+/// Where nothing is.
+const NOWHERE: &str = "/nonexistent";
+
+/// What a case finds in its environment beside the [`PATH`], and on the host the tools.
+///
+/// It keeps the machine's language and configuration away from them, so that a case goes the same way
+/// everywhere: a filter for devices, or features and error behaviour of new filesystems, would change it.
+/// lvm reads nothing if its folder has no name (lvm(8)); e2fsprogs goes by what is built in.
+pub const ENVIRONMENT: [(&str, &str); 5] = [
+    ("LC_ALL", "C"),
+    ("LVM_SUPPRESS_FD_WARNINGS", "1"),
+    ("LVM_SYSTEM_DIR", ""),
+    ("MKE2FS_CONFIG", NOWHERE),
+    ("E2FSCK_CONFIG", NOWHERE),
 ];
 
 /// Runs `command` and returns its standard output.
@@ -94,7 +109,8 @@ pub fn output(command: &mut Command) -> Result<Output> {
     Ok(Output::new(output.status, &output.stdout, &output.stderr))
 }
 
-/// One of [`TOOLS`] that Debian keeps off the PATH of all users but root, as on the host.
+/// One of [`TOOLS`] that Debian keeps off the PATH of all users but root, as on the host; in the [`ENVIRONMENT`],
+/// whoever runs it.
 ///
 /// # Panics
 /// When it is none of them.
@@ -103,10 +119,12 @@ pub fn of_administrator(name: &str) -> Command {
     let mut elsewhere = ["/usr/local/sbin", "/usr/sbin", "/sbin"]
         .into_iter()
         .map(|directory| Path::new(directory).join(name));
-    match elsewhere.find(|program| program.is_file()) {
+    let mut command = match elsewhere.find(|program| program.is_file()) {
         Some(program) if !exists(name) => Command::new(program),
         _ => Command::new(name),
-    }
+    };
+    command.envs(ENVIRONMENT);
+    command
 }
 
 /// Whether this one of [`TOOLS`] is below `PATH`.
@@ -143,6 +161,16 @@ mod tests {
     #[test]
     fn success_returns_standard_output() {
         assert_eq!(run(Command::new("echo").arg("here")).unwrap(), "here\n");
+    }
+
+    #[test]
+    fn tools_do_not_see_the_configuration_of_the_machine() {
+        let tool = of_administrator("e2fsck");
+        let environment: Vec<_> = tool.get_envs().collect();
+        for (variable, value) in ENVIRONMENT {
+            let set = (variable.as_ref(), Some(value.as_ref()));
+            assert!(environment.contains(&set), "{variable}");
+        }
     }
 
     #[test]

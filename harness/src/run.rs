@@ -49,13 +49,6 @@ pub const SKIPPED: u8 = 4;
 /// Failed, and left something that cannot be taken down.
 pub const DIRTY: u8 = 5;
 
-/// What the programs that a case runs find in their environment; init has none.
-const ENVIRONMENT: [(&str, &str); 3] = [
-    ("PATH", program::PATH),
-    ("LC_ALL", "C"),
-    ("LVM_SUPPRESS_FD_WARNINGS", "1"),
-];
-
 /// Lines of a case that may wait for their reader: then the case waits, and not our memory.
 const WAITING: usize = 64;
 
@@ -330,7 +323,9 @@ fn itself(arguments: &[String]) -> Command {
 /// Starts a program with its standard output and error in this pipe.
 fn spawn(command: &mut Command, output: PipeWriter) -> io::Result<Child> {
     let child = command
-        .envs(ENVIRONMENT)
+        // Init has no environment.
+        .env("PATH", program::PATH)
+        .envs(program::ENVIRONMENT)
         .stdin(Stdio::null())
         .stdout(output.try_clone()?)
         .stderr(output)

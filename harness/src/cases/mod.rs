@@ -5,6 +5,7 @@ mod agent;
 mod argument;
 mod compat;
 mod deadline;
+mod descriptor;
 mod dm;
 mod emergency;
 mod errors;
@@ -154,6 +155,16 @@ const CASES: &[Case] = &[
         nesting::emergency_thaw,
     ),
     case(
+        "descriptor_outlives_unmount",
+        "FITHAW works on a descriptor after a lazy unmount, or through a new mount if that is as writable",
+        descriptor::outlives_unmount,
+    ),
+    case(
+        "descriptor_outlives_shutdown",
+        "FITHAW works on a descriptor after the filesystem has shut down, when open(2) is EIO",
+        descriptor::outlives_shutdown,
+    ),
+    case(
         "dm_case_a",
         "dmsetup suspend, FIFREEZE, FITHAW, dmsetup resume",
         dm::case_a,
@@ -240,7 +251,7 @@ const CASES: &[Case] = &[
     ),
     case(
         "program_qemu_ga",
-        "qemu-ga freezes once for each mount of a filesystem, and thaws it",
+        "qemu-ga freezes what is mounted three times, beside another freezer, and thaws it",
         agent::freezes_and_thaws,
     ),
     case(

@@ -1,5 +1,6 @@
 //! `test-kernel`: source, patches, build, boot, cases, report.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -10,6 +11,7 @@ use super::options::{CaseOptions, DepsOptions, GuestOptions, KernelOptions};
 use super::prepare::{Prepared, make_ready};
 use super::select::{choose, only, runs};
 use super::{Context, FAILED, PASSED};
+use crate::deps::versions::versions;
 use crate::event::{CaseResult, Verdict};
 use crate::failure::{Failure, Kind, Result};
 use crate::kernel::{self, Request};
@@ -179,7 +181,10 @@ pub fn test(request: &Request, wanted: &Wanted, how: &How<'_>, context: &Context
     let workload = spread(wanted, prepared.accel, how.guests, layout)?;
     let (kernel, host) = (
         kernel_facts(request, &prepared),
-        machine_facts(&prepared, workload.guests)?,
+        MachineFacts {
+            programs: versions(layout, stop)?,
+            ..machine_facts(&prepared, workload.guests)?
+        },
     );
     let mut recorder = Recorder::open(&layout.runs())?;
     let outcome = watched(Some(&mut recorder), |events| {
@@ -291,6 +296,7 @@ fn public_source(request: &Request, source: &str, tree: &str) -> Option<String> 
     request.tree.is_none().then_some(source)
 }
 
+/// The programs of the guest are left out: not all who ask run them.
 pub(super) fn machine_facts(prepared: &Prepared, guests: usize) -> Result<MachineFacts> {
     Ok(MachineFacts {
         accelerator: prepared.accel.name().into(),
@@ -300,6 +306,7 @@ pub(super) fn machine_facts(prepared: &Prepared, guests: usize) -> Result<Machin
             .into(),
         host_cpus: vm::host_cpus(),
         guests,
+        programs: BTreeMap::new(),
     })
 }
 

@@ -3,6 +3,7 @@
 mod advice;
 pub mod apt;
 mod install;
+pub mod versions;
 mod virtme;
 
 use camino::{Utf8Path, Utf8PathBuf};

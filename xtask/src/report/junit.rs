@@ -79,7 +79,7 @@ fn suite(filesystem: Filesystem, run: &Run) -> Suite<'_> {
     let missing = not_run.map(|id| test_case(id, Duration::ZERO, Some(error(&why))));
     Suite {
         name: filesystem.name(),
-        properties: vec![("qemu", &run.machine.qemu)],
+        properties: properties(run).collect(),
         cases: ran
             .map(|result| test_case(&result.id, result.took, ending(result)))
             .chain(missing)
@@ -94,6 +94,14 @@ fn test_case(id: &CaseId, took: Duration, ending: Option<Ending>) -> TestCase {
         took,
         ending,
     }
+}
+
+/// The programs of the machine, by name, each with its version.
+fn properties(run: &Run) -> impl Iterator<Item = (&str, &str)> {
+    let machine = &run.machine;
+    let programs = machine.programs.iter();
+    std::iter::once(("qemu", machine.qemu.as_str()))
+        .chain(programs.map(|(name, version)| (name.as_str(), version.as_str())))
 }
 
 fn error(why: &str) -> Ending {
@@ -267,6 +275,20 @@ mod tests {
         let xml = document(&aborted()).unwrap();
         assert!(xml.contains(r#"errors="3""#), "{xml}");
         assert!(xml.contains("did not run: interrupted"), "{xml}");
+    }
+
+    #[test]
+    fn programs_are_properties() {
+        let mut run = run(&[], vec![result(Ext3, "a", 0, Verdict::Passed)]);
+        let version = "QEMU Guest Agent 10.0.2".to_owned();
+        run.machine.programs.insert("qemu-ga".into(), version);
+        let xml = document(&run).unwrap();
+        for property in [
+            r#"<property name="qemu" value="10.0.2"/>"#,
+            r#"<property name="qemu-ga" value="QEMU Guest Agent 10.0.2"/>"#,
+        ] {
+            assert!(xml.contains(property), "{xml}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Several runs of one kernel as one: those of `--shard`, or of different cases.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
@@ -154,19 +154,29 @@ fn missing(inputs: &[Input]) -> Option<String> {
 /// Of different machines, everything that was there; of numbers, the largest.
 fn machine(inputs: &[Input]) -> MachineFacts {
     let machines = || inputs.iter().map(|input| &input.run.machine);
-    let all = |fact: fn(&MachineFacts) -> &str| {
-        let mut distinct: Vec<_> = machines().map(fact).collect();
-        distinct.sort_unstable();
-        distinct.dedup();
-        distinct.join(", ")
-    };
+    let all = |fact: fn(&MachineFacts) -> &str| distinct(machines().map(fact).collect());
+    let mut programs: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for (name, version) in machines().flat_map(|machine| &machine.programs) {
+        programs.entry(name).or_default().push(version.as_str());
+    }
     MachineFacts {
         accelerator: all(|machine| &machine.accelerator),
         qemu: all(|machine| &machine.qemu),
         host_kernel: all(|machine| &machine.host_kernel),
         host_cpus: machines().map(|it| it.host_cpus).max().unwrap_or(1),
         guests: machines().map(|it| it.guests).max().unwrap_or(1),
+        programs: programs
+            .into_iter()
+            .map(|(name, versions)| (name.clone(), distinct(versions)))
+            .collect(),
     }
+}
+
+/// Each once.
+fn distinct(mut words: Vec<&str>) -> String {
+    words.sort_unstable();
+    words.dedup();
+    words.join(", ")
 }
 
 fn earliest(inputs: &[Input]) -> Result<String> {
@@ -221,12 +231,17 @@ mod tests {
         inputs[0].run.started = "2026-11-21T00:30:00-01:00".into();
         inputs[1].run.machine.accelerator = "kvm".into();
         inputs[2].run.machine.host_cpus = 64;
+        for (input, version) in inputs.iter_mut().zip(["10.0", "7.2", "10.0"]) {
+            let programs = &mut input.run.machine.programs;
+            programs.insert("qemu-ga".into(), version.into());
+        }
         let run = merge(&inputs).unwrap();
         assert_eq!((ids(&run), run.not_run.len()), (list(), 0));
         assert_eq!(run.failure, None);
         assert_eq!(run.started, "2026-11-21T01:00:00+00:00");
         assert_eq!(run.machine.accelerator, "kvm, tcg");
         assert_eq!(run.machine.host_cpus, 64);
+        assert_eq!(run.machine.programs["qemu-ga"], "10.0, 7.2");
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod markdown;
 pub mod merge;
 pub mod model;
 pub mod output;
+pub mod programs;
 mod progress;
 pub mod store;
 pub mod terminal;

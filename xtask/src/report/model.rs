@@ -1,6 +1,6 @@
 //! A run as data: what was tested, on what, and how every case ended.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -63,6 +63,9 @@ pub struct MachineFacts {
     /// How many guests ran at once.
     #[serde(default = "one")]
     pub guests: usize,
+    /// What the programs that the guest has from the host say of their versions, by their names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub programs: BTreeMap<String, String>,
 }
 
 /// Runs from before there could be more.
@@ -216,6 +219,7 @@ pub mod samples {
                 host_kernel: "6.18".into(),
                 host_cpus: 2,
                 guests: 1,
+                programs: BTreeMap::new(),
             },
             started: "2026-11-21T01:00:00+00:00".into(),
             took: Duration::from_secs(9),

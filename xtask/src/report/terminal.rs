@@ -10,6 +10,7 @@ use super::output::{self, say};
 use crate::event::{CONSOLE, CaseId, CaseResult, Verdict};
 use crate::failure::{Failure, Kind};
 use crate::report::model::{Counts, Run, case_names, cell};
+use crate::report::programs::in_short;
 use crate::words::{self, count, seconds};
 
 /// How many failures are told at length.
@@ -76,6 +77,9 @@ pub fn summary(run: &Run, folder: &Utf8Path) {
         guests(run.machine.guests),
         seconds(run.took)
     ));
+    if !run.machine.programs.is_empty() {
+        say(&format!("programs: {}", in_short(&run.machine.programs)));
+    }
     for line in not_run(run).into_iter().chain(not_tested(&run.results)) {
         say(&line);
     }
