@@ -531,7 +531,8 @@ mod tests {
             assert!(bytes < 10 << 20, "{script}: {bytes} bytes were said");
         }
         // Who has left the group is not ended, and holds the output.
-        let (verdict, ..) = follow("setsid yes & exit 0", Duration::from_millis(700));
+        let script = r#"trap 'exit 0' USR1; setsid sh -c "kill -USR1 $$; exec yes" & wait"#;
+        let (verdict, ..) = follow(script, Duration::from_millis(700));
         let stuck = "stuck in step \"after its end\"".to_owned();
         assert_eq!(verdict, Verdict::TimedOut(stuck));
     }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
-use std::process::Command;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use regex::Regex;
 use serde::{Deserialize, Serialize};
 
 use super::tool;
+use crate::environment;
 use crate::failure;
 use crate::kernel::files;
 use crate::layout::Layout;
@@ -99,10 +99,8 @@ fn option(package: &str) -> &'static str {
 
 /// The line with the version. The exit code does not matter: dmsetup fails where the driver is not loaded.
 fn ask(program: &Utf8Path, option: &str, stop: &Stop) -> failure::Result<String> {
-    let mut command = Command::new(program);
-    let command = command.arg(option).env_clear();
-    let said = match proc::output_within(command.env("PATH", PATH).env("LC_ALL", "C"), LIMIT, stop)
-    {
+    let mut command = environment::command(program);
+    let said = match proc::output_within(command.arg(option).env("PATH", PATH), LIMIT, stop) {
         Err(Error::Interrupted) => return Err(Error::Interrupted.into()),
         Err(Error::Failed(_)) => None,
         // mke2fs says it on standard error, where others have warnings.
