@@ -191,6 +191,7 @@ fn watch(
                 None => {}
             },
             Next::Quiet => {
+                ledger.caught_up();
                 if let Some(trouble) = trouble {
                     return Ok(End::Broken(trouble));
                 }
