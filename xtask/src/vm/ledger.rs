@@ -100,6 +100,8 @@ pub struct Ledger {
     /// The guest has said that it ends, and how.
     farewell: Option<String>,
     clock: Clock,
+    /// Why what the guest says now is doubtful: it says what it had to say while nobody looked.
+    backlog: Option<String>,
     console: VecDeque<String>,
     /// Bytes of the console since the last mark.
     console_bytes: usize,
@@ -123,6 +125,7 @@ impl Ledger {
             in_vain: Vec::new(),
             farewell: None,
             clock: Clock::default(),
+            backlog: None,
             console: VecDeque::new(),
             console_bytes: 0,
             intruded: false,
@@ -259,9 +262,17 @@ impl Ledger {
     /// This process could not look for so long, nor could the guest get rid of what it had to say.
     pub fn stopped(&mut self, time: Duration) {
         self.clock = Clock::default();
+        let doubt = format!("xtask was stopped for {time:.0?} meanwhile");
         if let Some(case) = self.open.back_mut() {
-            let doubt = format!("xtask was stopped for {time:.0?} meanwhile");
-            case.doubt.get_or_insert(doubt);
+            case.doubt.get_or_insert(doubt.clone());
+        }
+        self.backlog = Some(doubt);
+    }
+
+    /// What the guest has said so far has been read.
+    pub fn caught_up(&mut self) {
+        if self.backlog.take().is_some() {
+            self.clock = Clock::default();
         }
     }
 
@@ -304,7 +315,7 @@ impl Ledger {
             diagnostics: Vec::new(),
             has_run: false,
             said: None,
-            doubt: None,
+            doubt: self.backlog.clone(),
         });
         true
     }
@@ -374,7 +385,8 @@ impl Ledger {
         };
         let host = now - case.since;
         if matches!(outcome.verdict, Verdict::Hung(_)) && clock::is_early(self.deadline, host) {
-            let doubt = format!("its deadline is in {:.0?}, not {host:.1?}", self.deadline);
+            let deadline = self.deadline;
+            let doubt = format!("the guest's clock is wrong: {deadline:.0?} passed in {host:.1?}");
             case.doubt.get_or_insert(doubt);
         }
         case.has_run |= !matches!(outcome.verdict, Verdict::Skipped(_));
@@ -902,6 +914,28 @@ mod tests {
     }
 
     #[test]
+    fn what_ran_while_nobody_looked_is_doubtful() {
+        for caught_up in [false, true] {
+            let (mut ledger, receiver) = ledger(&[(Ext3, "a", 0), (Ext3, "b", 0)]);
+            feed(&mut ledger, &["    # start a"]);
+            ledger.stopped(Duration::from_secs(60));
+            feed(&mut ledger, &["    ok 1 a"]);
+            if caught_up {
+                ledger.caught_up();
+            }
+            feed(&mut ledger, &["    # start b", "    not ok 2 b # no"]);
+            over(&mut ledger);
+            let left = ledger.into_left();
+            let counted = left.reported.len();
+            assert_eq!(
+                (counted, left.in_vain.is_empty()),
+                (1 + usize::from(caught_up), caught_up)
+            );
+            drop(receiver);
+        }
+    }
+
+    #[test]
     fn a_failure_is_not_counted_after_a_stop_or_by_a_wrong_clock() {
         type Trouble = fn(&mut Ledger, Instant);
         let hour = Duration::from_secs(3600);
@@ -921,7 +955,11 @@ mod tests {
                 },
                 hour,
             ),
-            ("deadline", |_, _| {}, Duration::from_secs(3)),
+            (
+                "the guest's clock is wrong",
+                |_, _| {},
+                Duration::from_secs(3),
+            ),
         ];
         for (wanted, trouble, after) in table {
             for result in ["not ok 1 a # TIMEOUT stuck", "ok 1 a"] {

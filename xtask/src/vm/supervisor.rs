@@ -200,7 +200,7 @@ fn watch(
                 None => {}
             },
             Next::Line(Line::Failure(why)) => return Err(host_failure(&why, disks)),
-            Next::Quiet => {}
+            Next::Quiet => ledger.caught_up(),
             Next::Over => return Ok(qmp::end(guest.wait()?, reason.as_deref())),
         }
     }
