@@ -62,7 +62,7 @@ pub fn sweep(parent: &Utf8Path, events: &Events, stop: &Stop) -> failure::Result
 ///
 /// It gets a temporary name first, so that half of it is never taken for a whole one.
 pub fn discard(path: &Utf8Path, stop: &Stop) -> failure::Result<()> {
-    if !path.exists() {
+    if path.symlink_metadata().is_err() {
         return Ok(());
     }
     let name = path.file_name().unwrap_or_default();
@@ -77,9 +77,10 @@ pub fn discard(path: &Utf8Path, stop: &Stop) -> failure::Result<()> {
     clear(&doomed, stop, &mut || ())
 }
 
-/// Removes a folder or a file; `on_each` hears of all that goes.
+/// Removes a folder, a file, or a link and not what it leads to; `on_each` hears of all that goes.
 fn clear(path: &Utf8Path, stop: &Stop, on_each: &mut dyn FnMut()) -> failure::Result<()> {
-    for entry in WalkDir::new(path).contents_first(true) {
+    let entries = WalkDir::new(path).follow_root_links(false);
+    for entry in entries.contents_first(true) {
         stop.check()?;
         let entry = entry.or_fail(Kind::Machinery)?;
         if entry.file_type().is_dir() {

@@ -14,6 +14,8 @@ use super::clock::{self, Clock};
 use crate::event::{CONSOLE, CaseId, CaseResult, Event, Events, GuestId, Verdict};
 use crate::report::ktap::{self, Line, Outcome};
 
+/// How many cases the console may be behind the results before it is not waited for.
+const BEHIND: usize = 8;
 /// How many console lines a failure is shown with.
 const CONSOLE_LINES: usize = 50;
 /// Bytes of the console that are kept from the beginning of one case to that of the next.
@@ -299,8 +301,8 @@ impl Ledger {
             self.events.send(Event::Warning(text));
             return false;
         };
-        // The console is not waited for any longer.
-        while self.is_followed() {
+        // The console may have lost a mark: it is not waited for any longer.
+        while self.is_followed() && self.open.len() >= BEHIND {
             self.finish_first(now);
         }
         self.begun += 1;

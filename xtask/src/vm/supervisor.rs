@@ -552,10 +552,10 @@ mod tests {
             &[&first, &pass_and("c", "off")],
             "a FAILED, b skipped, c ok",
         );
-        // Nobody was before: the machinery is at fault.
+        // Nobody was before: the kernel does not come up.
         let none = start("a") + "say '    # cannot start a: EAGAIN'; reboot";
         let (outcome, results) = play(&[&none, &none], &Stop::default());
-        assert_eq!(outcome.unwrap_err().kind, Kind::Machinery);
+        assert_eq!(outcome.unwrap_err().kind, Kind::NoBoot);
         assert_eq!(results, []);
     }
 
