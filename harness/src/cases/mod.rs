@@ -70,6 +70,15 @@ const DEVICE_GONE: &[&str] = &[
     "): Please unmount the filesystem and rectify the problem(s)",
 ];
 
+/// What it is right to say when the scratch filesystem is told to shut down.
+const SHUT_DOWN: &[&str] = &[
+    "): shut down requested (",
+    "Aborting journal on device vd",
+    "): User initiated shutdown received",
+    "): Log I/O Error (",
+    "): Please unmount the filesystem and rectify the problem(s)",
+];
+
 /// A case in which the kernel is right to complain in these words.
 const fn complaining(complaints: &'static [&'static str], case: Case) -> Case {
     Case { complaints, ..case }
@@ -159,10 +168,13 @@ const CASES: &[Case] = &[
         "FITHAW works on a descriptor after a lazy unmount, or through a new mount if that is as writable",
         descriptor::outlives_unmount,
     ),
-    case(
-        "descriptor_outlives_shutdown",
-        "FITHAW works on a descriptor after the filesystem has shut down, when open(2) is EIO",
-        descriptor::outlives_shutdown,
+    complaining(
+        SHUT_DOWN,
+        case(
+            "descriptor_outlives_shutdown",
+            "FITHAW works on a descriptor after the filesystem has shut down, when open(2) is EIO",
+            descriptor::outlives_shutdown,
+        ),
     ),
     case(
         "dm_case_a",
