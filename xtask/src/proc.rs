@@ -549,7 +549,8 @@ mod tests {
             "sleep 60 & echo $! > FILE; kill -9 $$",
             "trap '' TERM; sleep 60 & echo $! > FILE",
             "trap '' TERM; sleep 60 & echo $! > FILE; wait",
-            "sleep 60 & kill -STOP $!; echo $! > FILE",
+            // Without its leader a stopped process gets SIGHUP at once (setpgid(2)).
+            "sleep 60 & kill -STOP $!; echo $! > FILE; wait",
         ] {
             let (_dir, file) = place_for_a_pid();
             let stop = Stop::default();
