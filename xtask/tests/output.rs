@@ -115,9 +115,15 @@ fn a_file_size_limit_is_told_with_the_name_of_the_file() {
     assert!(said.contains("File too large"), "{said}");
     assert!(said.contains(folder), "{said}");
 
+    // Git takes the patches apart in files.
+    let list = ["test-kernel", "--list"];
+    let (output, said) = limited(xtask(&list).stdout(Stdio::piped()), 100);
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(said.contains("git"), "{said}");
+
     let told = dir.path().join("told");
     let file = File::create(&told).unwrap();
-    let (output, said) = limited(xtask(&["test-kernel", "--list"]).stdout(file), 100);
+    let (output, said) = limited(xtask(&["test-kernel", "--help"]).stdout(file), 100);
     assert_eq!(output.status.code(), Some(4), "{said}");
     assert!(said.contains("standard output: File too large"), "{said}");
     assert_eq!(fs::metadata(told).unwrap().len(), 100);

@@ -12,6 +12,7 @@ use super::config::{Fragment, lost};
 use super::files::{self, Lease, Seal};
 use super::git::{DATE, Git};
 use super::phase::{Pace, phase};
+use super::space;
 use super::tree::Tree;
 use crate::deps::program;
 use crate::environment;
@@ -435,7 +436,7 @@ impl Make<'_> {
             });
             let made = paths.iter().filter(|object| object.exists()).count();
             match result {
-                Err(proc::Error::Failed(_)) if made > 0 && full_disk(&stderr).is_none() => {}
+                Err(proc::Error::Failed(_)) if made > 0 && space::full_disk(&stderr).is_none() => {}
                 result => result
                     .map_err(|error| self.explain(error, &stderr, &complaints(&stderr).errors))?,
             }
@@ -451,7 +452,7 @@ impl Make<'_> {
 
     /// The compiler's own words, where there are some.
     fn explain(&self, error: proc::Error, stderr: &str, errors: &[String]) -> Failure {
-        match (error, full_disk(stderr)) {
+        match (error, space::full_disk(stderr)) {
             (proc::Error::Failed(_), Some(said)) => Kind::Machinery.error(format!(
                 "there is no space left to build in {}: {said}",
                 self.build.folder
@@ -477,19 +478,6 @@ impl Make<'_> {
 /// An expectation, as long as it may be true.
 fn not_passed(done: u64, usual: Option<u64>) -> Option<u64> {
     usual.filter(|usual| done <= *usual)
-}
-
-/// The line that says that the disk is full, or a limit reached: whatever failed, it was not the kernel's fault.
-fn full_disk(stderr: &str) -> Option<&str> {
-    let words = [
-        "No space left on device",
-        "Disk quota exceeded",
-        // What a shell, make and gcc say of a program that SIGXFSZ ended, and what write(2) says if that is ignored.
-        "File size limit exceeded",
-        "File too large",
-    ];
-    let says_so = |line: &&str| words.iter().any(|words| line.contains(words));
-    stderr.lines().find(says_so)
 }
 
 fn complete(asked: &[Fragment], config: &str) -> Result<()> {
@@ -578,21 +566,6 @@ mod tests {
             (1930, None, None),
         ] {
             assert_eq!(not_passed(done, usual), expected, "{done}");
-        }
-    }
-
-    #[test]
-    fn full_disks() {
-        let full = "fs/super.c:9: fatal error: error writing to /tmp/x.s: No space left on device";
-        let limit =
-            "gcc: internal compiler error: File size limit exceeded signal terminated program cc1";
-        for (stderr, expected) in [
-            (String::new(), None),
-            ("fs/super.c:9: error: no".to_owned(), None),
-            (format!("a\n{full}\ncompilation terminated."), Some(full)),
-            (format!("{limit}\n"), Some(limit)),
-        ] {
-            assert_eq!(full_disk(&stderr), expected);
         }
     }
 

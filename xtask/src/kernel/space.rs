@@ -53,6 +53,19 @@ pub fn shortage(of: &str, free: u64, needed: u64) -> Option<String> {
     })
 }
 
+/// The line that says that the disk is full, or a limit reached: whatever failed, it was not the kernel's fault.
+pub fn full_disk(stderr: &str) -> Option<&str> {
+    let words = [
+        "No space left on device",
+        "Disk quota exceeded",
+        // What a shell, make and gcc say of a program that SIGXFSZ ended, and what write(2) says if that is ignored.
+        "File size limit exceeded",
+        "File too large",
+    ];
+    let says_so = |line: &&str| words.iter().any(|words| line.contains(words));
+    stderr.lines().find(says_so)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,5 +78,20 @@ mod tests {
             said,
             "5.0 GiB of disk space are needed and 0.5 GiB are free"
         );
+    }
+
+    #[test]
+    fn full_disks() {
+        let full = "fs/super.c:9: fatal error: error writing to /tmp/x.s: No space left on device";
+        let limit =
+            "gcc: internal compiler error: File size limit exceeded signal terminated program cc1";
+        for (stderr, expected) in [
+            (String::new(), None),
+            ("fs/super.c:9: error: no".to_owned(), None),
+            (format!("a\n{full}\ncompilation terminated."), Some(full)),
+            (format!("{limit}\n"), Some(limit)),
+        ] {
+            assert_eq!(full_disk(&stderr), expected);
+        }
     }
 }

@@ -15,6 +15,7 @@ use regex::{Captures, Regex};
 use super::notes;
 use crate::failure::{Failure, Kind, OrFail, Result};
 use crate::kernel::git::Git;
+use crate::kernel::space;
 use crate::proc::{self, Output, Stop};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -196,8 +197,17 @@ fn command<'a>(git: &Git, args: impl IntoIterator<Item = &'a str>) -> Command {
 }
 
 /// Takes milliseconds, so a stop of the run need not end it.
-fn run(command: &mut Command, input: &[u8]) -> proc::Result<Output> {
-    proc::output(command, input, &Stop::default())
+///
+/// # Errors
+/// When git came to no answer: that says nothing of the patch.
+fn run(command: &mut Command, input: &[u8]) -> Result<Output> {
+    let output = proc::output(command, input, &Stop::default())?;
+    let stderr = output.stderr();
+    if output.status.code().is_some() && space::full_disk(&stderr).is_none() {
+        return Ok(output);
+    }
+    let line = proc::line_of(command);
+    Err(Kind::Machinery.error(format!("`{line}` failed ({}) {stderr}", output.status)))
 }
 
 /// What `git am` looks at before it reads: it takes a file for mail if it begins with `From`, or with headers alone.
