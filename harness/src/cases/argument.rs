@@ -17,6 +17,15 @@ use crate::sysctl::{FREEZE_ARGUMENT as SYSCTL, Setting};
 /// What `xfs_freeze` passes, an `int`, and garbage behind it: as a `long`, no timeout at all.
 const INT_ONE: [i32; 2] = [1, -1];
 
+/// Numbers that are no timeout; the last two are if just an `int` of them is read.
+const REFUSED: [c_long; 5] = [
+    -1,
+    ioctl::TIMEOUT_MAX + 1,
+    c_long::MAX,
+    c_long::MIN,
+    (1 << 32) + SHORT,
+];
+
 pub fn ignored_by_default(bench: &Bench) -> Result<()> {
     let setting = fs::read_to_string(SYSCTL).with_context(|| format!("failed to read {SYSCTL}"))?;
     ensure!(setting == "0\n", "{SYSCTL} is {setting:?}");
@@ -48,13 +57,16 @@ pub fn honoured(bench: &Bench) -> Result<()> {
     )?;
     let (_memory, edge) = Mapping::ending_with(&1_i32.to_ne_bytes())?;
     freezes(bench, &fs, "an int 1 before nothing", edge)?;
-    for (argument, want) in [
-        (ioctl::address(&(-1 as c_long)), Errno::EINVAL),
-        (WILD as usize, Errno::EFAULT),
-    ] {
-        fails_with("FIFREEZE", ioctl::freeze_with(fs.fd(), argument), want)?;
+    let longest: c_long = ioctl::TIMEOUT_MAX;
+    freezes(bench, &fs, "the longest", ioctl::address(&longest))?;
+    for seconds in REFUSED {
+        let outcome = ioctl::freeze_with(fs.fd(), ioctl::address(&seconds));
+        fails_with(&format!("FIFREEZE for {seconds} s"), outcome, Errno::EINVAL)?;
         is_thawed(&fs)?;
     }
+    let wild = ioctl::freeze_with(fs.fd(), WILD as usize);
+    fails_with("FIFREEZE with a wild pointer", wild, Errno::EFAULT)?;
+    is_thawed(&fs)?;
     freezes_for_good(bench, &fs, 1, || {
         ioctl::freeze_with(fs.fd(), ioctl::address(&(1 as c_long)))
     })

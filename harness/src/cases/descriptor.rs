@@ -15,7 +15,7 @@ use crate::case::Filesystem;
 use crate::mount::Mount;
 use crate::{disk, ioctl};
 
-/// It outlives a lazy unmount. Without one, a new mount helps, if it is writable as the old one.
+/// It outlives a lazy unmount. Without one, a new mount helps, if it is writable as the old one, or SysRq j.
 pub fn outlives_unmount(bench: &Bench) -> Result<()> {
     let device = disk::by_serial(disk::SCRATCH[0])?;
     let fs = bench.scratch()?;
@@ -32,7 +32,12 @@ pub fn outlives_unmount(bench: &Bench) -> Result<()> {
     thaw(&again).context("through a new mount")?;
     is_thawed(&again)?;
     fails_with("FITHAW", again.thaw(), Errno::EINVAL)?;
-    holds_old(&again)
+    holds_old(&again)?;
+    freeze(&again)?;
+    bench.unmount(again)?;
+    bench.emergency_thaw()?;
+    bench.step("wait until nobody uses the device");
+    disk::until_unused(&device, bench.patience())
 }
 
 /// A mount of the filesystem that is frozen and mounted no more.

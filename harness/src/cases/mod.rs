@@ -174,7 +174,7 @@ const CASES: &[Case] = &[
     ),
     case(
         "descriptor_outlives_unmount",
-        "FITHAW works on a descriptor after a lazy unmount, or through a new mount if that is as writable",
+        "FITHAW works on a descriptor after a lazy unmount, or through a new mount if that is as writable; else SysRq j",
         descriptor::outlives_unmount,
     ),
     complaining(
@@ -302,7 +302,7 @@ const CASES: &[Case] = &[
     ),
     timed(
         "timeout_reset_cancels",
-        "FIFREEZE_RESET_TIMEOUT with 0 removes the deadline",
+        "FIFREEZE_RESET_TIMEOUT with 0 removes the deadline, also for who freezes later",
         timeout::reset_cancels,
     ),
     timed(
@@ -322,7 +322,7 @@ const CASES: &[Case] = &[
     ),
     timed(
         "timeout_ends_all_file_holds",
-        "at the deadline all file holds go at once, whichever ioctl took them",
+        "at the deadline all file holds go at once, whichever ioctl took them; a FITHAW before the last does not save them",
         timeout::ends_all_file_holds,
     ),
     timed(

@@ -92,7 +92,12 @@ pub fn reset_cancels(bench: &Bench) -> Result<()> {
         Ok(writer)
     })?;
     stays_frozen_beyond(bench, &fs, &writer, deadline)?;
+    bench.step("who comes later with a deadline does not shorten that");
+    let deadline = after(SHORT);
+    freeze_for(&fs, SHORT)?;
+    stays_frozen_beyond(bench, &fs, &writer, deadline)?;
     thaw(&fs)?;
+    thaw(&fs).context("second hold")?;
     writer.completes(bench, &fs)
 }
 
@@ -159,6 +164,7 @@ pub fn ends_all_file_holds(bench: &Bench) -> Result<()> {
         freeze(&fs)?;
         let latest = after(seconds);
         freeze_for(&fs, seconds)?;
+        thaw(&fs).context("not the last")?;
         Ok((Writer::start(bench, &file)?, latest))
     })?;
     ends_at(bench, &fs, writer, latest)
