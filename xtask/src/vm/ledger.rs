@@ -421,7 +421,7 @@ impl Ledger {
     fn finish(&mut self, mut case: Open, end: Option<&End>, now: Instant) {
         let complaint = self.complaints.remove(&case.number);
         let verdict = self.verdict(&case, complaint.as_deref(), end);
-        if let Some(doubt) = self.doubt(&case, &verdict, end) {
+        if let Some(doubt) = self.doubt(&case, &verdict, complaint.as_deref(), end) {
             return self.again(case.id, &verdict, doubt);
         }
         let said = case.said.as_ref();
@@ -440,7 +440,17 @@ impl Ledger {
     }
 
     /// Why the verdict is not to be counted. Passes are: a case measures all by one clock, the guest's.
-    fn doubt(&self, case: &Open, verdict: &Verdict, end: Option<&End>) -> Option<String> {
+    /// Nor does a clock or a stop explain what a kernel complains of, unless that is how long something takes.
+    fn doubt(
+        &self,
+        case: &Open,
+        verdict: &Verdict,
+        complaint: Option<&str>,
+        end: Option<&End>,
+    ) -> Option<String> {
+        if complaint.is_some_and(|line| !is_of_time(line)) {
+            return None;
+        }
         match end {
             Some(End::Broken(how)) if case.said.is_none() || case.passes() => Some(how.clone()),
             _ if !verdict.is_failure() => None,
@@ -495,6 +505,13 @@ impl Ledger {
             End::Lingered => hung("the guest did not power off".into()),
         }
     }
+}
+
+/// Whether a kernel with a wrong clock may complain so.
+fn is_of_time(complaint: &str) -> bool {
+    ["blocked", "lockup", "stall"]
+        .iter()
+        .any(|word| complaint.contains(word))
 }
 
 /// Of a case that said nothing.
@@ -931,6 +948,31 @@ mod tests {
                 (1 + usize::from(caught_up), caught_up)
             );
             drop(receiver);
+        }
+    }
+
+    #[test]
+    fn no_stop_and_no_clock_explains_a_bug_of_the_kernel() {
+        for (line, counted) in [
+            ("BUG: KASAN: slab-use-after-free in thaw_super", 1),
+            ("Kernel panic - not syncing: no", 1),
+            ("INFO: task writer:83 blocked for more than 120 seconds.", 0),
+            ("watchdog: BUG: soft lockup - CPU#0 stuck for 26s!", 0),
+        ] {
+            for end in [End::PoweredOff, End::Broken("QEMU was killed".into())] {
+                let (mut ledger, _receiver) = ledger(&[(Ext3, "a", 0)]);
+                feed(
+                    &mut ledger,
+                    &["    # start a", "console harness: start ext3 a"],
+                );
+                ledger.stopped(Duration::from_secs(60));
+                feed(
+                    &mut ledger,
+                    &[&format!("console [ 1.0] {line}"), "    ok 1 a"],
+                );
+                ledger.guest_over(&end, Instant::now());
+                assert_eq!(ledger.into_left().reported.len(), counted, "{line} {end:?}");
+            }
         }
     }
 
