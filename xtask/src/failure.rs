@@ -21,6 +21,8 @@ pub enum Kind {
     Machinery,
     /// A kernel that was built does not get as far as a case: exit code 4, too.
     NoBoot,
+    /// Nothing ran of what was asked for, which another kernel may have: exit code 4.
+    Untested,
     /// Ctrl-C: exit code 130, as a shell reports it.
     Interrupted,
 }
@@ -32,7 +34,7 @@ impl Kind {
         match self {
             Kind::Usage => 2,
             Kind::Build => 3,
-            Kind::Machinery | Kind::NoBoot => 4,
+            Kind::Machinery | Kind::NoBoot | Kind::Untested => 4,
             Kind::Interrupted => 130,
         }
     }

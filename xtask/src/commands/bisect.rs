@@ -22,7 +22,7 @@ pub fn is_asked(arguments: impl Iterator<Item = OsString>) -> bool {
 
 pub fn exit_code(end: &Result<u8>) -> u8 {
     let code = match end {
-        Err(failure) if failure.kind == Kind::NoBoot => return SKIP,
+        Err(failure) if [Kind::NoBoot, Kind::Untested].contains(&failure.kind) => return SKIP,
         Err(failure) => failure.kind.exit_code(),
         Ok(code) => *code,
     };
@@ -52,6 +52,7 @@ mod tests {
             (failed(Kind::Usage), 128),
             (failed(Kind::Build), 125),
             (failed(Kind::NoBoot), 125),
+            (failed(Kind::Untested), 125),
             (failed(Kind::Machinery), 128),
             (failed(Kind::Interrupted), 130),
             // Of several bases, the worst.
@@ -114,6 +115,7 @@ mod tests {
             // The middle, where git looks first.
             (skipping(no(Kind::Build)), (true, Some(6))),
             (skipping(no(Kind::NoBoot)), (true, Some(6))),
+            (skipping(no(Kind::Untested)), (true, Some(6))),
             (
                 vec![good(), good(), no(Kind::Machinery), bad(), bad()],
                 (false, None),

@@ -9,6 +9,7 @@ use crate::layout::Layout;
 use crate::report::terminal::text;
 use crate::series;
 use crate::vm::{self, accel};
+use crate::words::there;
 
 pub const AFTER_HELP: &str = "\
 Examples:
@@ -28,7 +29,7 @@ pub fn run(context: &Context) -> Result<u8> {
     text(&accel_text(context));
     match lacking.as_slice() {
         [] => Ok(super::PASSED),
-        lacking => Err(Kind::Machinery.error(format!("{} things are missing", lacking.len()))),
+        lacking => Err(Kind::Machinery.error(there(lacking.len(), "missing thing"))),
     }
 }
 

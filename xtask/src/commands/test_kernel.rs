@@ -47,7 +47,7 @@ Exit codes:
   3 a patch does not apply, an option got lost, or the kernel does not compile
   4 no verdict: no source, no tool, no space, no boot, or nothing ran   130 interrupted
 With --bisect:
-  0 and 1 as above   125 (skip) for 3, and for a kernel that does not boot
+  0 and 1 as above   125 (skip) for 3, and for a kernel that does not boot or skips every case
   128 (stop) for 2 and all else of 4   130 interrupted";
 
 #[derive(Clone, Debug, Args)]
@@ -271,7 +271,7 @@ pub fn verdict(run: &Run) -> Result<u8> {
     match Counts::of(&run.results) {
         Counts { failed: 1.., .. } => Ok(FAILED),
         Counts { passed: 0, .. } => {
-            Err(Kind::Machinery.error("every case was skipped: that shows nothing"))
+            Err(Kind::Untested.error("every case was skipped: that shows nothing"))
         }
         _ => Ok(PASSED),
     }
@@ -371,8 +371,8 @@ mod tests {
             code(&[skipped(), Verdict::KilledGuest(String::new())]),
             Ok(FAILED)
         );
-        assert_eq!(code(&[skipped()]), Err(Kind::Machinery));
-        assert_eq!(code(&[]), Err(Kind::Machinery));
+        assert_eq!(code(&[skipped()]), Err(Kind::Untested));
+        assert_eq!(code(&[]), Err(Kind::Untested));
     }
 
     #[test]

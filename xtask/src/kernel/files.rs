@@ -18,6 +18,7 @@ use super::phase::{Pace, phase};
 use crate::event::Events;
 use crate::failure::{self, Kind, OrFail};
 use crate::proc::Stop;
+use crate::words::count;
 
 /// What an interrupted run may leave; the next one removes it.
 const TEMPORARY: &str = ".tmp-";
@@ -53,7 +54,7 @@ pub fn sweep(parent: &Utf8Path, events: &Events, stop: &Stop) -> failure::Result
                     pace.tell(files, None, || "files removed".to_owned());
                 })?;
             }
-            Ok(((), format!("{files} files")))
+            Ok(((), count(files, "file")))
         },
     )
 }

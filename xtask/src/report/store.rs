@@ -13,6 +13,7 @@ use fs_err::File;
 use jiff::Zoned;
 
 use crate::event::{CaseId, CaseResult, Event, GuestId};
+use crate::kernel::files;
 use crate::report::model::{KernelFacts, MachineFacts, Run};
 use crate::report::{junit, ktap, output};
 use crate::shard::Wanted;
@@ -206,9 +207,7 @@ pub struct Finished {
 /// All of them are tried, for what they are worth.
 fn write_reports(run: &Run, part: &Utf8Path) -> Result<()> {
     let write = |name: &str, text: Result<String>| -> Result<()> {
-        let hidden = part.join(format!(".{name}"));
-        fs_err::write(&hidden, text?)?;
-        Ok(fs_err::rename(hidden, part.join(name))?)
+        files::write(&part.join(name), text?.as_bytes())
     };
     let results = serde_json::to_string_pretty(run).map_err(Into::into);
     let ktap = write("ktap", Ok(ktap::document(run)));

@@ -240,7 +240,7 @@ pub fn failure(failure: &Failure) {
     match failure.kind {
         Kind::Interrupted => output::complain(&red("interrupted"), ""),
         Kind::Build => output::complain(&red("build failed:"), &failure.to_string()),
-        Kind::Usage | Kind::Machinery | Kind::NoBoot => {
+        Kind::Usage | Kind::Machinery | Kind::NoBoot | Kind::Untested => {
             output::complain(&red("error:"), &failure.to_string());
         }
     }

@@ -15,6 +15,7 @@ use crate::kernel::git::Git;
 use crate::kernel::tree::{edits, is_ancestor, operation};
 use crate::kernel::worked::Worked;
 use crate::proc::Stop;
+use crate::words::count;
 
 /// Whatever depends on the machine, the day, the git version or its configuration is off or fixed,
 /// so that a second run changes nothing.
@@ -363,9 +364,9 @@ fn mails(tree: &Worked, commits: &[Commit]) -> Result<Vec<Mail>> {
     names.sort_unstable();
     if names.len() != commits.len() {
         return Err(Kind::Machinery.error(format!(
-            "git format-patch made {} mails of {} commits",
-            names.len(),
-            commits.len()
+            "git format-patch made {} of {}",
+            count(names.len(), "mail"),
+            count(commits.len(), "commit")
         )));
     }
     let mails = names.iter().map(|name| {

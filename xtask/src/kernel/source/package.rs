@@ -18,6 +18,7 @@ use crate::kernel::git::Git;
 use crate::kernel::phase::phase;
 use crate::layout::Layout;
 use crate::proc::{self, Stop};
+use crate::words::count;
 
 const MB: u64 = 1_000_000;
 /// How often the size of a download is looked at.
@@ -160,7 +161,7 @@ impl Package<'_> {
         };
         phase(self.events, format!("importing {release} into git"), || {
             let files = import.run()?;
-            Ok(((), format!("{files} files")))
+            Ok(((), count(files, "file")))
         })?;
         self.cached(repository, release)?.ok_or_else(|| {
             Kind::Machinery.error(format!("git imported {release} and does not know it"))
