@@ -27,6 +27,11 @@ pub enum Kind {
     Interrupted,
 }
 
+/// Exit code 0: everything passed.
+pub const PASSED: u8 = 0;
+/// Exit code 1: at least one case, or one check, failed.
+pub const FAILED: u8 = 1;
+
 pub type Result<T> = std::result::Result<T, Failure>;
 
 impl Kind {

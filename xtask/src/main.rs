@@ -6,15 +6,13 @@
 mod bench;
 mod commands;
 mod deps;
-mod environment;
 mod event;
 mod failure;
-mod finding;
+mod flow;
+mod host;
 mod kernel;
-mod layout;
-mod patience;
-mod proc;
 mod report;
+mod review;
 mod series;
 mod shard;
 mod vm;
@@ -25,9 +23,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use commands::{Cli, Context, bisect};
+use commands::{Cli, bisect};
 use failure::{Kind, Result};
-use report::{output, terminal};
+use report::output;
 
 fn main() -> ExitCode {
     output::outlive_file_limits();
@@ -46,10 +44,10 @@ fn main() -> ExitCode {
 /// Runs the command, and says why if it comes to nothing.
 fn run(cli: &Cli) -> Result<u8> {
     let end = catch_unwind(AssertUnwindSafe(|| {
-        let context = Context::new()?;
-        cli.command.run(&context)
+        let session = commands::session()?;
+        cli.command.run(&session)
     }));
     // Said already: a panic is told where it happens.
     let end = end.unwrap_or_else(|_| Err(Kind::Machinery.error("a bug of xtask: it panicked")));
-    end.inspect_err(terminal::failure)
+    end.inspect_err(output::failure)
 }

@@ -13,12 +13,12 @@ use harness::measure::{Measurement, NOTE, SAMPLES, Samples};
 use super::model::{Guest, Measured, Run, Side};
 use crate::event::{CaseId, CaseResult, Event, Events, Verdict};
 use crate::failure::Result;
-use crate::layout::Layout;
-use crate::proc::Stop;
+use crate::host::session::Session;
 use crate::report::model::Counts;
-use crate::vm::queue::Workload;
-use crate::vm::supervisor::Limits;
-use crate::vm::{self, Machine};
+use crate::vm::boot::Machine;
+use crate::vm::run::run_cases;
+use crate::vm::watch::queue::Workload;
+use crate::vm::watch::supervisor::Limits;
 
 /// When a measurement counts as hung: the longest take minutes under emulation.
 const LIMIT: Duration = Duration::from_secs(1800);
@@ -33,13 +33,11 @@ pub struct Plan<'a> {
     pub rounds: u32,
     pub base: Machine<'a>,
     pub other: Machine<'a>,
-    pub layout: &'a Layout,
-    pub stop: &'a Stop,
 }
 
 impl Plan<'_> {
     /// Takes all numbers into `run`: what it has when a guest fails, or the user has enough, is worth being kept.
-    pub fn take(&self, run: &mut Run, console: &mut File, events: &Events) -> Result<()> {
+    pub fn take(&self, run: &mut Run, console: &mut File, session: &Session) -> Result<()> {
         for round in 1..=self.rounds {
             let mut sides = [Side::Base, Side::Other];
             fastrand::shuffle(&mut sides);
@@ -47,9 +45,9 @@ impl Plan<'_> {
                 let name = run.side_name(side);
                 log(console, &format!("=== round {round}: {name}"));
                 let begun = Instant::now();
-                let (results, outcome) = self.guest(round, side, console, events);
+                let (results, outcome) = self.guest(round, side, console, session);
                 let took = begun.elapsed();
-                events.note(format!(
+                session.events.note(format!(
                     "round {round} of {}: {name}, {took:.0?}",
                     self.rounds
                 ));
@@ -76,7 +74,7 @@ impl Plan<'_> {
         round: u32,
         side: Side,
         console: &mut File,
-        events: &Events,
+        session: &Session,
     ) -> (Vec<CaseResult>, Result<()>) {
         let machine = match side {
             Side::Base => &self.base,
@@ -86,9 +84,13 @@ impl Plan<'_> {
         let workload = Workload::of_one_guest(wanted(&self.chosen, machine.provides, round));
         thread::scope(|scope| {
             let (sender, receiver) = Events::channel();
-            let collector = scope.spawn(|| collect(receiver, console, events));
-            let outcome =
-                vm::run_cases(machine, &workload, &limits, self.layout, &sender, self.stop);
+            let collector = scope.spawn(|| collect(receiver, console, &session.events));
+            let outcome = run_cases(
+                machine,
+                &workload,
+                &limits,
+                &session.told_to(sender.clone()),
+            );
             drop(sender);
             (collector.join().expect("it does not panic"), outcome)
         })

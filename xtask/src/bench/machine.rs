@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::failure::Result;
 use crate::report::model::MachineFacts;
-use crate::vm;
+use crate::vm::qemu::machine;
 use crate::words::count;
 
 #[derive(Clone, Debug, Serialize)]
@@ -20,7 +20,7 @@ impl Machine {
     pub fn this(facts: MachineFacts) -> Result<Self> {
         Ok(Self {
             cpu: cpu(&fs_err::read_to_string("/proc/cpuinfo")?),
-            guest_cpus: vm::cpus(),
+            guest_cpus: machine::cpus(),
             facts,
         })
     }

@@ -7,7 +7,6 @@ use harness::case::Filesystem;
 use harness::measure::{Effort, Samples, Unit};
 use serde::Serialize;
 
-use super::findings::Findings;
 use super::machine::Machine;
 use crate::report::model::KernelFacts;
 
@@ -17,14 +16,6 @@ use crate::report::model::KernelFacts;
 pub enum Side {
     Base,
     Other,
-}
-
-/// What `bench.json` of `bench kernel` holds.
-#[derive(Clone, Debug, Serialize)]
-pub struct Document<'a> {
-    pub run: &'a Run,
-    /// Made from `run`, and kept for whoever does not want to.
-    pub findings: &'a Findings,
 }
 
 #[derive(Clone, Debug, Serialize)]

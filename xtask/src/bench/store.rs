@@ -4,8 +4,18 @@ use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
 use serde::Serialize;
 
+use super::findings::Findings;
+use super::model::Run;
 use super::plot::Plot;
 use crate::report::store::{Extent, Folder};
+
+/// What `bench.json` of `bench kernel` holds.
+#[derive(Clone, Debug, Serialize)]
+pub struct Document<'a> {
+    pub run: &'a Run,
+    /// Made from `run`, and kept for whoever does not want to.
+    pub findings: &'a Findings,
+}
 
 /// Writes everything, and makes the folder visible. Returns its path.
 pub fn write(

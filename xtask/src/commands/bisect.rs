@@ -5,8 +5,7 @@
 
 use std::ffi::OsString;
 
-use super::{FAILED, PASSED};
-use crate::failure::{Kind, Result};
+use crate::failure::{FAILED, Kind, PASSED, Result};
 
 /// Another commit may do better.
 const SKIP: u8 = 125;
@@ -40,8 +39,9 @@ mod tests {
     use camino::Utf8Path;
 
     use super::*;
-    use crate::kernel::git::Git;
-    use crate::proc::{self, Stop};
+    use crate::host::git::Git;
+    use crate::host::proc;
+    use crate::host::proc::Stop;
 
     #[test]
     fn exit_codes() {

@@ -5,24 +5,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use clap::Args;
 
 use super::options::{CaseOptions, GuestOptions, PatchedOptions, TreeOptions};
-use super::prepare::{provide_deps, to_test};
-use super::select::{choose, only, runs};
 use super::test_kernel::{How, test};
-use super::{Context, FAILED, PASSED};
-use crate::deps::Need;
+use crate::deps::need::Need;
 use crate::event::Event;
-use crate::failure::{Failure, Kind, Result};
-use crate::finding::Finding;
-use crate::kernel::check::{self, Compiled, Difference, Touched};
-use crate::kernel::phase::phase;
-use crate::kernel::{self, Part, Request};
+use crate::failure::{FAILED, Failure, Kind, PASSED, Result};
+use crate::flow::prepare::{provide_deps, to_test};
+use crate::flow::select::{choose, only, runs};
+use crate::host::phase::phase;
+use crate::host::session::Session;
+use crate::kernel;
+use crate::kernel::request::{Part, Request};
 use crate::report::checks::{self, Cell, Row};
 use crate::report::model::{Counts, Run};
 use crate::report::{terminal, watched};
-use crate::series::checkpatch::{self, IGNORED};
+use crate::review::checkpatch::{self, IGNORED};
+use crate::review::compile::{self, Compiled, Difference, Touched};
+use crate::review::finding::Finding;
 use crate::series::{self, Patch, Series};
 use crate::shard::Wanted;
-use crate::vm::accel;
+use crate::vm::verdict;
 use crate::words::count;
 
 const AFTER_HELP: &str = "\
@@ -72,19 +73,19 @@ pub struct Options {
     cases: CaseOptions,
 }
 
-pub fn run(options: &Options, context: &Context) -> Result<u8> {
+pub fn run(options: &Options, session: &Session) -> Result<u8> {
     let chosen = choose(&options.cases)?;
     let wanted = Wanted::of(runs(&chosen, options.cases.repeat), options.cases.shard)?;
-    let mut check = Check::new(options, wanted, context)?;
+    let mut check = Check::new(options, wanted, session)?;
     if options.cases.list {
         terminal::cases(&only(chosen, &check.wanted.cases));
         return Ok(PASSED);
     }
-    accel::is_there(options.guest.accel.accel)?;
-    watched(None, |events| {
+    verdict::is_there(options.guest.accel.accel)?;
+    watched(session, None, |session| {
         let needs = [to_test(options.guest.boot), &[Need::Check]].concat();
-        provide_deps(options.kernel.deps, &needs, events, context)?;
-        accel::starts(options.guest.accel.accel, &context.stop)
+        provide_deps(options.kernel.deps, &needs, session)?;
+        verdict::starts(options.guest.accel.accel, &session.stop)
     })?;
     let outcome = check.all();
     terminal::text(&checks::text(&check.rows, &check.notes()));
@@ -95,7 +96,7 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
 /// The work, and what has been found so far.
 struct Check<'a> {
     options: &'a Options,
-    context: &'a Context,
+    session: &'a Session,
     request: Request,
     wanted: Wanted,
     patches: Vec<Patch>,
@@ -109,16 +110,16 @@ struct Check<'a> {
 }
 
 impl<'a> Check<'a> {
-    fn new(options: &'a Options, wanted: Wanted, context: &'a Context) -> Result<Self> {
+    fn new(options: &'a Options, wanted: Wanted, session: &'a Session) -> Result<Self> {
         let request = options.kernel.request(
             &options.kernel.series,
             options.given.tree.as_deref(),
-            context,
+            session,
         )?;
         let series: Vec<Series> = request
             .series
             .iter()
-            .map(|name| series::load(&context.layout, &request.base, name))
+            .map(|name| series::load(&session.layout, &request.base, name))
             .collect::<Result<_>>()?;
         let touched = Touched::by(&series);
         let patches: Vec<Patch> = series
@@ -135,7 +136,7 @@ impl<'a> Check<'a> {
         let titles = patches.iter().zip(1..);
         Ok(Self {
             options,
-            context,
+            session,
             request,
             wanted,
             rows: titles
@@ -164,15 +165,14 @@ impl<'a> Check<'a> {
 
     /// What takes no compiler. Returns how many patches apply.
     fn one_by_one(&mut self) -> Result<usize> {
-        let Context { layout, stop } = self.context;
         let request = self.first(self.patches.len());
         let next = if self.options.each {
             1
         } else {
             self.patches.len()
         };
-        watched(None, |events| {
-            let (applied, tree) = check::apply(&request, next, layout, events, stop)?;
+        watched(self.session, None, |session| {
+            let (applied, tree) = compile::apply(&request, next, session)?;
             let (patches, rows) = (&self.patches, &mut self.rows);
             for row in &mut rows[..applied.count] {
                 row.applies = Cell::Fine("yes".into());
@@ -181,13 +181,13 @@ impl<'a> Check<'a> {
                 rows[applied.count].applies = Cell::Broken("NO".into());
                 rows[applied.count].details.push(refused.to_string());
             }
-            phase(events, "asking checkpatch.pl", || {
+            phase(&session.events, "asking checkpatch.pl", || {
                 for ((patch, row), done) in patches.iter().zip(rows).zip(1..) {
-                    let found = checkpatch::check(patch, &tree, stop)?;
+                    let found = checkpatch::check(patch, &tree, &session.stop)?;
                     row.checkpatch = checkpatch_cell(found.len());
                     row.details
-                        .extend(found.iter().map(|finding| self.context.short(finding)));
-                    events.send(Event::Progress {
+                        .extend(found.iter().map(|finding| self.session.short(finding)));
+                    session.events.send(Event::Progress {
                         done,
                         total: Some(patches.len() as u64),
                         item: patch.subject.clone(),
@@ -222,10 +222,9 @@ impl<'a> Check<'a> {
     }
 
     fn boot(&self, request: &Request) -> Result<Option<Run>> {
-        let Context { layout, stop } = self.context;
         if self.options.no_run {
-            let prepare = |events: &_| kernel::prepare(request, layout, events, stop);
-            return watched(None, prepare).map(|_| None);
+            let prepare = |session: &_| kernel::prepare(request, session);
+            return watched(self.session, None, prepare).map(|_| None);
         }
         let how = How {
             deps: self.options.kernel.deps,
@@ -233,7 +232,7 @@ impl<'a> Check<'a> {
             deadline: self.options.cases.deadline(),
             guests: self.options.kernel.jobs(),
         };
-        test(request, &self.wanted, &how, self.context).map(Some)
+        test(request, &self.wanted, &how, self.session).map(Some)
     }
 
     fn warnings(&mut self, row: usize, before: usize, count: usize) -> Result<()> {
@@ -251,7 +250,7 @@ impl<'a> Check<'a> {
             // The row of that patch says so; there is nothing to compare with.
             (Err(_), Ok(_)) => {}
             (Ok(before), Ok(after)) => {
-                let difference = check::compare(before, after);
+                let difference = compile::compare(before, after);
                 row.warnings = warnings_cell(&difference);
                 row.details.extend(found(&difference));
                 self.unknown.extend(difference.unknown);
@@ -264,10 +263,9 @@ impl<'a> Check<'a> {
         if self.compiled.contains_key(&count) {
             return Ok(());
         }
-        let Context { layout, stop } = self.context;
         let request = self.first(count);
-        let compiled = watched(None, |events| {
-            check::compile(&request, &self.touched.kernel, layout, events, stop)
+        let compiled = watched(self.session, None, |session| {
+            compile::compile(&request, &self.touched.kernel, session)
         });
         match compiled {
             Err(failure) if failure.kind != Kind::Build || count == 0 => Err(failure),
@@ -376,7 +374,7 @@ fn verdict(rows: &[Row], shown: bool) -> Result<u8> {
     Ok(PASSED)
 }
 
-impl Context {
+impl Session {
     /// Without the path of the checkout.
     fn short(&self, finding: &Finding) -> String {
         let root = format!("{}/", self.layout.root());
@@ -390,8 +388,8 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::layout::Layout;
-    use crate::proc::Stop;
+    use crate::host::layout::Layout;
+    use crate::host::proc::Stop;
 
     /// The command line of `series check`.
     #[derive(Debug, Parser)]
@@ -418,7 +416,7 @@ mod tests {
         let stop = Stop::default();
         let words = ["check", "--series", "empty"];
         let options = SeriesCheck::try_parse_from(words).unwrap().options;
-        let failure = run(&options, &Context { layout, stop }).unwrap_err();
+        let failure = run(&options, &Session::new(layout, stop)).unwrap_err();
         assert_eq!(failure.kind, Kind::Usage);
         let said = failure.to_string();
         assert_eq!(said, "empty for base 6.12 has no patch to check");

@@ -5,12 +5,12 @@ use std::process::Command;
 use clap::{Args, Parser};
 
 use super::options::DepsOptions;
-use super::prepare::provide_deps;
-use super::{Context, FAILED, PASSED, foreground, test_kernel};
-use crate::deps::Need;
-use crate::environment;
-use crate::failure::{Kind, Result};
-use crate::proc;
+use super::test_kernel;
+use crate::deps::need::Need;
+use crate::failure::{FAILED, Kind, PASSED, Result};
+use crate::flow::prepare::provide_deps;
+use crate::host::session::Session;
+use crate::host::{environment, foreground, proc};
 use crate::report::{terminal, watched};
 
 const AFTER_HELP: &str = "\
@@ -89,21 +89,21 @@ struct TestKernel {
     options: test_kernel::Options,
 }
 
-pub fn run(options: &Options, context: &Context) -> Result<u8> {
+pub fn run(options: &Options, session: &Session) -> Result<u8> {
     components(|name| {
-        let mut cargo = command(&[name, "--version"], context);
-        let output = proc::output(&mut cargo, b"", &context.stop)?;
+        let mut cargo = command(&[name, "--version"], session);
+        let output = proc::output(&mut cargo, b"", &session.stop)?;
         Ok(output.status.success())
     })?;
-    watched(None, |events| {
-        provide_deps(options.deps, needs(options), events, context)
+    watched(session, None, |session| {
+        provide_deps(options.deps, needs(options), session)
     })?;
-    let code = all(CHECKS, |check| cargo(check, context))?;
+    let code = all(CHECKS, |check| cargo(check, session))?;
     if code != PASSED || options.no_kernel {
         return Ok(code);
     }
-    match all(KERNELS, |arguments| test_kernel(arguments, context))? {
-        PASSED => all(CHECKS_WITH_KERNEL, |check| cargo(check, context)),
+    match all(KERNELS, |arguments| test_kernel(arguments, session))? {
+        PASSED => all(CHECKS_WITH_KERNEL, |check| cargo(check, session)),
         code => Ok(code),
     }
 }
@@ -146,25 +146,25 @@ fn components(works: impl Fn(&str) -> Result<bool>) -> Result<()> {
     )))
 }
 
-fn test_kernel(arguments: &[&str], context: &Context) -> Result<u8> {
+fn test_kernel(arguments: &[&str], session: &Session) -> Result<u8> {
     let words: Vec<_> = ["test-kernel"].iter().chain(arguments).copied().collect();
     terminal::text(&format!("$ cargo xtask {}", words.join(" ")));
     let command =
         TestKernel::try_parse_from(words).map_err(|error| Kind::Machinery.error(error))?;
-    test_kernel::run(&command.options, context)
+    test_kernel::run(&command.options, session)
 }
 
 /// Runs cargo on our own terminal, for its exit code.
-fn cargo(arguments: &[&str], context: &Context) -> Result<u8> {
+fn cargo(arguments: &[&str], session: &Session) -> Result<u8> {
     terminal::text(&format!("$ cargo {}", arguments.join(" ")));
-    let mut cargo = command(arguments, context);
-    let status = foreground::run_with_children(&mut cargo, &context.stop)?;
+    let mut cargo = command(arguments, session);
+    let status = foreground::run_with_children(&mut cargo, &session.stop)?;
     Ok(exit_code(status.code()))
 }
 
-fn command(arguments: &[&str], context: &Context) -> Command {
+fn command(arguments: &[&str], session: &Session) -> Command {
     let mut cargo = environment::cargo();
-    cargo.current_dir(context.layout.root()).args(arguments);
+    cargo.current_dir(session.layout.root()).args(arguments);
     cargo
 }
 

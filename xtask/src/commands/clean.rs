@@ -8,15 +8,15 @@ use clap::{Args, ValueEnum};
 use indicatif::DecimalBytes;
 use walkdir::WalkDir;
 
-use super::usage::{self, LOCKS};
-use super::{Context, PASSED};
 use crate::event::Event;
-use crate::failure::{Kind, Result};
-use crate::kernel::git::Git;
-use crate::kernel::phase::phase;
-use crate::kernel::{files, tree};
-use crate::layout::Layout;
-use crate::proc::Stop;
+use crate::failure::{Kind, PASSED, Result};
+use crate::flow::usage::{self, LOCKS};
+use crate::host::files;
+use crate::host::git::Git;
+use crate::host::phase::phase;
+use crate::host::proc::Stop;
+use crate::host::session::Session;
+use crate::kernel::tree;
 use crate::report::{terminal, watched};
 
 const AFTER_HELP: &str = "\
@@ -91,17 +91,16 @@ struct Found {
 
 type Inventory = BTreeMap<Part, Found>;
 
-pub fn run(options: &Options, context: &Context) -> Result<u8> {
-    let Context { layout, stop } = context;
+pub fn run(options: &Options, session: &Session) -> Result<u8> {
     let wanted: Vec<Part> = match options.all {
         true => Part::value_variants().to_vec(),
         false => options.parts.clone(),
     };
     let removes = !wanted.is_empty() && !options.dry_run;
-    let _alone = removes.then(|| usage::alone(layout)).transpose()?;
-    let mut there = watched(None, |events| {
-        phase(events, "looking through target/freeze", || {
-            let there = inventory(&layout.work(""), stop)?;
+    let _alone = removes.then(|| usage::alone(&session.layout)).transpose()?;
+    let mut there = watched(session, None, |session| {
+        phase(&session.events, "looking through target/freeze", || {
+            let there = inventory(&session.layout.work(""), &session.stop)?;
             let bytes = there.values().map(|found| found.bytes).sum();
             Ok((there, DecimalBytes(bytes).to_string()))
         })
@@ -112,13 +111,13 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
     }
     there.retain(|part, _| wanted.contains(part));
     if !options.force {
-        nothing_is_lost(&there, layout, stop)?;
+        nothing_is_lost(&there, session)?;
     }
     if options.dry_run {
         terminal::text(&format!("would remove\n{}", list(&there)));
         return Ok(PASSED);
     }
-    remove(&there, stop)?;
+    remove(&there, session)?;
     terminal::text(&format!("removed\n{}", list(&there)));
     Ok(PASSED)
 }
@@ -191,26 +190,26 @@ fn list(there: &Inventory) -> String {
 
 /// # Errors
 /// [`Kind::Usage`] if a removal would take what nobody could make again.
-fn nothing_is_lost(doomed: &Inventory, layout: &Layout, stop: &Stop) -> Result<()> {
+fn nothing_is_lost(doomed: &Inventory, session: &Session) -> Result<()> {
     let (trees, sources) = (
         doomed.contains_key(&Part::Trees),
         doomed.contains_key(&Part::Sources),
     );
     let mut lost = Vec::new();
     if trees {
-        for tree in folders(&layout.trees()) {
-            let edits = tree::unsaved(&tree, stop)?;
+        for tree in folders(&session.layout.trees()) {
+            let edits = tree::unsaved(&tree, &session.stop)?;
             lost.extend(edits.map(|what| format!("{tree} has edits ({what})")));
         }
     }
     if sources {
-        if !trees && !folders(&layout.trees()).is_empty() {
+        if !trees && !folders(&session.layout.trees()).is_empty() {
             return Err(Kind::Usage.error(
                 "the work trees are made from the sources and useless without them; name both: trees sources",
             ));
         }
-        for repository in folders(&layout.sources()) {
-            let own = own_refs(&repository, stop);
+        for repository in folders(&session.layout.sources()) {
+            let own = own_refs(&repository, &session.stop);
             lost.extend(own.map(|what| format!("{repository} has {what}")));
         }
     }
@@ -245,13 +244,13 @@ fn own_refs(repository: &Utf8Path, stop: &Stop) -> Option<String> {
     (!names.is_empty()).then(|| names.join(", "))
 }
 
-fn remove(doomed: &Inventory, stop: &Stop) -> Result<()> {
-    watched(None, |events| {
+fn remove(doomed: &Inventory, session: &Session) -> Result<()> {
+    watched(session, None, |session| {
         for (part, found) in doomed {
-            phase(events, format!("removing {}", part.name()), || {
+            phase(&session.events, format!("removing {}", part.name()), || {
                 for (path, done) in found.paths.iter().zip(1..) {
-                    files::discard(path, stop)?;
-                    events.send(Event::Progress {
+                    files::discard(path, &session.stop)?;
+                    session.events.send(Event::Progress {
                         done,
                         total: Some(found.paths.len() as u64),
                         item: path.to_string(),
@@ -267,9 +266,10 @@ fn remove(doomed: &Inventory, stop: &Stop) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::layout::Layout;
 
     /// A checkout with files of so many kilobytes.
-    fn checkout(files: &[(&str, usize)]) -> (tempfile::TempDir, Context) {
+    fn checkout(files: &[(&str, usize)]) -> (tempfile::TempDir, Session) {
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout::at(Utf8Path::from_path(dir.path()).unwrap());
         for (name, kilobytes) in files {
@@ -277,11 +277,10 @@ mod tests {
             fs_err::create_dir_all(path.parent().unwrap()).unwrap();
             fs_err::write(path, vec![1; kilobytes << 10]).unwrap();
         }
-        let stop = Stop::default();
-        (dir, Context { layout, stop })
+        (dir, Session::new(layout, Stop::default()))
     }
 
-    fn clean(words: &[&str], context: &Context) -> Result<u8> {
+    fn clean(words: &[&str], session: &Session) -> Result<u8> {
         #[derive(Debug, clap::Parser)]
         struct Clean {
             #[command(flatten)]
@@ -289,11 +288,11 @@ mod tests {
         }
         let words = ["clean"].iter().chain(words);
         let clean: Clean = clap::Parser::try_parse_from(words).unwrap();
-        run(&clean.options, context)
+        run(&clean.options, session)
     }
 
-    fn left(context: &Context) -> Vec<String> {
-        let entries = context.layout.work("").read_dir_utf8().unwrap();
+    fn left(session: &Session) -> Vec<String> {
+        let entries = session.layout.work("").read_dir_utf8().unwrap();
         let mut names: Vec<_> = entries
             .map(|entry| entry.unwrap().file_name().to_owned())
             .filter(|name| !LOCKS.contains(&name.as_str()))
@@ -318,14 +317,14 @@ mod tests {
 
     #[test]
     fn a_part_costs_what_it_takes_on_the_disk() {
-        let (_dir, context) = checkout(&[("builds/a/vmlinux", 64), ("builds/b", 8), ("runs/x", 4)]);
-        let layout = &context.layout;
+        let (_dir, session) = checkout(&[("builds/a/vmlinux", 64), ("builds/b", 8), ("runs/x", 4)]);
+        let layout = &session.layout;
         fs_err::hard_link(
             layout.work("builds/a/vmlinux"),
             layout.work("builds/a/image"),
         )
         .unwrap();
-        let there = inventory(&layout.work(""), &context.stop).unwrap();
+        let there = inventory(&layout.work(""), &session.stop).unwrap();
         let builds = there[&Part::Builds].bytes;
         assert!((72 << 10..120 << 10).contains(&builds), "{builds}");
         assert!(list(&there).contains("builds"), "{}", list(&there));
@@ -348,37 +347,37 @@ mod tests {
             (&["--all"], &[]),
         ];
         for (words, wanted) in table {
-            let (_dir, context) = checkout(&there);
-            assert_eq!(clean(words, &context).unwrap(), PASSED);
-            assert_eq!(left(&context), *wanted, "{words:?}");
-            assert!(context.layout.work("lock").exists());
+            let (_dir, session) = checkout(&there);
+            assert_eq!(clean(words, &session).unwrap(), PASSED);
+            assert_eq!(left(&session), *wanted, "{words:?}");
+            assert!(session.layout.work("lock").exists());
         }
     }
 
     #[test]
     fn a_link_goes_and_what_it_leads_to_stays() {
-        let (_dir, context) = checkout(&[("runs/x", 1)]);
-        let elsewhere = context.layout.root().join("elsewhere");
+        let (_dir, session) = checkout(&[("runs/x", 1)]);
+        let elsewhere = session.layout.root().join("elsewhere");
         fs_err::create_dir(&elsewhere).unwrap();
         fs_err::write(elsewhere.join("mine"), "").unwrap();
-        fs_err::os::unix::fs::symlink(&elsewhere, context.layout.builds()).unwrap();
-        clean(&["--all"], &context).unwrap();
-        assert!(left(&context).is_empty() && elsewhere.join("mine").exists());
+        fs_err::os::unix::fs::symlink(&elsewhere, session.layout.builds()).unwrap();
+        clean(&["--all"], &session).unwrap();
+        assert!(left(&session).is_empty() && elsewhere.join("mine").exists());
     }
 
     #[test]
     fn a_run_keeps_what_it_uses() {
-        let (_dir, context) = checkout(&[("builds/a", 1)]);
-        let run = usage::share(&context.layout, &context.stop).unwrap();
+        let (_dir, session) = checkout(&[("builds/a", 1)]);
+        let run = usage::share(&session).unwrap();
         assert_eq!(
-            clean(&["builds"], &context).unwrap_err().kind,
+            clean(&["builds"], &session).unwrap_err().kind,
             Kind::Machinery
         );
-        assert_eq!(clean(&["builds", "--dry-run"], &context).unwrap(), PASSED);
-        assert_eq!(left(&context), ["builds"]);
+        assert_eq!(clean(&["builds", "--dry-run"], &session).unwrap(), PASSED);
+        assert_eq!(left(&session), ["builds"]);
         drop(run);
-        clean(&["builds"], &context).unwrap();
-        assert!(left(&context).is_empty());
+        clean(&["builds"], &session).unwrap();
+        assert!(left(&session).is_empty());
     }
 
     fn git(place: &Utf8Path, words: &[&str]) {
@@ -388,15 +387,15 @@ mod tests {
     }
 
     /// A repository and a work tree of it, as this program makes them.
-    fn with_tree() -> (tempfile::TempDir, Context, Utf8PathBuf) {
-        let (dir, context) = checkout(&[("trees/6.12-stock.json", 0), ("seed/file", 1)]);
-        let layout = &context.layout;
+    fn with_tree() -> (tempfile::TempDir, Session, Utf8PathBuf) {
+        let (dir, session) = checkout(&[("trees/6.12-stock.json", 0), ("seed/file", 1)]);
+        let layout = &session.layout;
         let (seed, repository) = (layout.work("seed"), layout.sources().join("6.12.git"));
         let tree = layout.trees().join("6.12-stock");
         git(&seed, &["init", "--quiet"]);
         git(&seed, &["add", "."]);
         git(&seed, &["commit", "--quiet", "--message", "all"]);
-        let head = Git::at(&seed, &context.stop)
+        let head = Git::at(&seed, &session.stop)
             .read(["rev-parse", "HEAD"])
             .unwrap();
         fs_err::create_dir_all(&repository).unwrap();
@@ -415,7 +414,7 @@ mod tests {
         );
         let state = format!(r#"{{"key": "k", "tip": "{head}", "settled": true}}"#);
         fs_err::write(layout.trees().join("6.12-stock.json"), state).unwrap();
-        (dir, context, tree)
+        (dir, session, tree)
     }
 
     type Edit = fn(&Utf8Path);
@@ -448,15 +447,15 @@ mod tests {
             ),
         ];
         for (edit, wanted) in edits {
-            let (_dir, context, tree) = with_tree();
+            let (_dir, session, tree) = with_tree();
             edit(&tree);
-            let ended = clean(&["trees"], &context);
+            let ended = clean(&["trees"], &session);
             assert_eq!(ended.is_err(), wanted.is_some());
             if let (Err(failure), Some(words)) = (ended, wanted) {
                 assert_eq!(failure.kind, Kind::Usage);
                 assert!(failure.to_string().contains(words), "{failure}");
                 assert!(tree.exists());
-                clean(&["trees", "--force"], &context).unwrap();
+                clean(&["trees", "--force"], &session).unwrap();
             }
             assert!(!tree.exists());
         }
@@ -464,14 +463,14 @@ mod tests {
 
     #[test]
     fn sources_go_with_their_trees_and_without_branches() {
-        let (_dir, context, tree) = with_tree();
-        let failure = clean(&["sources"], &context).unwrap_err();
+        let (_dir, session, tree) = with_tree();
+        let failure = clean(&["sources"], &session).unwrap_err();
         assert!(failure.to_string().contains("trees sources"), "{failure}");
         git(&tree, &["branch", "mine"]);
-        let failure = clean(&["sources", "trees"], &context).unwrap_err();
+        let failure = clean(&["sources", "trees"], &session).unwrap_err();
         assert!(failure.to_string().contains("has mine"), "{failure}");
         git(&tree, &["branch", "--delete", "--force", "mine"]);
-        clean(&["sources", "trees"], &context).unwrap();
-        assert_eq!(left(&context), ["seed"]);
+        clean(&["sources", "trees"], &session).unwrap();
+        assert_eq!(left(&session), ["seed"]);
     }
 }

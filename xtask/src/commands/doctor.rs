@@ -1,15 +1,16 @@
 //! `doctor`: what is missing, what is there.
 
-use super::Context;
-use super::prepare::{TO_TEST, missing};
-use crate::deps::{self, Need};
+use crate::deps::need::{Missing, Need};
 use crate::failure::{Kind, Result};
-use crate::kernel;
-use crate::layout::Layout;
+use crate::flow::prepare::{TO_TEST, missing};
+use crate::host::layout::Layout;
+use crate::host::session::Session;
+use crate::kernel::bases;
 use crate::report::terminal::text;
-use crate::series;
-use crate::vm::{self, accel};
+use crate::vm::qemu::machine;
+use crate::vm::verdict;
 use crate::words::there;
+use crate::{deps, series};
 
 pub const AFTER_HELP: &str = "\
 Examples:
@@ -18,23 +19,23 @@ Examples:
 Exit codes:
   0 test-kernel has all it needs   4 something is missing";
 
-pub fn run(context: &Context) -> Result<u8> {
+pub fn run(session: &Session) -> Result<u8> {
     let lacking = missing(TO_TEST);
     let optional = [
         ("series check", missing(&[Need::Check])),
         ("shell, --boot virtme, bench tool", missing(&[Need::Virtme])),
     ];
     text(&deps_text(&lacking, &optional));
-    text(&kernels_text(&context.layout)?);
-    text(&accel_text(context));
+    text(&kernels_text(&session.layout)?);
+    text(&accel_text(session));
     match lacking.as_slice() {
-        [] => Ok(super::PASSED),
+        [] => Ok(crate::failure::PASSED),
         lacking => Err(Kind::Machinery.error(there(lacking.len(), "missing thing"))),
     }
 }
 
 /// What is optional comes with what it is for.
-fn deps_text(missing: &[deps::Missing], optional: &[(&str, Vec<deps::Missing>)]) -> String {
+fn deps_text(missing: &[Missing], optional: &[(&str, Vec<Missing>)]) -> String {
     let mut text = match deps::to_have(missing) {
         None => "tools: all there".into(),
         Some(line) => format!("tools: missing{}", list(missing, &line)),
@@ -47,7 +48,7 @@ fn deps_text(missing: &[deps::Missing], optional: &[(&str, Vec<deps::Missing>)])
     text
 }
 
-fn list(missing: &[deps::Missing], line: &str) -> String {
+fn list(missing: &[Missing], line: &str) -> String {
     let items = missing
         .iter()
         .map(|missing| format!("\n  {} (package {})", missing.what, missing.package));
@@ -56,7 +57,7 @@ fn list(missing: &[deps::Missing], line: &str) -> String {
 
 fn kernels_text(layout: &Layout) -> Result<String> {
     let mut text = "kernels:".to_owned();
-    for base in kernel::bases(layout)? {
+    for base in bases::load(layout)? {
         let series = series::known(layout, &base.name);
         let series = if series.is_empty() {
             "none".into()
@@ -80,17 +81,17 @@ fn kernels_text(layout: &Layout) -> Result<String> {
     Ok(text)
 }
 
-fn accel_text(context: &Context) -> String {
-    let verdict = match accel::kvm_is_there() {
+fn accel_text(session: &Session) -> String {
+    let verdict = match verdict::kvm_is_there() {
         Err(why) => format!("tcg: {why}"),
-        Ok(()) => measured(context),
+        Ok(()) => measured(session),
     };
     format!("accelerator: {verdict}")
 }
 
-fn measured(context: &Context) -> String {
-    let qemu = vm::qemu_version(&context.stop).unwrap_or_default();
-    let known = accel::cached(&context.layout, &qemu);
+fn measured(session: &Session) -> String {
+    let qemu = machine::version(&session.stop).unwrap_or_default();
+    let known = verdict::cached(&session.layout, &qemu);
     if known.is_empty() {
         return "not known yet: /dev/kvm opens, the next test-kernel measures what it is worth"
             .into();
@@ -107,7 +108,7 @@ mod tests {
 
     #[test]
     fn what_is_optional_is_told_apart() {
-        let missing = |name: &str| deps::Missing {
+        let missing = |name: &str| Missing {
             what: name.into(),
             package: name.into(),
         };

@@ -6,27 +6,20 @@ mod check;
 mod ci;
 mod clean;
 mod doctor;
-mod foreground;
-mod options;
-mod prepare;
+pub mod options;
 mod report;
-mod select;
 mod series;
 mod shell;
 mod test_kernel;
-mod usage;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
 use crate::failure::Result;
-use crate::layout::Layout;
-use crate::proc::Stop;
-
-/// Exit code 0: everything passed.
-pub const PASSED: u8 = 0;
-/// Exit code 1: at least one case, or one check, failed.
-pub const FAILED: u8 = 1;
+use crate::flow::usage;
+use crate::host::layout::Layout;
+use crate::host::proc::Stop;
+use crate::host::session::Session;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -72,40 +65,28 @@ pub enum Command {
 }
 
 impl Command {
-    pub fn run(&self, context: &Context) -> Result<u8> {
+    pub fn run(&self, session: &Session) -> Result<u8> {
         let _lock = match self {
             Command::Clean(_) | Command::Doctor => None,
-            _ => Some(usage::share(&context.layout, &context.stop)?),
+            _ => Some(usage::share(session)?),
         };
         match self {
-            Command::TestKernel(options) => test_kernel::run(options, context),
-            Command::Shell(options) => shell::run(options, context),
-            Command::Bench(options) => bench::run(options, context),
-            Command::Series(options) => series::run(options, context),
-            Command::Report(options) => report::run(options, context),
-            Command::Doctor => doctor::run(context),
-            Command::Clean(options) => clean::run(options, context),
-            Command::Ci(options) => ci::run(options, context),
+            Command::TestKernel(options) => test_kernel::run(options, session),
+            Command::Shell(options) => shell::run(options, session),
+            Command::Bench(options) => bench::run(options, session),
+            Command::Series(options) => series::run(options, session),
+            Command::Report(options) => report::run(options, session),
+            Command::Doctor => doctor::run(session),
+            Command::Clean(options) => clean::run(options, session),
+            Command::Ci(options) => ci::run(options, session),
         }
     }
 }
 
-/// What every command works with.
-#[derive(Debug)]
-pub struct Context {
-    pub layout: Layout,
-    /// Set by Ctrl-C, SIGTERM and SIGHUP.
-    pub stop: Stop,
-}
-
-impl Context {
-    pub fn new() -> Result<Self> {
-        let stop = Stop::default();
-        let handler = stop.clone();
-        ctrlc::set_handler(move || handler.request()).context("failed to handle Ctrl-C")?;
-        Ok(Self {
-            layout: Layout::of_this_checkout()?,
-            stop,
-        })
-    }
+/// The session of this process: Ctrl-C, SIGTERM and SIGHUP stop it.
+pub fn session() -> Result<Session> {
+    let stop = Stop::default();
+    let handler = stop.clone();
+    ctrlc::set_handler(move || handler.request()).context("failed to handle Ctrl-C")?;
+    Ok(Session::new(Layout::of_this_checkout()?, stop))
 }

@@ -6,13 +6,14 @@ use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
 use harness::case::Filesystem;
 
-use super::Context;
 use crate::failure::{Kind, Result};
-use crate::kernel::{self, Part, Request};
-use crate::layout::Layout;
+use crate::host::layout::Layout;
+use crate::host::session::Session;
+use crate::kernel::request::{Part, Request};
+use crate::kernel::{self, bases};
 use crate::shard::Shard;
-use crate::vm::accel::Choice;
 use crate::vm::boot::Way;
+use crate::vm::verdict::Choice;
 
 /// Which kernel.
 #[derive(Clone, Debug, Args)]
@@ -127,23 +128,23 @@ const ALL: &str = "all";
 
 impl KernelOptions {
     /// What to build; what is wrong with it is found here.
-    pub fn request(&self, context: &Context) -> Result<Request> {
+    pub fn request(&self, session: &Session) -> Result<Request> {
         let series = self.series();
         self.patched
-            .request(series, self.given.tree.as_deref(), context)
+            .request(series, self.given.tree.as_deref(), session)
     }
 
     /// One request, or one for each base if `--base` is `all`.
-    pub fn requests(&self, context: &Context) -> Result<Vec<Request>> {
+    pub fn requests(&self, session: &Session) -> Result<Vec<Request>> {
         if self.patched.base != ALL {
-            return Ok(vec![self.request(context)?]);
+            return Ok(vec![self.request(session)?]);
         }
         if self.given.tree.is_some() {
             return Err(Kind::Usage.error("--tree is one kernel, --base all is several"));
         }
-        known(&context.layout)?
+        known(&session.layout)?
             .iter()
-            .map(|base| self.patched.of(base, self.series(), None, context))
+            .map(|base| self.patched.of(base, self.series(), None, session))
             .collect()
     }
 
@@ -181,9 +182,9 @@ impl PatchedOptions {
         &self,
         series: &[String],
         tree: Option<&Utf8Path>,
-        context: &Context,
+        session: &Session,
     ) -> Result<Request> {
-        let known = known(&context.layout)?;
+        let known = known(&session.layout)?;
         if !known.contains(&self.base) {
             return Err(Kind::Usage.error(format!(
                 "unknown --base {:?}; known: {}",
@@ -191,7 +192,7 @@ impl PatchedOptions {
                 known.join(", ")
             )));
         }
-        self.of(&self.base, series, tree, context)
+        self.of(&self.base, series, tree, session)
     }
 
     fn of(
@@ -199,7 +200,7 @@ impl PatchedOptions {
         base: &str,
         series: &[String],
         tree: Option<&Utf8Path>,
-        context: &Context,
+        session: &Session,
     ) -> Result<Request> {
         are_names("--series", series)?;
         are_names("--config", &self.configs)?;
@@ -211,7 +212,7 @@ impl PatchedOptions {
             part: Part::Whole,
             jobs: self.jobs(),
         };
-        kernel::check_request(&request, &context.layout, &context.stop)?;
+        kernel::check_request(&request, session)?;
         Ok(request)
     }
 }
@@ -230,7 +231,7 @@ fn are_names(flag: &str, names: &[String]) -> Result<()> {
 }
 
 fn known(layout: &Layout) -> Result<Vec<String>> {
-    let bases = kernel::bases(layout)?.into_iter();
+    let bases = bases::load(layout)?.into_iter();
     Ok(bases.map(|base| base.name).collect())
 }
 

@@ -3,8 +3,9 @@
 use camino::Utf8PathBuf;
 use clap::{Args, Subcommand};
 
-use super::{Context, PASSED, test_kernel};
-use crate::failure::{Kind, OrFail, Result};
+use super::test_kernel;
+use crate::failure::{Kind, OrFail, PASSED, Result};
+use crate::host::session::Session;
 use crate::report::inputs::{self, Input};
 use crate::report::merge::merge;
 use crate::report::store::{self, Finished};
@@ -52,9 +53,9 @@ struct Table {
     results: Vec<Utf8PathBuf>,
 }
 
-pub fn run(options: &Options, context: &Context) -> Result<u8> {
+pub fn run(options: &Options, session: &Session) -> Result<u8> {
     match &options.command {
-        Command::Merge(options) => merged(options, context),
+        Command::Merge(options) => merged(options, session),
         Command::Table(options) => {
             let inputs = read(&options.results)?;
             let columns: Vec<_> = inputs.iter().map(|it| (it.name(), &it.run)).collect();
@@ -75,7 +76,7 @@ fn read(results: &[Utf8PathBuf]) -> Result<Vec<Input>> {
     Ok(inputs.runs)
 }
 
-fn merged(options: &Merge, context: &Context) -> Result<u8> {
+fn merged(options: &Merge, session: &Session) -> Result<u8> {
     let inputs = read(&options.results)?;
     let run = merge(&inputs).or_fail(Kind::Usage)?;
     let Finished {
@@ -84,7 +85,7 @@ fn merged(options: &Merge, context: &Context) -> Result<u8> {
         written,
     } = match &options.output {
         Some(dir) => store::write_into(dir, run).or_fail(Kind::Usage)?,
-        None => store::Folder::open(&context.layout.runs())?.publish(run),
+        None => store::Folder::open(&session.layout.runs())?.publish(run),
     };
     terminal::summary(&run, &folder);
     written?;

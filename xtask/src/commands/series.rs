@@ -3,14 +3,16 @@
 use camino::Utf8Path;
 use clap::{Args, Subcommand};
 
-use super::{Context, PASSED, check};
-use crate::failure::{Failure, Kind, Result};
+use super::check;
+use crate::failure::{Failure, Kind, PASSED, Result};
+use crate::host::replace::Replacement;
+use crate::host::session::Session;
+use crate::host::{files, lock};
 use crate::kernel::worked::Worked;
-use crate::kernel::{self, files, lock, tree};
+use crate::kernel::{bases, tree};
 use crate::report::terminal::text;
 use crate::report::watched;
-use crate::series::Replacement;
-use crate::series::refresh::{Consent, Stack, plan};
+use crate::review::refresh::{Consent, Stack, plan};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -56,27 +58,26 @@ struct Refresh {
     allow_loss: bool,
 }
 
-pub fn run(options: &Options, context: &Context) -> Result<u8> {
+pub fn run(options: &Options, session: &Session) -> Result<u8> {
     match &options.command {
-        Command::Check(options) => check::run(options, context),
-        Command::Refresh(options) => refresh(options, context),
+        Command::Check(options) => check::run(options, session),
+        Command::Refresh(options) => refresh(options, session),
     }
 }
 
-fn refresh(options: &Refresh, context: &Context) -> Result<u8> {
-    let Context { layout, stop } = context;
-    let base = kernel::find(layout, &options.base)?;
-    let folder = layout.patches().join(&options.base);
-    let _lock = watched(None, |events| {
-        let lock = lock::hold(&layout.work("lock"), events, stop)?;
+fn refresh(options: &Refresh, session: &Session) -> Result<u8> {
+    let base = bases::find(&session.layout, &options.base)?;
+    let folder = session.layout.patches().join(&options.base);
+    let _lock = watched(session, None, |session| {
+        let lock = lock::hold(&session.layout.work("lock"), session)?;
         if !options.dry_run {
-            files::sweep(&folder, events, stop)?;
+            files::sweep(&folder, session)?;
         }
         Ok::<_, Failure>(lock)
     })?;
     repair(&folder, options.dry_run)?;
     let name = tree::name(&base.name, &options.series);
-    if !layout.trees().join(&name).is_dir() {
+    if !session.layout.trees().join(&name).is_dir() {
         let series: String = options
             .series
             .iter()
@@ -84,16 +85,16 @@ fn refresh(options: &Refresh, context: &Context) -> Result<u8> {
             .collect();
         return Err(Kind::Usage.error(format!(
             "there is no work tree {} yet; run: cargo xtask test-kernel --base {}{series}",
-            layout.trees().join(name),
+            session.layout.trees().join(name),
             options.base
         )));
     }
-    let tree = Worked::open(&name, layout, stop)?;
+    let tree = Worked::open(&name, session)?;
     let stack = Stack {
         names: &options.series,
         folder: &folder,
     };
-    let plan = plan(&tree, stack, stop)?;
+    let plan = plan(&tree, stack, &session.stop)?;
     let consent = Consent {
         overwrite: options.force,
         lose: options.allow_loss,
@@ -110,7 +111,7 @@ fn refresh(options: &Refresh, context: &Context) -> Result<u8> {
         return Ok(PASSED);
     }
     allowed?;
-    plan.write(&tree, stack, stop)?;
+    plan.write(&tree, stack, &session.stop)?;
     if plan.changes.is_empty() {
         text(&format!("{folder} is up to date with {}", tree.git.dir()));
     }
@@ -139,8 +140,8 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::host::proc::Stop;
     use crate::kernel::shop::{BASE, Shop};
-    use crate::proc::Stop;
 
     /// The command line of `series refresh`.
     #[derive(Debug, Parser)]
@@ -154,11 +155,8 @@ mod tests {
             .iter()
             .chain(words);
         let options = SeriesRefresh::try_parse_from(words).unwrap().options;
-        let context = Context {
-            layout: shop.layout.clone(),
-            stop: Stop::default(),
-        };
-        super::refresh(&options, &context)
+        let session = Session::new(shop.layout.clone(), Stop::default());
+        super::refresh(&options, &session)
     }
 
     #[test]

@@ -14,13 +14,15 @@ use nix::sys::signal::kill;
 use nix::unistd::{dup, dup2_stdout};
 
 use super::options::{AccelOptions, KernelOptions};
-use super::prepare::{TO_TEST_WITH_VIRTME, prepare, provide_deps};
-use super::{Context, PASSED, foreground};
 use crate::deps;
-use crate::failure::{Failure, Kind, Result};
+use crate::failure::{Failure, Kind, PASSED, Result};
+use crate::flow::prepare::{TO_TEST_WITH_VIRTME, prepare, provide_deps};
+use crate::host::foreground;
+use crate::host::session::Session;
 use crate::report::{terminal, watched};
-use crate::vm::virtme::{Script, Shell};
-use crate::vm::{self, accel};
+use crate::vm::qemu::virtme::{Script, Shell};
+use crate::vm::qemu::{command, disks};
+use crate::vm::{capacity, verdict};
 
 const AFTER_HELP: &str = "\
 Without COMMAND it is a shell on this terminal; if standard input is no terminal, that is run as \
@@ -57,16 +59,16 @@ pub struct Options {
     pub command: Vec<String>,
 }
 
-pub fn run(options: &Options, context: &Context) -> Result<u8> {
+pub fn run(options: &Options, session: &Session) -> Result<u8> {
     let script = script(&options.command, stdin().is_terminal())?;
-    let request = options.kernel.request(context)?;
-    accel::is_there(options.accel.accel)?;
+    let request = options.kernel.request(session)?;
+    verdict::is_there(options.accel.accel)?;
     let make_ready = || {
-        watched(None, |events| -> Result<_> {
-            provide_deps(options.kernel.deps(), TO_TEST_WITH_VIRTME, events, context)?;
-            accel::starts(options.accel.accel, &context.stop)?;
-            let prepared = prepare(&request, options.accel, events, context)?;
-            let virtme = deps::virtme(&context.layout, events, &context.stop)?;
+        watched(session, None, |session| -> Result<_> {
+            provide_deps(options.kernel.deps(), TO_TEST_WITH_VIRTME, session)?;
+            verdict::starts(options.accel.accel, &session.stop)?;
+            let prepared = prepare(&request, options.accel, session)?;
+            let virtme = deps::virtme(session)?;
             Ok((prepared, virtme))
         })
     };
@@ -74,11 +76,11 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
         Some(_) => with_output_as_error(make_ready)?,
         None => make_ready(),
     }?;
-    vm::host(&context.layout)?;
-    let (folder, disks) = vm::scratch_disks(&context.layout)?;
+    capacity::host(&session.layout)?;
+    let (folder, disks) = disks::scratch_disks(&session.layout)?;
     let shell = Shell {
         virtme_run: &virtme.virtme_run,
-        kernel: vm::Kernel {
+        kernel: command::Kernel {
             image: &prepared.kernel.image,
             accel: prepared.accel,
             single_thread: prepared.single_thread,
@@ -86,10 +88,10 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
         disks: &disks,
     };
     match script {
-        None => interactive(&shell, context),
+        None => interactive(&shell, session),
         Some(script) => of_script(
-            shell.script(&script, folder.path(), &context.stop)?,
-            context,
+            shell.script(&script, folder.path(), &session.stop)?,
+            session,
         ),
     }
 }
@@ -121,13 +123,13 @@ fn script(command: &[String], on_a_terminal: bool) -> Result<Option<String>> {
     Ok(Some(line))
 }
 
-fn interactive(shell: &Shell<'_>, context: &Context) -> Result<u8> {
+fn interactive(shell: &Shell<'_>, session: &Session) -> Result<u8> {
     terminal::text(
         "Scratch disks: the serials scratch0 and scratch1; `grep . /sys/block/*/serial` names the devices. \
          Leave with `exit`.",
     );
-    let mut guest = shell.interactive(Term::stdout().size_checked(), &context.stop)?;
-    let status = foreground::run(&mut guest, &context.stop)?;
+    let mut guest = shell.interactive(Term::stdout().size_checked(), &session.stop)?;
+    let status = foreground::run(&mut guest, &session.stop)?;
     if status.success() {
         return Ok(PASSED);
     }
@@ -136,7 +138,7 @@ fn interactive(shell: &Shell<'_>, context: &Context) -> Result<u8> {
 }
 
 /// Runs the guest to its end, for the exit code of what ran in it.
-fn of_script(script: Script, context: &Context) -> Result<u8> {
+fn of_script(script: Script, session: &Session) -> Result<u8> {
     let Script {
         mut qemu,
         code,
@@ -150,10 +152,10 @@ fn of_script(script: Script, context: &Context) -> Result<u8> {
     qemu.process_group(0)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    let mut child = foreground::spawn(&mut qemu, &context.stop)?;
+    let mut child = foreground::spawn(&mut qemu, &session.stop)?;
     let out = pass_on(child.stdout.take(), stdout());
     let err = pass_on(child.stderr.take(), stderr());
-    let ended = foreground::tend(&mut child, kill, &context.stop);
+    let ended = foreground::tend(&mut child, kill, &session.stop);
     let written = [out, err].map(|it| it.join().unwrap_or_else(|panic| resume_unwind(panic)));
     let status = ended?;
     for written in written {

@@ -8,24 +8,28 @@ use harness::case::Feature;
 use harness::plan::Work;
 
 use super::options::{CaseOptions, DepsOptions, GuestOptions, KernelOptions};
-use super::prepare::{Prepared, make_ready};
-use super::select::{choose, only, runs};
-use super::{Context, FAILED, PASSED};
 use crate::deps::versions::versions;
 use crate::event::{CaseResult, Verdict};
-use crate::failure::{Failure, Kind, Result};
-use crate::kernel::{self, Request};
-use crate::layout::Layout;
+use crate::failure::{FAILED, Failure, Kind, PASSED, Result};
+use crate::flow::prepare::{Prepared, make_ready};
+use crate::flow::select::{choose, only, runs};
+use crate::host::layout::Layout;
+use crate::host::session::Session;
+use crate::kernel;
+use crate::kernel::request::Request;
 use crate::report::model::{Counts, KernelFacts, MachineFacts, Run};
 use crate::report::store::{Finished, Recorder};
 use crate::report::times::Times;
-use crate::report::{markdown, terminal, watched};
+use crate::report::{markdown, output, terminal, watched};
 use crate::shard::Wanted;
-use crate::vm::accel::{self, Accel, Choice};
+use crate::vm::boot::Machine;
 use crate::vm::capacity;
-use crate::vm::queue::Workload;
-use crate::vm::supervisor::Limits;
-use crate::vm::{self, Machine};
+use crate::vm::qemu::accel::Accel;
+use crate::vm::qemu::{command, machine};
+use crate::vm::run::run_cases;
+use crate::vm::verdict::{self, Choice};
+use crate::vm::watch::queue::Workload;
+use crate::vm::watch::supervisor::Limits;
 use crate::words::count;
 
 const AFTER_HELP: &str = "\
@@ -76,30 +80,30 @@ pub enum Compare {
     Stock,
 }
 
-pub fn run(options: &Options, context: &Context) -> Result<u8> {
+pub fn run(options: &Options, session: &Session) -> Result<u8> {
     let chosen = choose(&options.cases)?;
     let wanted = Wanted::of(runs(&chosen, options.cases.repeat), options.cases.shard)?;
-    let requests = options.kernel.requests(context)?;
+    let requests = options.kernel.requests(session)?;
     if options.cases.list {
         terminal::cases(&only(chosen, &wanted.cases));
         return Ok(PASSED);
     }
-    accel::is_there(options.guest.accel.accel)?;
+    verdict::is_there(options.guest.accel.accel)?;
     match requests.as_slice() {
-        [request] => one(request, &wanted, options, context),
-        several => each(several, &wanted, options, context),
+        [request] => one(request, &wanted, options, session),
+        several => each(several, &wanted, options, session),
     }
 }
 
 /// One base after the other: what goes wrong with one does not keep the others from their verdict.
-fn each(requests: &[Request], wanted: &Wanted, options: &Options, context: &Context) -> Result<u8> {
+fn each(requests: &[Request], wanted: &Wanted, options: &Options, session: &Session) -> Result<u8> {
     let mut ends = Vec::new();
     for request in requests {
         terminal::text(&format!("base {}", request.base));
-        let code = match one(request, wanted, options, context) {
+        let code = match one(request, wanted, options, session) {
             Err(failure) if failure.kind == Kind::Interrupted => return Err(failure),
             Err(failure) => {
-                terminal::failure(&failure);
+                output::failure(&failure);
                 failure.kind.exit_code()
             }
             Ok(code) => code,
@@ -119,7 +123,7 @@ fn endings(ends: &[(&str, u8)]) -> String {
     words.collect::<Vec<_>>().join("\n")
 }
 
-fn one(request: &Request, wanted: &Wanted, options: &Options, context: &Context) -> Result<u8> {
+fn one(request: &Request, wanted: &Wanted, options: &Options, session: &Session) -> Result<u8> {
     let how = How {
         deps: options.kernel.deps(),
         guest: &options.guest,
@@ -127,18 +131,17 @@ fn one(request: &Request, wanted: &Wanted, options: &Options, context: &Context)
         guests: options.kernel.jobs(),
     };
     match options.compare {
-        None => verdict(&test(request, wanted, &how, context)?),
+        None => verdict(&test(request, wanted, &how, session)?),
         Some(Compare::Stock) => {
             let stock = Request {
                 series: Vec::new(),
                 ..request.clone()
             };
-            let Context { layout, stop } = context;
-            watched(None, |events| {
-                kernel::require_stock(&stock, layout, events, stop)
+            watched(session, None, |session| {
+                kernel::require_stock(&stock, session)
             })?;
-            let stock = test(&stock, wanted, &how, context)?;
-            let patched = test(request, wanted, &how, context)?;
+            let stock = test(&stock, wanted, &how, session)?;
+            let patched = test(request, wanted, &how, session)?;
             terminal::text(&markdown::table(&[
                 ("stock", &stock),
                 ("patched", &patched),
@@ -161,13 +164,12 @@ pub struct How<'a> {
 }
 
 /// Makes one kernel, runs the cases on it, writes and shows the report.
-pub fn test(request: &Request, wanted: &Wanted, how: &How<'_>, context: &Context) -> Result<Run> {
-    let Context { layout, stop } = context;
-    let (prepared, init) = watched(None, |events| {
-        make_ready(request, how.deps, how.guest, events, context)
+pub fn test(request: &Request, wanted: &Wanted, how: &How<'_>, session: &Session) -> Result<Run> {
+    let (prepared, init) = watched(session, None, |session| {
+        make_ready(request, how.deps, how.guest, session)
     })?;
     let machine = Machine {
-        kernel: vm::Kernel {
+        kernel: command::Kernel {
             image: &prepared.kernel.image,
             accel: prepared.accel,
             single_thread: prepared.single_thread,
@@ -178,17 +180,17 @@ pub fn test(request: &Request, wanted: &Wanted, how: &How<'_>, context: &Context
         work: Work::Cases,
     };
     let limits = Limits::new(prepared.accel, how.deadline);
-    let workload = spread(wanted, prepared.accel, how.guests, layout)?;
+    let workload = spread(wanted, prepared.accel, how.guests, &session.layout)?;
     let (kernel, host) = (
         kernel_facts(request, &prepared),
         MachineFacts {
-            programs: versions(layout, stop)?,
+            programs: versions(session)?,
             ..machine_facts(&prepared, workload.guests)?
         },
     );
-    let mut recorder = Recorder::open(&layout.runs())?;
-    let outcome = watched(Some(&mut recorder), |events| {
-        vm::run_cases(&machine, &workload, &limits, layout, events, stop)
+    let mut recorder = Recorder::open(&session.layout.runs())?;
+    let outcome = watched(session, Some(&mut recorder), |session| {
+        run_cases(&machine, &workload, &limits, session)
     });
     let failure = outcome.as_ref().err().map(ToString::to_string);
     let Finished {
@@ -251,7 +253,7 @@ fn spread(
 ) -> Result<Workload> {
     let times = Times::of_runs(&layout.runs());
     let expected = wanted.cases.iter().map(|id| times.expected(id)).sum();
-    let room = vm::host(layout)?.room(accel);
+    let room = capacity::host(layout)?.room(accel);
     let guests = capacity::guests(asked, room, expected).min(wanted.cases.len());
     if asked.is_some_and(|asked| asked > room) {
         terminal::text(&format!(
@@ -304,7 +306,7 @@ pub(super) fn machine_facts(prepared: &Prepared, guests: usize) -> Result<Machin
         host_kernel: fs_err::read_to_string("/proc/sys/kernel/osrelease")?
             .trim()
             .into(),
-        host_cpus: vm::host_cpus(),
+        host_cpus: machine::host_cpus(),
         guests,
         programs: BTreeMap::new(),
     })
@@ -324,7 +326,7 @@ mod tests {
             tree: None,
             series: vec![],
             configs: vec![],
-            part: crate::kernel::Part::Whole,
+            part: crate::kernel::request::Part::Whole,
             jobs: None,
         };
         let public = |request: &Request| public_source(request, "p 1 with edits in /h/t", "/h/t");

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use nix::unistd::geteuid;
 
-use super::{Missing, program};
+use super::need::{Missing, program};
 
 /// How this machine gets packages, as far as that changes the line to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::environment;
-use crate::event::Events;
 use crate::failure::{Kind, Result};
-use crate::kernel::files;
-use crate::kernel::phase::Pace;
-use crate::proc::{self, Stop};
+use crate::host::phase::Pace;
+use crate::host::proc::{self, Stop};
+use crate::host::session::Session;
+use crate::host::{environment, files};
 
 /// What Debian itself signs with; installed on every Debian.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -62,7 +61,7 @@ impl Root {
     }
 
     /// Fetches the indexes unless that was done less than `fresh` ago.
-    pub fn update(&self, fresh: Duration, events: &Events, stop: &Stop) -> Result<()> {
+    pub fn update(&self, fresh: Duration, session: &Session) -> Result<()> {
         let stamp = self.dir.join("updated");
         let list = fs_err::read_to_string(self.dir.join("sources.list"))?;
         let same = files::recall::<String>(&stamp).is_some_and(|updated| updated == list);
@@ -74,8 +73,8 @@ impl Root {
         update.args(["update", "-q", "-o", "APT::Update::Error-Mode=any"]);
         let log = self.dir.join("update.log");
         files::remove(&log)?;
-        let (mut lines, mut pace) = (0, Pace::new(events));
-        proc::stream(&mut update, &log, stop, &mut |_, line| {
+        let (mut lines, mut pace) = (0, Pace::new(&session.events));
+        proc::stream(&mut update, &log, &session.stop, &mut |_, line| {
             lines += 1;
             pace.tell(lines, None, || line.to_owned());
         })?;

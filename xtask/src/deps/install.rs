@@ -10,13 +10,13 @@ use nix::unistd::geteuid;
 
 use super::advice::by_hand;
 use super::apt::{Root, codename};
-use super::{Missing, program};
-use crate::environment;
-use crate::event::{Event, Events};
+use super::need::{Missing, program};
+use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
-use crate::kernel::phase::phase;
-use crate::layout::Layout;
-use crate::proc::{self, Stop, Stream};
+use crate::host::environment;
+use crate::host::phase::phase;
+use crate::host::proc::{self, Stop, Stream};
+use crate::host::session::Session;
 use crate::words::count;
 
 /// Suites that may hold what fits a machine with newer packages than its own release has.
@@ -25,7 +25,7 @@ const BACKPORTS_FRESH: Duration = Duration::from_secs(24 * 60 * 60);
 const POLL: Duration = Duration::from_millis(50);
 
 /// Installs what is missing, as root or by sudo if that asks for no password; else the error is the line to run.
-pub fn install(missing: &[Missing], layout: &Layout, events: &Events, stop: &Stop) -> Result<()> {
+pub fn install(missing: &[Missing], session: &Session) -> Result<()> {
     let packages: Vec<&str> = missing
         .iter()
         .map(|missing| missing.package.as_str())
@@ -45,22 +45,21 @@ pub fn install(missing: &[Missing], layout: &Layout, events: &Events, stop: &Sto
             what.join(", ")
         )));
     }
-    let Some(prefix) = privilege(stop)? else {
+    let Some(prefix) = privilege(&session.stop)? else {
         return Err(Kind::Machinery.error(format!(
             "root is needed to install packages; run: {}",
             by_hand(&packages)
         )));
     };
-    phase(events, format!("installing {}", packages.join(" ")), || {
-        let apt = Apt {
-            prefix,
-            layout,
-            events,
-            stop,
-        };
-        apt.install_all(&packages)?;
-        Ok(((), count(packages.len(), "package")))
-    })
+    phase(
+        &session.events,
+        format!("installing {}", packages.join(" ")),
+        || {
+            let apt = Apt { prefix, session };
+            apt.install_all(&packages)?;
+            Ok(((), count(packages.len(), "package")))
+        },
+    )
 }
 
 /// What to put before a command to run it as root; `None` if there is no way without a password.
@@ -79,9 +78,7 @@ fn privilege(stop: &Stop) -> Result<Option<&'static [&'static str]>> {
 
 struct Apt<'a> {
     prefix: &'static [&'static str],
-    layout: &'a Layout,
-    events: &'a Events,
-    stop: &'a Stop,
+    session: &'a Session,
 }
 
 impl Apt<'_> {
@@ -93,7 +90,7 @@ impl Apt<'_> {
             return Ok(());
         }
         // Third-party sources may fail here; whether it matters is seen below.
-        let _ = self.run(plain(), &["update", "-q"], self.stop)?;
+        let _ = self.run(plain(), &["update", "-q"], &self.session.stop)?;
         if self.try_install(plain(), packages)?.is_none() {
             return Ok(());
         }
@@ -103,16 +100,16 @@ impl Apt<'_> {
             };
             let suite = format!("{}-backports", codename()?);
             let root = Root::at(
-                self.layout.work("apt").join(&suite),
+                self.session.layout.work("apt").join(&suite),
                 std::slice::from_ref(&suite),
-                self.stop,
+                &self.session.stop,
             )?;
-            root.update(BACKPORTS_FRESH, self.events, self.stop)
+            root.update(BACKPORTS_FRESH, self.session)
                 .map_err(|error| error.context(refusal.clone()))?;
             let mut command = root.command("apt-get");
             command.args(["-t", &suite]);
             match self.try_install(command, &[package])? {
-                None => self.events.note(format!(
+                None => self.session.events.note(format!(
                     "{package} was installed from {suite}, since apt refused that of {}: {}",
                     codename()?,
                     plainly(&refusal)
@@ -133,7 +130,7 @@ impl Apt<'_> {
     }
 
     fn log(&self) -> Utf8PathBuf {
-        self.layout.work("apt.log")
+        self.session.layout.work("apt.log")
     }
 
     /// `None` if it worked, else what apt says.
@@ -157,7 +154,7 @@ impl Apt<'_> {
 
     /// Shields a step from Ctrl-C, which takes effect after it: a dpkg that is killed leaves packages half-installed.
     fn to_the_end<T>(&self, step: impl FnOnce(&Stop) -> Result<T>) -> Result<T> {
-        self.stop.check()?;
+        self.session.stop.check()?;
         let done = AtomicBool::new(false);
         let result = std::thread::scope(|scope| {
             scope.spawn(|| self.answer_a_stop(&done));
@@ -165,14 +162,16 @@ impl Apt<'_> {
             done.store(true, Ordering::Relaxed);
             result
         });
-        self.stop.check()?;
+        self.session.stop.check()?;
         result
     }
 
     fn answer_a_stop(&self, done: &AtomicBool) {
         while !done.load(Ordering::Relaxed) {
-            if self.stop.requested() {
-                self.events.note("interrupted: waiting for apt to finish");
+            if self.session.stop.requested() {
+                self.session
+                    .events
+                    .note("interrupted: waiting for apt to finish");
                 return;
             }
             std::thread::sleep(POLL);
@@ -196,12 +195,12 @@ impl Apt<'_> {
             .args(command.get_args())
             .env("DEBIAN_FRONTEND", "noninteractive");
         let log = self.log();
-        fs_err::create_dir_all(self.layout.work(""))?;
+        fs_err::create_dir_all(self.session.layout.work(""))?;
         let mut done = 0;
         let result = proc::stream(&mut whole, &log, stop, &mut |stream, line| {
             if stream == Stream::Out && !line.is_empty() {
                 done += 1;
-                self.events.send(Event::Progress {
+                self.session.events.send(Event::Progress {
                     done,
                     total: None,
                     item: line.to_owned(),

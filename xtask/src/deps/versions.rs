@@ -11,12 +11,11 @@ use harness::program::{PATH, TOOLS};
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
-use super::tool;
-use crate::environment;
+use super::need::tool;
 use crate::failure;
-use crate::kernel::files;
-use crate::layout::Layout;
-use crate::proc::{self, Error, Stop};
+use crate::host::proc::{self, Error, Stop};
+use crate::host::session::Session;
+use crate::host::{environment, files};
 
 /// The packages whose programs do not know `--version`.
 const SHORT: [&str; 2] = ["e2fsprogs", "xfsprogs"];
@@ -45,11 +44,11 @@ struct Answer {
 }
 
 /// What each of [`TOOLS`] on this machine says of itself, by its name. Only those are run that are new or have changed.
-pub fn versions(layout: &Layout, stop: &Stop) -> failure::Result<BTreeMap<String, String>> {
+pub fn versions(session: &Session) -> failure::Result<BTreeMap<String, String>> {
     let tools = TOOLS
         .iter()
         .filter_map(|(name, package)| Some((*name, option(package), tool(name)?)));
-    let answers = answers(tools, &layout.work("programs.json"), stop)?;
+    let answers = answers(tools, &session.layout.work("programs.json"), &session.stop)?;
     let versions = answers.into_iter().map(|(name, it)| (name, it.version));
     Ok(versions.collect())
 }

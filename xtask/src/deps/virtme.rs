@@ -4,13 +4,12 @@ use std::process::Command;
 
 use camino::Utf8PathBuf;
 
-use crate::environment;
-use crate::event::{Event, Events};
+use crate::event::Event;
 use crate::failure::{Kind, Result};
-use crate::kernel::files;
-use crate::kernel::phase::phase;
-use crate::layout::Layout;
-use crate::proc::{self, Stop, Stream};
+use crate::host::phase::phase;
+use crate::host::proc::{self, Stream};
+use crate::host::session::Session;
+use crate::host::{environment, files};
 use crate::words::count;
 
 /// Programs of an environment that is complete.
@@ -23,16 +22,16 @@ pub struct Virtme {
 ///
 /// Such an environment cannot be renamed (its scripts name their interpreter), so a
 /// stamp written last tells a whole one from the rest of an interrupted run.
-pub fn virtme(layout: &Layout, events: &Events, stop: &Stop) -> Result<Virtme> {
-    let requirements = layout.configs().join("virtme-requirements.txt");
-    let venv = layout.venv();
+pub fn virtme(session: &Session) -> Result<Virtme> {
+    let requirements = session.layout.configs().join("virtme-requirements.txt");
+    let venv = session.layout.venv();
     // An environment is tied to its interpreter, which an upgrade of the distribution replaces.
     let mut python = environment::command("python3");
     python.args([
         "-c",
         "import os, sys; print(os.path.realpath(sys.executable), sys.version)",
     ]);
-    let python = proc::read(&mut python, stop)?;
+    let python = proc::read(&mut python, &session.stop)?;
     let asked = fs_err::read_to_string(&requirements)?;
     let wanted = files::digest([asked.as_str(), venv.as_str(), &python]);
     let virtme = Virtme {
@@ -47,20 +46,20 @@ pub fn virtme(layout: &Layout, events: &Events, stop: &Stop) -> Result<Virtme> {
     if whole() {
         return Ok(virtme);
     }
-    let _lock = crate::kernel::lock::hold(&layout.work("lock"), events, stop)?;
+    let _lock = crate::host::lock::hold(&session.layout.work("lock"), session)?;
     if whole() {
         return Ok(virtme);
     }
-    phase(events, "installing virtme-ng from PyPI", || {
-        files::discard(&venv, stop)?;
-        let log = layout.work("venv.log");
+    phase(&session.events, "installing virtme-ng from PyPI", || {
+        files::discard(&venv, &session.stop)?;
+        let log = session.layout.work("venv.log");
         files::remove(&log)?;
         let mut packages = 0;
         let mut run = |command: &mut Command| {
-            proc::stream(command, &log, stop, &mut |stream, line| {
+            proc::stream(command, &log, &session.stop, &mut |stream, line| {
                 if stream == Stream::Out && line.starts_with("Collecting ") {
                     packages += 1;
-                    events.send(Event::Progress {
+                    session.events.send(Event::Progress {
                         done: packages,
                         total: None,
                         item: line.to_owned(),

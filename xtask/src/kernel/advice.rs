@@ -2,7 +2,7 @@
 
 use camino::Utf8Path;
 
-use super::tree::{BASE_REF, WANTED_REF};
+use super::refs::{BASE_REF, WANTED_REF};
 
 #[derive(Debug)]
 pub struct Advice<'a> {

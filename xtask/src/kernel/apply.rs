@@ -8,12 +8,12 @@ use camino::Utf8PathBuf;
 use regex::Regex;
 use tempfile::TempDir;
 
-use super::files;
-use super::git::Git;
 use super::source::Source;
-use super::version_of;
+use super::version::version_of;
 use crate::failure::{Failure, Kind, Result};
-use crate::proc::{self, Stop};
+use crate::host::files;
+use crate::host::git::Git;
+use crate::host::proc::{self, Stop};
 use crate::series::{Patch, Series};
 
 /// As many files or errors are named in an error.

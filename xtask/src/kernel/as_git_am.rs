@@ -3,11 +3,11 @@
 use camino::Utf8PathBuf;
 
 use super::apply::apply;
-use super::git::Git;
 use super::source::Source;
 use crate::failure::Result;
-use crate::layout::Layout;
-use crate::proc::{self, Stop};
+use crate::host::git::Git;
+use crate::host::layout::Layout;
+use crate::host::proc::{self, Stop};
 use crate::series;
 
 use End::{Neither, Refused, Same};

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::failure::{Kind, OrFail, Result};
-use crate::layout::Layout;
+use crate::host::layout::Layout;
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -9,17 +9,17 @@ use serde::{Deserialize, Serialize};
 
 use super::compiler::{complaints, step};
 use super::config::{Fragment, lost};
-use super::files::{self, Lease, Seal};
-use super::git::{DATE, Git};
-use super::phase::{Pace, phase};
-use super::space;
 use super::tree::Tree;
-use crate::deps::program;
-use crate::environment;
-use crate::event::{Event, Events};
+use crate::deps::need::program;
+use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
-use crate::layout::Layout;
-use crate::proc::{self, Stop, Stream};
+use crate::host::files::{self, Lease, Seal};
+use crate::host::git::{DATE, Git};
+use crate::host::layout::Layout;
+use crate::host::phase::{Pace, phase};
+use crate::host::proc::{self, Stream};
+use crate::host::session::Session;
+use crate::host::{environment, space};
 use crate::words::count;
 
 /// Enters every fingerprint: to be raised when this module builds differently.
@@ -78,8 +78,8 @@ pub fn folder(layout: &Layout, tree: &str, configs: &[String]) -> Utf8PathBuf {
 
 impl Build<'_> {
     /// Builds unless nothing has changed since the last success. All that make says is in `build.log`.
-    pub fn run(&self, layout: &Layout, events: &Events, stop: &Stop) -> Result<Built> {
-        let tools = Tools::find(layout, stop)?;
+    pub fn run(&self, session: &Session) -> Result<Built> {
+        let tools = Tools::find(session)?;
         let fingerprint = self.fingerprint(&tools);
         let stamp = self.folder.join("finished.json");
         let (image, out) = (self.image(&fingerprint), self.folder.join("out"));
@@ -96,7 +96,7 @@ impl Build<'_> {
                     rebuilt: false,
                 });
             }
-            events.send(Event::Warning(format!(
+            session.events.send(Event::Warning(format!(
                 "{image} is not what was built: linking it again"
             )));
             // Whatever damaged the copy may have damaged what it was made from.
@@ -105,7 +105,7 @@ impl Build<'_> {
         files::remove(&stamp)?;
         files::remove(&self.folder.join("build.log"))?;
         fs_err::create_dir_all(&out)?;
-        let make = self.make(&tools, "build.log", &out, events, stop);
+        let make = self.make(&tools, "build.log", &out, session);
         make.configure()?;
         make.image()?;
         let lease = self.keep(&image, &out)?;
@@ -136,14 +136,12 @@ impl Build<'_> {
     }
 
     /// The same for what [`Build::objects`] returns.
-    pub fn checks_fingerprint(
-        &self,
-        objects: &[String],
-        layout: &Layout,
-        stop: &Stop,
-    ) -> Result<String> {
-        let build = self.fingerprint(&Tools::find(layout, stop)?);
-        let sparse = proc::read(environment::command("sparse").arg("--version"), stop)?;
+    pub fn checks_fingerprint(&self, objects: &[String], session: &Session) -> Result<String> {
+        let build = self.fingerprint(&Tools::find(session)?);
+        let sparse = proc::read(
+            environment::command("sparse").arg("--version"),
+            &session.stop,
+        )?;
         let inputs = [build.as_str(), &sparse].into_iter();
         let inputs = inputs.chain(WITH_CHECKS.iter().copied());
         Ok(files::digest(
@@ -154,18 +152,12 @@ impl Build<'_> {
     /// Compiles single objects anew with `W=1` and sparse, and returns what all of them said.
     ///
     /// An object that does not compile is no error while another does: it is not there afterwards.
-    pub fn objects(
-        &self,
-        objects: &[String],
-        layout: &Layout,
-        events: &Events,
-        stop: &Stop,
-    ) -> Result<String> {
-        let tools = Tools::find(layout, stop)?;
+    pub fn objects(&self, objects: &[String], session: &Session) -> Result<String> {
+        let tools = Tools::find(session)?;
         let out = self.folder.join("out");
         files::remove(&self.folder.join("check.log"))?;
         fs_err::create_dir_all(&out)?;
-        let make = self.make(&tools, "check.log", &out, events, stop);
+        let make = self.make(&tools, "check.log", &out, session);
         make.configure()?;
         make.objects(objects)
     }
@@ -175,16 +167,14 @@ impl Build<'_> {
         tools: &'a Tools,
         log: &str,
         out: &'a Utf8Path,
-        events: &'a Events,
-        stop: &'a Stop,
+        session: &'a Session,
     ) -> Make<'a> {
         Make {
             build: self,
             tools,
             log: self.folder.join(log),
             out,
-            events,
-            stop,
+            session,
         }
     }
 
@@ -224,8 +214,8 @@ struct Tools {
 }
 
 impl Tools {
-    fn find(layout: &Layout, stop: &Stop) -> Result<Self> {
-        let version = proc::read(environment::command("gcc").arg("--version"), stop)?;
+    fn find(session: &Session) -> Result<Self> {
+        let version = proc::read(environment::command("gcc").arg("--version"), &session.stop)?;
         let compiler = if program("ccache").is_some() {
             "ccache gcc"
         } else {
@@ -234,7 +224,7 @@ impl Tools {
         Ok(Self {
             compiler: compiler.to_owned(),
             version,
-            cache: layout.work("ccache"),
+            cache: session.layout.work("ccache"),
         })
     }
 }
@@ -244,8 +234,7 @@ struct Make<'a> {
     tools: &'a Tools,
     log: Utf8PathBuf,
     out: &'a Utf8Path,
-    events: &'a Events,
-    stop: &'a Stop,
+    session: &'a Session,
 }
 
 impl Make<'_> {
@@ -297,7 +286,7 @@ impl Make<'_> {
             return Ok(());
         }
         phase(
-            self.events,
+            &self.session.events,
             format!("configuring {}", self.build.title),
             || {
                 // What tinyconfig does, without its second pass through Kconfig: ours comes right after.
@@ -331,7 +320,7 @@ impl Make<'_> {
     /// Names all that a configuration depends on: fragments, compiler, and the tree's Kconfig files and scripts.
     fn config_inputs(&self) -> Result<String> {
         let Tree { path, content, .. } = self.build.tree;
-        let files = Git::at(path, self.stop).read(["ls-tree", "-r", content])?;
+        let files = Git::at(path, &self.session.stop).read(["ls-tree", "-r", content])?;
         let read = |line: &&str| {
             line.split_once('\t')
                 .is_some_and(|(_, path)| is_config_input(path))
@@ -351,14 +340,19 @@ impl Make<'_> {
     }
 
     fn configure_by(&self, step: u64, command: &mut Command) -> Result<()> {
-        let (mut stderr, mut pace) = (String::new(), Pace::new(self.events));
+        let (mut stderr, mut pace) = (String::new(), Pace::new(&self.session.events));
         pace.tell(step, Some(CONFIGURING), || proc::line_of(command));
-        proc::stream(command, &self.log, self.stop, &mut |stream, line| {
-            if stream == Stream::Err {
-                stderr += &format!("{line}\n");
-            }
-            pace.tell(step, Some(CONFIGURING), || line.trim().to_owned());
-        })
+        proc::stream(
+            command,
+            &self.log,
+            &self.session.stop,
+            &mut |stream, line| {
+                if stream == Stream::Err {
+                    stderr += &format!("{line}\n");
+                }
+                pace.tell(step, Some(CONFIGURING), || line.trim().to_owned());
+            },
+        )
         .map_err(|error| self.explain(error, &stderr, &[]))
     }
 
@@ -369,45 +363,49 @@ impl Make<'_> {
         let usual = whole.then(|| files::recall(&memory).unwrap_or(USUAL_STEPS));
         let what = if whole { "building" } else { "rebuilding" };
         let (target, _) = self.build.product();
-        phase(self.events, format!("{what} {}", self.build.title), || {
-            let (mut done, mut stderr) = (0, String::new());
-            let result = proc::stream(
-                &mut self.command(&[target]),
-                &self.log,
-                self.stop,
-                &mut |stream, line| match stream {
-                    Stream::Err => stderr += &format!("{line}\n"),
-                    Stream::Out => {
-                        if let Some(item) = step(line) {
-                            done += 1;
-                            self.events.send(Event::Progress {
-                                done,
-                                total: not_passed(done, usual),
-                                item: item.to_owned(),
-                            });
+        phase(
+            &self.session.events,
+            format!("{what} {}", self.build.title),
+            || {
+                let (mut done, mut stderr) = (0, String::new());
+                let result = proc::stream(
+                    &mut self.command(&[target]),
+                    &self.log,
+                    &self.session.stop,
+                    &mut |stream, line| match stream {
+                        Stream::Err => stderr += &format!("{line}\n"),
+                        Stream::Out => {
+                            if let Some(item) = step(line) {
+                                done += 1;
+                                self.session.events.send(Event::Progress {
+                                    done,
+                                    total: not_passed(done, usual),
+                                    item: item.to_owned(),
+                                });
+                            }
                         }
-                    }
-                },
-            );
-            let complaints = complaints(&stderr);
-            files::write(
-                &self.build.folder.join("warnings"),
-                format!("{}\n", complaints.warnings.join("\n")).as_bytes(),
-            )?;
-            result.map_err(|error| self.explain(error, &stderr, &complaints.errors))?;
-            if whole {
-                files::remember(&memory, &done)?;
-            }
-            let warnings = match complaints.warnings.len() {
-                0 => String::new(),
-                some => format!(
-                    ", {} in {}",
-                    count(some, "warning"),
-                    self.build.folder.join("warnings")
-                ),
-            };
-            Ok(((), format!("{}{warnings}", count(done, "step"))))
-        })
+                    },
+                );
+                let complaints = complaints(&stderr);
+                files::write(
+                    &self.build.folder.join("warnings"),
+                    format!("{}\n", complaints.warnings.join("\n")).as_bytes(),
+                )?;
+                result.map_err(|error| self.explain(error, &stderr, &complaints.errors))?;
+                if whole {
+                    files::remember(&memory, &done)?;
+                }
+                let warnings = match complaints.warnings.len() {
+                    0 => String::new(),
+                    some => format!(
+                        ", {} in {}",
+                        count(some, "warning"),
+                        self.build.folder.join("warnings")
+                    ),
+                };
+                Ok(((), format!("{}{warnings}", count(done, "step"))))
+            },
+        )
     }
 
     fn objects(&self, objects: &[String]) -> Result<String> {
@@ -420,20 +418,25 @@ impl Make<'_> {
             count(objects.len(), "touched file"),
             self.build.title
         );
-        phase(self.events, what, || {
+        phase(&self.session.events, what, || {
             let (mut done, mut stderr) = (0, String::new());
-            let result = proc::stream(&mut command, &self.log, self.stop, &mut |stream, line| {
-                if stream == Stream::Err {
-                    stderr += &format!("{line}\n");
-                } else if let Some(item) = step(line) {
-                    done += 1;
-                    self.events.send(Event::Progress {
-                        done,
-                        total: None,
-                        item: item.to_owned(),
-                    });
-                }
-            });
+            let result = proc::stream(
+                &mut command,
+                &self.log,
+                &self.session.stop,
+                &mut |stream, line| {
+                    if stream == Stream::Err {
+                        stderr += &format!("{line}\n");
+                    } else if let Some(item) = step(line) {
+                        done += 1;
+                        self.session.events.send(Event::Progress {
+                            done,
+                            total: None,
+                            item: item.to_owned(),
+                        });
+                    }
+                },
+            );
             let made = paths.iter().filter(|object| object.exists()).count();
             match result {
                 Err(proc::Error::Failed(_)) if made > 0 && space::full_disk(&stderr).is_none() => {}

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use camino::Utf8Path;
 
-use super::git::Git;
 use crate::failure::{Kind, Result};
-use crate::proc::{self, Stop};
+use crate::host::git::Git;
+use crate::host::proc::{self, Stop};
 use crate::series::{Patch, Series};
 
 /// Below it each work tree has a notes ref: what stands below the `---` of the patch file.

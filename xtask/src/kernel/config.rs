@@ -6,7 +6,7 @@ use std::fmt;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::failure::{Kind, Result};
-use crate::layout::Layout;
+use crate::host::layout::Layout;
 
 const EXTENSION: &str = "config";
 /// What every kernel gets.

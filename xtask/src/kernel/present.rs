@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use harness::case::Feature;
 
 use super::apply::Bench;
-use super::git::Git;
 use super::source::Source;
 use crate::event::{Event, Events};
 use crate::failure::{Failure, Kind, Result};
-use crate::proc::{self, Stop};
+use crate::host::git::Git;
+use crate::host::proc::{self, Stop};
 use crate::series::{Patch, Series};
 
 /// How many commits of a tree's history are looked at. Merges are not among them.
@@ -320,7 +320,7 @@ pub(super) mod tests {
     use camino::Utf8PathBuf;
 
     use super::*;
-    use crate::layout::Layout;
+    use crate::host::layout::Layout;
     use crate::series;
 
     /// A repository with a base, on it the series `first` (one, two, three), and on it `second` (four), as tags and as

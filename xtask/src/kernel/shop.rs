@@ -4,13 +4,13 @@ use std::process::Command;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::git::Git;
 use super::source::Source;
 use super::tree::{self, Tree};
-use crate::event::Events;
 use crate::failure::Result;
-use crate::layout::Layout;
-use crate::proc::Stop;
+use crate::host::git::Git;
+use crate::host::layout::Layout;
+use crate::host::proc::Stop;
+use crate::host::session::Session;
 use crate::series;
 
 /// The base's name.
@@ -109,15 +109,8 @@ impl Shop {
             .map(|name| series::load(&self.layout, BASE, name));
         let series = series.collect::<Result<Vec<_>>>()?;
         let name = tree::name(BASE, &names);
-        let (events, _) = Events::channel();
-        tree::provide(
-            &name,
-            &self.source,
-            &series,
-            &self.layout,
-            &events,
-            &Stop::default(),
-        )
+        let session = Session::new(self.layout.clone(), Stop::default());
+        tree::provide(&name, &self.source, &series, &session)
     }
 
     /// Adds a patch file that changes a line of a file from what the patches before it made of it.

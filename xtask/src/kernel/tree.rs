@@ -9,21 +9,19 @@ use serde::{Deserialize, Serialize};
 use super::advice::Advice;
 use super::apply::apply;
 use super::carried::{self, Commit, Notes};
-use super::files;
-use super::git::Git;
-use super::phase::phase;
+use super::refs::{BASE_REF, WANTED_REF};
 use super::source::{Source, name_some};
-use crate::event::{Event, Events};
+use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
-use crate::layout::Layout;
-use crate::proc::{self, Stop, Stream};
+use crate::host::files;
+use crate::host::git::Git;
+use crate::host::layout::Layout;
+use crate::host::phase::phase;
+use crate::host::proc::{self, Stop, Stream};
+use crate::host::session::Session;
 use crate::series::{self, Series};
 use crate::words::count;
 
-/// Names the unpatched commit in each work tree; git keeps `refs/worktree` apart for each.
-pub const BASE_REF: &str = "refs/worktree/base";
-/// Names the commits of the patch files where a work tree with edits does not follow them.
-pub(super) const WANTED_REF: &str = "refs/worktree/wanted";
 /// What git keeps in a work tree's folder while it is in the middle of something, and of what.
 const OPERATIONS: &[(&str, &str)] = &[
     ("rebase-merge", "a rebase"),
@@ -84,29 +82,21 @@ pub fn name(source: &str, series: &[String]) -> String {
 /// Brings the tree of this name to the source with the patches on top, touching only files that differ.
 ///
 /// A tree with edits is taken as it is while source and patches stay the same, and an error once they do not.
-pub fn provide(
-    name: &str,
-    source: &Source,
-    series: &[Series],
-    layout: &Layout,
-    events: &Events,
-    stop: &Stop,
-) -> Result<Tree> {
-    let path = layout.trees().join(name);
+pub fn provide(name: &str, source: &Source, series: &[Series], session: &Session) -> Result<Tree> {
+    let path = session.layout.trees().join(name);
     let place = Place {
-        git: Git::at(&path, stop),
-        memory: memory(name, layout),
-        known: layout.patches().join(&source.name).is_dir(),
+        git: Git::at(&path, &session.stop),
+        memory: memory(name, &session.layout),
+        known: session.layout.patches().join(&source.name).is_dir(),
         source,
         series,
-        events,
-        stop,
+        session,
     };
     let key = key(&source.commit, series);
     let state = place.repaired()?;
     let wanted = match &state {
         Some(state) if state.key == key => state.tip.clone(),
-        _ => apply(source, series, stop)?,
+        _ => apply(source, series, &session.stop)?,
     };
     let edited = match &state {
         None => {
@@ -134,8 +124,7 @@ struct Place<'a> {
     series: &'a [Series],
     /// Whether the source is a base's own, so that `series refresh` finds the tree.
     known: bool,
-    events: &'a Events,
-    stop: &'a Stop,
+    session: &'a Session,
 }
 
 impl Place<'_> {
@@ -205,7 +194,7 @@ impl Place<'_> {
     }
 
     fn repository(&self) -> Git {
-        Git::at(&self.source.repository, self.stop)
+        Git::at(&self.source.repository, &self.session.stop)
     }
 
     fn create(&self, key: &str, tip: &str) -> Result<()> {
@@ -241,7 +230,7 @@ impl Place<'_> {
         if self.has_git() && state.is_none_or(|state| state.settled) {
             return Err(Kind::Usage.error(format!("{path} belongs to another place; move it away")));
         }
-        files::discard(path, self.stop)
+        files::discard(path, &self.session.stop)
     }
 
     /// Goes from one tip to another unless that would lose edits; says whether there are some.
@@ -313,7 +302,7 @@ impl Place<'_> {
             return Ok(true);
         };
         let notes = Notes::of(&self.git)?;
-        let kept = carried::kept(&self.git, kept, self.stop)?;
+        let kept = carried::kept(&self.git, kept, &self.session.stop)?;
         let commits = carried::commits(&self.git, BASE_REF, &state.tip)?;
         let (texts, origins) = (notes.texts(&commits)?, notes.origins(&commits)?);
         let same = commits.iter().all(|commit| {
@@ -327,7 +316,8 @@ impl Place<'_> {
 
     fn tell(&self, edits: &Edits) {
         let (path, what) = (self.git.dir(), edits.words());
-        self.events
+        self.session
+            .events
             .note(format!("{path} has edits ({what}): they are built, too"));
     }
 
@@ -377,7 +367,7 @@ impl Place<'_> {
         let Some(kept) = &state.files else {
             return Ok(vec!["its source, or a patch file,".to_owned()]);
         };
-        let kept = carried::kept(&self.git, kept, self.stop)?;
+        let kept = carried::kept(&self.git, kept, &self.session.stop)?;
         let now = carried::files(self.series);
         let names: BTreeSet<&String> = kept.keys().chain(now.keys()).collect();
         let changed = names
@@ -390,7 +380,7 @@ impl Place<'_> {
     fn checkout(&self, key: &str, tip: &str) -> Result<()> {
         self.remember(key, tip, false, None)?;
         phase(
-            self.events,
+            &self.session.events,
             format!("checking out {}", self.git.dir()),
             || {
                 let mut files = 0;
@@ -399,17 +389,22 @@ impl Place<'_> {
                         .command(["checkout", "--progress", "--force", "--detach", tip]);
                 let log = self.memory.with_extension("log");
                 files::remove(&log)?;
-                proc::stream(&mut command, &log, self.stop, &mut |stream, line| {
-                    if let (Stream::Err, Some((done, total))) = (stream, counted(line)) {
-                        files = done;
-                        let item = "files written".to_owned();
-                        self.events.send(Event::Progress {
-                            done,
-                            total: Some(total),
-                            item,
-                        });
-                    }
-                })?;
+                proc::stream(
+                    &mut command,
+                    &log,
+                    &self.session.stop,
+                    &mut |stream, line| {
+                        if let (Stream::Err, Some((done, total))) = (stream, counted(line)) {
+                            files = done;
+                            let item = "files written".to_owned();
+                            self.session.events.send(Event::Progress {
+                                done,
+                                total: Some(total),
+                                item,
+                            });
+                        }
+                    },
+                )?;
                 Ok((
                     (),
                     if files == 0 {
@@ -428,7 +423,7 @@ impl Place<'_> {
         self.git.read(["update-ref", BASE_REF, base])?;
         carried::configure(&self.git)?;
         let commits = carried::commits(&self.git, base, tip)?;
-        let kept = carry(&self.git, &commits, self.series, self.stop)?;
+        let kept = carry(&self.git, &commits, self.series, &self.session.stop)?;
         self.remember(key, tip, true, Some(kept))
     }
 
@@ -453,7 +448,7 @@ impl Place<'_> {
         let ours = |args: [&str; 2]| {
             let mut command = self.git.command(args);
             command.env("GIT_INDEX_FILE", &copy);
-            proc::read(&mut command, self.stop)
+            proc::read(&mut command, &self.session.stop)
         };
         ours(["add", "--all"])?;
         Ok(ours(["write-tree", "--missing-ok"])?)
@@ -584,8 +579,8 @@ mod tests {
     }
 
     fn provide(source: &Source, layout: &Layout) -> Result<Tree> {
-        let (events, _) = Events::channel();
-        super::provide("x-stock", source, &[], layout, &events, &Stop::default())
+        let session = Session::new(layout.clone(), Stop::default());
+        super::provide("x-stock", source, &[], &session)
     }
 
     #[test]

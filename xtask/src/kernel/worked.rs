@@ -4,13 +4,14 @@ use camino::Utf8PathBuf;
 
 use super::apply::apply;
 use super::carried::{self, Commit, Files};
-use super::files;
-use super::git::Git;
+use super::refs::BASE_REF;
 use super::source::Source;
-use super::tree::{BASE_REF, State, carry, key, memory};
+use super::tree::{State, carry, key, memory};
 use crate::failure::{Kind, Result};
-use crate::layout::Layout;
-use crate::proc::Stop;
+use crate::host::files;
+use crate::host::git::Git;
+use crate::host::proc::Stop;
+use crate::host::session::Session;
 use crate::series::Series;
 
 #[derive(Debug)]
@@ -25,9 +26,9 @@ pub struct Worked {
 
 impl Worked {
     /// The tree of this name; a usage error if it is no tree of this checkout's, or a run died while it made it.
-    pub fn open(name: &str, layout: &Layout, stop: &Stop) -> Result<Self> {
-        let git = Git::at(layout.trees().join(name), stop);
-        let memory = memory(name, layout);
+    pub fn open(name: &str, session: &Session) -> Result<Self> {
+        let git = Git::at(session.layout.trees().join(name), &session.stop);
+        let memory = memory(name, &session.layout);
         let state: Option<State> = files::recall(&memory);
         let again = |what: &str| {
             Kind::Usage.error(format!(
@@ -41,10 +42,11 @@ impl Worked {
         let common = ["rev-parse", "--path-format=absolute", "--git-common-dir"];
         let common = git.output(common)?;
         let repository = String::from_utf8_lossy(&common.stdout).trim().to_owned();
-        let sources = layout
+        let sources = session
+            .layout
             .sources()
             .canonicalize_utf8()
-            .unwrap_or(layout.sources());
+            .unwrap_or(session.layout.sources());
         let repository = Utf8PathBuf::from(repository);
         let found = repository.canonicalize_utf8().unwrap_or_default();
         if !common.status.success() || !found.starts_with(sources) {

@@ -8,8 +8,8 @@ use harness::case::Filesystem;
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
 
+use super::model::Run;
 use crate::event::{CaseId, CaseResult, Verdict};
-use crate::report::model::Run;
 use crate::words;
 
 pub fn document(run: &Run) -> Result<String> {

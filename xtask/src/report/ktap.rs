@@ -7,8 +7,8 @@ use std::time::Duration;
 use harness::case::Filesystem;
 use harness::ktap::escape;
 
+use super::model::Run;
 use crate::event::{CaseId, CaseResult, Verdict};
-use crate::report::model::Run;
 
 /// Those of Documentation/dev-tools/ktap.rst.
 const DIRECTIVES: [&str; 5] = ["SKIP", "TODO", "XFAIL", "TIMEOUT", "ERROR"];

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use harness::case::Filesystem;
 
-use crate::report::model::{Run, case_names, cell};
+use super::model::{Run, case_names, cell};
 use crate::words::{self, count};
 
 /// A run, and the words that tell it apart if nothing in it does.

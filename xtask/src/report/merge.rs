@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
 
+use super::inputs::Input;
+use super::model::{MachineFacts, Run};
+use super::store::{in_order, not_run};
 use crate::event::CaseId;
-use crate::report::inputs::Input;
-use crate::report::model::{MachineFacts, Run};
-use crate::report::store::{in_order, not_run};
 use crate::shard::Part;
 use crate::words::count;
 

@@ -19,11 +19,16 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::thread;
 
 use crate::event::Events;
+use crate::host::session::Session;
 use display::Display;
 use store::Recorder;
 
 /// Does some work while its events are shown, and recorded if there is a recorder.
-pub fn watched<T>(mut recorder: Option<&mut Recorder>, work: impl FnOnce(&Events) -> T) -> T {
+pub fn watched<T>(
+    session: &Session,
+    mut recorder: Option<&mut Recorder>,
+    work: impl FnOnce(&Session) -> T,
+) -> T {
     let (events, receiver) = Events::channel();
     thread::scope(|scope| {
         scope.spawn(move || {
@@ -42,7 +47,7 @@ pub fn watched<T>(mut recorder: Option<&mut Recorder>, work: impl FnOnce(&Events
             }
         });
         // Given away, so that the watcher ends with the work.
-        let events = events;
-        work(&events)
+        let session = session.told_to(events);
+        work(&session)
     })
 }

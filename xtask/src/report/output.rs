@@ -7,8 +7,7 @@ use console::style;
 use nix::libc::c_int;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
-use crate::commands::PASSED;
-use crate::failure::{Kind, Result};
+use crate::failure::{Failure, Kind, PASSED, Result};
 
 /// What a shell shows of a program that SIGPIPE ended.
 const READER_GONE: u8 = 128 + 13;
@@ -45,6 +44,17 @@ pub fn complain(head: &str, words: &str) {
     let _ = writeln!(io::stderr(), "{}", format!("{head} {words}").trim_end());
 }
 
+pub fn failure(failure: &Failure) {
+    let red = |words| style(words).for_stderr().red().to_string();
+    match failure.kind {
+        Kind::Interrupted => complain(&red("interrupted"), ""),
+        Kind::Build => complain(&red("build failed:"), &failure.to_string()),
+        Kind::Usage | Kind::Machinery | Kind::NoBoot | Kind::Untested => {
+            complain(&red("error:"), &failure.to_string());
+        }
+    }
+}
+
 /// Makes a file-size limit (`ulimit -f`) an error of the write, which names its file, in the place of a death by SIGXFSZ.
 ///
 /// By a handler that does nothing: unlike SIG_IGN, programs that we start do not inherit it (execve(2)).
@@ -77,7 +87,7 @@ fn ending(end: Result<u8>, lost: Option<&io::Error>) -> Result<u8> {
         (Ok(_), Some(error)) => {
             let words = format!("failed to write to standard output: {error}");
             let failure = Kind::Machinery.error(words);
-            super::terminal::failure(&failure);
+            self::failure(&failure);
             Err(failure)
         }
         (end, _) => end,
@@ -87,7 +97,7 @@ fn ending(end: Result<u8>, lost: Option<&io::Error>) -> Result<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::FAILED;
+    use crate::failure::FAILED;
 
     #[test]
     fn what_is_not_told_is_no_pass() {

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
+use super::terminal;
 use crate::event::{CaseId, Event, GuestId};
-use crate::report::terminal;
 use crate::words::{self, clock, count, left};
 
 /// A phase that is younger says nothing about how long it will take.

@@ -12,12 +12,12 @@ use camino::{Utf8Path, Utf8PathBuf};
 use fs_err::File;
 use jiff::Zoned;
 
+use super::model::{KernelFacts, MachineFacts, Run};
+use super::{junit, ktap, output};
 use crate::event::{CaseId, CaseResult, Event, GuestId};
-use crate::kernel::files;
-use crate::report::model::{KernelFacts, MachineFacts, Run};
-use crate::report::{junit, ktap, output};
+use crate::host::claim::{self, Claim};
+use crate::host::files;
 use crate::shard::Wanted;
-use crate::vm::claim::{self, Claim};
 
 /// Ends the name of a folder whose run ended early.
 const CUT_SHORT: &str = "-incomplete";

@@ -6,11 +6,10 @@ use console::{StyledObject, style};
 use harness::case::{Case, Filesystem};
 use harness::run::{CLEANUP, STEP};
 
-use super::output::{self, say};
+use super::model::{Counts, Run, case_names, cell};
+use super::output::say;
+use super::programs::in_short;
 use crate::event::{CONSOLE, CaseId, CaseResult, Verdict};
-use crate::failure::{Failure, Kind};
-use crate::report::model::{Counts, Run, case_names, cell};
-use crate::report::programs::in_short;
 use crate::words::{self, count, seconds};
 
 /// How many failures are told at length.
@@ -233,17 +232,6 @@ pub fn cases(cases: &[(&Case, Vec<Filesystem>)]) {
 
 pub fn text(text: &str) {
     say(text);
-}
-
-pub fn failure(failure: &Failure) {
-    let red = |words| style(words).for_stderr().red().to_string();
-    match failure.kind {
-        Kind::Interrupted => output::complain(&red("interrupted"), ""),
-        Kind::Build => output::complain(&red("build failed:"), &failure.to_string()),
-        Kind::Usage | Kind::Machinery | Kind::NoBoot | Kind::Untested => {
-            output::complain(&red("error:"), &failure.to_string());
-        }
-    }
 }
 
 #[cfg(test)]

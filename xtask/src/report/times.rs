@@ -6,9 +6,9 @@ use std::time::Duration;
 use camino::Utf8Path;
 use harness::case::Filesystem;
 
+use super::inputs::{Input, RESULTS};
+use super::output;
 use crate::event::{CaseId, CaseResult, Verdict};
-use crate::report::inputs::{Input, RESULTS};
-use crate::report::output;
 
 /// How many runs are looked at, from the newest on.
 const RUNS: usize = 20;

@@ -1,23 +1,20 @@
 //! Patch series: a folder of `git format-patch` mails and a quilt-style `series` file that orders them.
 
-pub mod checkpatch;
-mod notes;
+pub mod notes;
 mod patch;
-pub mod refresh;
-mod replace;
 
 pub use patch::Patch;
-pub use replace::Replacement;
 
 use camino::Utf8Path;
 use harness::case::Feature;
 
 use crate::failure::{Kind, Result};
-use crate::layout::Layout;
+use crate::host::layout::Layout;
+use crate::host::replace::Replacement;
 use notes::PROVIDES;
 
 /// The file that names the patches of a folder in the order in which they apply.
-const INDEX: &str = "series";
+pub const INDEX: &str = "series";
 
 #[derive(Clone, Debug)]
 pub struct Series {
@@ -93,7 +90,7 @@ pub fn known(layout: &Layout, base: &str) -> Vec<String> {
     names
 }
 
-fn index(dir: &Utf8Path) -> Result<String> {
+pub fn index(dir: &Utf8Path) -> Result<String> {
     fs_err::read_to_string(dir.join(INDEX)).map_err(|error| {
         Kind::Usage.error(format!(
             "{error}; it should name the patches of {dir}, one a line"
@@ -102,7 +99,7 @@ fn index(dir: &Utf8Path) -> Result<String> {
 }
 
 /// Reads the text of a `series` file: one name a line, `#` begins a comment.
-fn names(path: &Utf8Path, text: &str) -> Result<Vec<String>> {
+pub fn names(path: &Utf8Path, text: &str) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for (line, number) in text.lines().zip(1..) {
         let wrong = |what| Kind::Usage.error(format!("{path}:{number}: {what}"));
@@ -157,7 +154,7 @@ fn read(path: &Utf8Path) -> Result<Patch> {
 }
 
 /// Reads the text of a patch file, and what its notes say that it provides.
-fn parse(path: &Utf8Path, text: &[u8]) -> Result<Patch> {
+pub fn parse(path: &Utf8Path, text: &[u8]) -> Result<Patch> {
     let mut patch = patch::parse(path, text)?;
     let wrong = |what: &str| Kind::Usage.error(format!("{path}: {PROVIDES} {what}"));
     if notes::provides(&String::from_utf8_lossy(&patch.message))

@@ -14,9 +14,9 @@ use regex::{Captures, Regex};
 
 use super::notes;
 use crate::failure::{Failure, Kind, OrFail, Result};
-use crate::kernel::git::Git;
-use crate::kernel::space;
-use crate::proc::{self, Output, Stop};
+use crate::host::git::Git;
+use crate::host::proc::{self, Output, Stop};
+use crate::host::space;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Patch {

@@ -2,13 +2,16 @@
 
 use clap::ValueEnum;
 
-use super::{Machine, command, initramfs, tsc, virtme};
+use super::qemu::command::{self, Kernel};
+use super::qemu::{tsc, virtme};
+use super::root::initramfs;
 use crate::deps;
-use crate::event::Events;
 use crate::failure::Result;
-use crate::kernel::files::Lease;
-use crate::layout::Layout;
-use crate::proc::Stop;
+use crate::host::files::Lease;
+use crate::host::session::Session;
+use camino::Utf8Path;
+use harness::case::Feature;
+use harness::plan::Work;
 
 /// Where a guest's root comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -19,26 +22,37 @@ pub enum Way {
     Virtme,
 }
 
+/// What every guest of a run has in common.
+#[derive(Clone, Debug)]
+pub struct Machine<'a> {
+    pub kernel: Kernel<'a>,
+    pub way: Way,
+    /// The harness binary.
+    pub init: &'a Utf8Path,
+    /// What the kernel's patches promise: a case that needs more is skipped.
+    pub provides: &'a [Feature],
+    /// Whether guests run cases, or measure.
+    pub work: Work,
+}
+
 /// All of the QEMU command line that the guests of this machine have in common, and what has to stay until the last of
 /// them is over.
 pub fn command_line(
     machine: &Machine<'_>,
-    layout: &Layout,
-    events: &Events,
-    stop: &Stop,
+    session: &Session,
 ) -> Result<(Vec<String>, Option<Lease>)> {
     let kernel = machine.kernel;
     let tsc = tsc::argument(kernel.accel);
     let tsc = tsc.as_deref();
     match machine.way {
         Way::Initramfs => {
-            let archive = initramfs::provide(machine.init, layout, events, stop)?;
+            let archive = initramfs::provide(machine.init, session)?;
             let argv = command::initramfs(kernel, tsc, archive.path());
             Ok((argv, Some(archive)))
         }
         Way::Virtme => {
-            let program = deps::virtme(layout, events, stop)?.virtme_run;
-            let words = virtme::command_line(&program, kernel.image, kernel.accel, stop)?;
+            let program = deps::virtme(session)?.virtme_run;
+            let words = virtme::command_line(&program, kernel.image, kernel.accel, &session.stop)?;
             let argv = command::host_root(&words, kernel, tsc, machine.init)?;
             Ok((argv, None))
         }

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use camino::Utf8Path;
 
-use super::accel::Accel;
-use super::{DISK, cgroup};
+use super::qemu::accel::Accel;
+use super::qemu::disks::{DISK, FOLDERS, scratch};
+use super::qemu::machine::{cpus_of, host_cpus};
 use crate::failure::{Kind, Result};
-use crate::kernel::space;
+use crate::host::layout::Layout;
+use crate::host::{cgroup, claim, space};
 
-/// [`super::MEMORY`] in bytes.
+/// [`crate::vm::qemu::machine::MEMORY`] in bytes.
 const MEMORY: u64 = 1 << 30;
 /// A guest's memory, and half as much for what QEMU needs beside it, most of it translated code.
 const GUEST: u64 = MEMORY / 2 * 3;
@@ -34,7 +36,7 @@ impl Host {
     pub fn this(folder: &Utf8Path) -> Result<Self> {
         let available = harness::swap::available()? as u64;
         Ok(Self {
-            cpus: super::host_cpus(),
+            cpus: host_cpus(),
             memory: available.min(cgroup::memory().unwrap_or(u64::MAX)),
             disk: space::free(folder)?,
         })
@@ -47,7 +49,7 @@ impl Host {
     /// run. Emulated ones that are idle cost nothing: there, one guest a processor of the host.
     pub fn room(self, accel: Accel) -> usize {
         let by_cpus = match accel {
-            Accel::Kvm => self.cpus / super::cpus_of(self.cpus),
+            Accel::Kvm => self.cpus / cpus_of(self.cpus),
             Accel::Tcg => self.cpus,
         };
         let by_bytes = (self.memory / GUEST).min(self.disk / DISKS);
@@ -73,6 +75,19 @@ pub fn guests(asked: Option<usize>, room: usize, expected: Duration) -> usize {
     let worth = expected.as_secs() / WORTH.as_secs();
     let wanted = asked.unwrap_or(usize::try_from(worth).unwrap_or(usize::MAX));
     wanted.clamp(1, room)
+}
+
+/// What this machine has for guests.
+///
+/// # Errors
+/// [`Kind::Machinery`] if that is not enough for one.
+pub fn host(layout: &Layout) -> Result<Host> {
+    let folder = scratch(layout)?;
+    // What a killed run left there is no longer in the way.
+    claim::sweep(&folder, FOLDERS);
+    let host = Host::this(&folder)?;
+    host.carries_one(&folder)?;
+    Ok(host)
 }
 
 #[cfg(test)]

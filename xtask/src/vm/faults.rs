@@ -6,10 +6,18 @@ use std::time::Duration;
 use harness::case::Filesystem::Ext3;
 use harness::plan::Work;
 
-use super::*;
-use crate::event::{CaseId, Event};
+use super::boot::{Machine, Way};
+use super::qemu::accel::Accel;
+use super::qemu::command::Kernel;
+use super::root::init;
+use super::run::run_cases;
+use super::watch::queue::Workload;
+use super::watch::supervisor::Limits;
+use crate::event::{CaseId, Event, Events};
 use crate::failure::Result;
-use accel::Accel;
+use crate::host::layout::Layout;
+use crate::host::proc::Stop;
+use crate::host::session::Session;
 
 /// Each fault with the word for it. The last is seen after all else has been done.
 const FAULTS: [(&str, &str); 10] = [
@@ -46,9 +54,9 @@ fn each_fault_is_seen_for_what_it_is() {
         .find_map(|build| Some(build.path().join("out/vmlinux")).filter(|image| image.exists()))
         .expect("a kernel has been built: cargo xtask test-kernel");
     let (events, receiver) = Events::channel();
+    let session = Session::new(layout, Stop::default()).told_to(events);
     let run = || -> Result<()> {
-        let stop = Stop::default();
-        let ((), init) = init::beside(|| Ok(()), &layout, &events, &stop)?;
+        let ((), init) = init::beside(|| Ok(()), &session)?;
         let machine = Machine {
             kernel: Kernel {
                 image: &image,
@@ -62,10 +70,10 @@ fn each_fault_is_seen_for_what_it_is() {
         };
         let limits = Limits::new(Accel::Tcg, Some(Duration::from_secs(10)));
         let workload = Workload::of_one_guest(cases());
-        run_cases(&machine, &workload, &limits, &layout, &events, &stop)
+        run_cases(&machine, &workload, &limits, &session)
     };
     let outcome = run();
-    drop(events);
+    drop(session);
     let mut found = Vec::new();
     for event in receiver {
         match event {

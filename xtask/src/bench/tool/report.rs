@@ -2,7 +2,7 @@
 
 use harness::measure::Unit;
 
-use super::{Quantity, Run, Side};
+use super::model::{Quantity, Run, Side};
 use crate::bench::format;
 use crate::bench::plot::{self, Axis, Mark, Plot};
 use crate::bench::stats::{Ratio, Spread};
@@ -115,8 +115,8 @@ mod tests {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
-    use super::super::Taken;
     use super::*;
+    use crate::bench::tool::model::Taken;
 
     fn run() -> Run {
         let taken = |(round, quantity, side, seconds)| Taken {

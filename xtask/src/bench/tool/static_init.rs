@@ -2,10 +2,10 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::environment;
 use crate::failure::Result;
-use crate::proc::{self, Stop};
-use crate::vm::initramfs;
+use crate::host::environment;
+use crate::host::proc::{self, Stop};
+use crate::vm::root::initramfs;
 
 /// What it says.
 pub const MARK: &str = "bare init runs";

@@ -4,9 +4,9 @@ use std::process::Command;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::environment;
 use crate::failure::Result;
-use crate::vm::claim::Scratch;
+use crate::host::claim::Scratch;
+use crate::host::environment;
 
 #[derive(Debug)]
 pub struct Vng {
@@ -41,7 +41,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
-    use crate::proc::{Stop, read};
+    use crate::host::proc::{Stop, read};
 
     #[test]
     fn it_finds_its_programs_and_a_home_of_its_own() {

@@ -6,16 +6,19 @@ use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
 use walkdir::WalkDir;
 
-use super::{Plan, Quantity, Side};
-use crate::event::{Event, Events};
+use super::model::{Quantity, Side};
+use super::plan::Plan;
+use crate::event::Event;
 use crate::failure::{Kind, Result};
-use crate::kernel::git::Git;
-use crate::kernel::phase::phase;
-use crate::kernel::{self, files, space, tree};
-use crate::layout::Layout;
-use crate::proc::{self, Stop};
-use crate::vm;
-use crate::vm::claim::Scratch;
+use crate::host::claim::Scratch;
+use crate::host::git::Git;
+use crate::host::layout::Layout;
+use crate::host::phase::phase;
+use crate::host::proc::{self, Stop};
+use crate::host::session::Session;
+use crate::host::{files, space};
+use crate::kernel::{self, compiler, tree};
+use crate::vm::qemu::disks;
 
 /// What is edited for a warm build: a file that the patches touch, and that no other includes.
 const EDITED: &str = "fs/super.c";
@@ -23,25 +26,26 @@ const EDITED: &str = "fs/super.c";
 /// Two trees of one commit, one for each side to build in.
 pub struct Workshop<'a> {
     plan: &'a Plan<'a>,
-    events: &'a Events,
-    /// Of what this program builds.
-    layout: Layout,
     ours: Utf8PathBuf,
     vng: Utf8PathBuf,
     _dir: Scratch,
+    /// Of what this program builds.
+    session: Session,
+    /// What virtme-ng said. It outlives this workshop, as a failure names it.
+    log: Utf8PathBuf,
 }
 
 impl<'a> Workshop<'a> {
     /// Makes the folders; the trees are still to come.
-    pub fn new(plan: &'a Plan<'a>, events: &'a Events) -> Result<Self> {
-        let dir = Scratch::new(&vm::scratch(plan.layout)?, "builds-")?;
+    pub fn new(plan: &'a Plan<'a>, session: &Session) -> Result<Self> {
+        let dir = Scratch::new(&disks::scratch(&session.layout)?, "builds-")?;
         let layout = Layout::at(dir.path());
         fs_err::create_dir_all(layout.work(""))?;
         for (there, here) in [
-            (plan.layout.patches(), layout.patches()),
-            (plan.layout.configs(), layout.configs()),
-            (plan.layout.sources(), layout.sources()),
-            (plan.layout.work("apt"), layout.work("apt")),
+            (session.layout.patches(), layout.patches()),
+            (session.layout.configs(), layout.configs()),
+            (session.layout.sources(), layout.sources()),
+            (session.layout.work("apt"), layout.work("apt")),
         ] {
             symlink(&there, &here).with_context(|| format!("failed to link {here} to {there}"))?;
         }
@@ -50,22 +54,25 @@ impl<'a> Workshop<'a> {
             ours: layout.trees().join(ours),
             vng: dir.path().join("vng"),
             plan,
-            events,
-            layout,
+            log: session.layout.work("vng-build.log"),
+            session: Session {
+                layout,
+                ..session.clone()
+            },
             _dir: dir,
         })
     }
 
     pub fn set_up(&self) -> Result<()> {
         // A disk that is full later on would pass for a kernel that does not compile.
-        let folder = self.layout.work("");
+        let folder = self.session.layout.work("");
         space::require(
             &folder,
             2 * (space::TREE + space::BUILD),
             "to build two kernels",
         )?;
-        kernel::provide_tree(self.plan.request, &self.layout, self.events, self.plan.stop)?;
-        phase(self.events, "checking out for virtme-ng", || {
+        kernel::provide_tree(self.plan.request, &self.session)?;
+        phase(&self.session.events, "checking out for virtme-ng", || {
             let add = ["worktree", "add", "--quiet", "--detach"];
             self.git(
                 &self.ours,
@@ -92,8 +99,8 @@ impl<'a> Workshop<'a> {
     fn forget(&self, side: Side, tree: &Utf8Path) -> Result<()> {
         self.git(tree, &["checkout", "--quiet", "--", "."])?;
         if side == Side::Xtask {
-            files::discard(&self.layout.builds(), self.plan.stop)?;
-            return files::discard(&self.layout.work("ccache"), self.plan.stop);
+            files::discard(&self.session.layout.builds(), &self.session.stop)?;
+            return files::discard(&self.session.layout.work("ccache"), &self.session.stop);
         }
         self.git(tree, &["clean", "-ffdxq"])
     }
@@ -101,49 +108,44 @@ impl<'a> Workshop<'a> {
     /// How many files the builds of this side have made objects of.
     pub fn compiled(&self, side: Side) -> Result<usize> {
         match side {
-            Side::Xtask => compiled(&self.layout.builds()),
+            Side::Xtask => compiled(&self.session.layout.builds()),
             Side::Vng | Side::Bare => compiled(&self.vng),
         }
     }
 
     fn git(&self, tree: &Utf8Path, arguments: &[&str]) -> Result<()> {
-        Git::at(tree, self.plan.stop).read(arguments)?;
+        Git::at(tree, &self.session.stop).read(arguments)?;
         Ok(())
     }
 
     pub fn build(&self, side: Side) -> Result<()> {
         match side {
-            Side::Xtask => {
-                let Plan { request, stop, .. } = self.plan;
-                kernel::prepare(request, &self.layout, self.events, stop).map(drop)
-            }
+            Side::Xtask => kernel::prepare(self.plan.request, &self.session).map(drop),
             Side::Vng | Side::Bare => self.build_vng(),
         }
     }
 
     fn build_vng(&self) -> Result<()> {
-        let Plan { request, stop, .. } = self.plan;
-        // Outlives this workshop, as a failure names it.
-        let log = self.plan.layout.work("vng-build.log");
-        files::remove(&log)?;
+        files::remove(&self.log)?;
         let mut vng = self.plan.vng.command();
         // Without --verbose nothing is heard of it.
         vng.args(["--build", "--verbose"])
-            .args(request.jobs.map(|jobs| format!("--jobs={jobs}")))
+            .args(self.plan.request.jobs.map(|jobs| format!("--jobs={jobs}")))
             .current_dir(&self.vng);
-        phase(self.events, "building with virtme-ng", || {
+        phase(&self.session.events, "building with virtme-ng", || {
             let mut done = 0;
             let on_line = &mut |_, line: &str| {
-                if let Some(item) = kernel::step(line) {
+                if let Some(item) = compiler::step(line) {
                     done += 1;
-                    self.events.send(Event::Progress {
+                    self.session.events.send(Event::Progress {
                         done,
                         total: None,
                         item: item.to_owned(),
                     });
                 }
             };
-            proc::stream(&mut vng, &log, stop, on_line).map_err(|error| error.or(Kind::Build))?;
+            proc::stream(&mut vng, &self.log, &self.session.stop, on_line)
+                .map_err(|error| error.or(Kind::Build))?;
             Ok(((), format!("{done} steps")))
         })
     }

@@ -13,18 +13,21 @@ use super::{machine, names};
 use crate::bench::findings::{Findings, GoalLine, Outcome};
 use crate::bench::kernel::{Chosen, Plan};
 use crate::bench::machine::Machine as Described;
-use crate::bench::model::{Document, Kernel, Run};
-use crate::bench::{plot, store, table};
+use crate::bench::model::{Kernel, Run};
+use crate::bench::store::{self, Document};
+use crate::bench::{plot, table};
 use crate::commands::options::{GuestOptions, KernelOptions};
-use crate::commands::prepare::{Prepared, prepare, provide_deps, to_test};
-use crate::commands::select::Filter;
 use crate::commands::test_kernel::{kernel_facts, machine_facts};
-use crate::commands::{Context, FAILED, PASSED};
-use crate::failure::{Kind, Result};
-use crate::kernel::{self, Request};
+use crate::failure::{FAILED, Kind, PASSED, Result};
+use crate::flow::prepare::{Prepared, prepare, provide_deps, to_test};
+use crate::flow::select::Filter;
+use crate::host::session::Session;
+use crate::kernel;
+use crate::kernel::request::Request;
 use crate::report::store::{Extent, Folder, started};
 use crate::report::{terminal, watched};
-use crate::vm::{self, accel, init};
+use crate::vm::root::init;
+use crate::vm::{capacity, verdict};
 use crate::words::count;
 
 const AFTER_HELP: &str = "\
@@ -92,16 +95,16 @@ struct Ready {
     init: Utf8PathBuf,
 }
 
-pub fn run(options: &Options, context: &Context) -> Result<u8> {
+pub fn run(options: &Options, session: &Session) -> Result<u8> {
     let chosen = choose(&options.filters, &options.fs)?;
-    let requests = requests(options, context)?;
+    let requests = requests(options, session)?;
     if options.list {
         terminal::text(&list(&chosen));
         return Ok(PASSED);
     }
-    accel::is_there(options.guest.accel.accel)?;
-    let ready = make_ready(requests, options, context)?;
-    let folder = Folder::open(&context.layout.benchmarks())?;
+    verdict::is_there(options.guest.accel.accel)?;
+    let ready = make_ready(requests, options, session)?;
+    let folder = Folder::open(&session.layout.benchmarks())?;
     let effort = match options.quick {
         true => Effort::Quick,
         false => Effort::Full,
@@ -116,13 +119,13 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
         rounds: options.rounds,
         base,
         other,
-        layout: &context.layout,
-        stop: &context.stop,
     };
     let mut run = empty(&ready, effort)?;
     let begun = Instant::now();
     let mut console = fs_err::File::create(folder.path().join("console.log"))?;
-    let outcome = watched(None, |events| plan.take(&mut run, &mut console, events));
+    let outcome = watched(session, None, |session| {
+        plan.take(&mut run, &mut console, session)
+    });
     run.took = begun.elapsed();
     let goals = report(&run, folder, Extent::of(&outcome));
     // Why the run ended says more than why that could not be kept.
@@ -131,8 +134,8 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
 }
 
 /// What is compared with, and what is measured.
-fn requests(options: &Options, context: &Context) -> Result<[Request; 2]> {
-    let request = options.kernel.request(context)?;
+fn requests(options: &Options, session: &Session) -> Result<[Request; 2]> {
+    let request = options.kernel.request(session)?;
     let base = match options.against {
         Against::Stock if request.series.is_empty() => {
             return Err(
@@ -148,24 +151,24 @@ fn requests(options: &Options, context: &Context) -> Result<[Request; 2]> {
     Ok([base, request])
 }
 
-fn make_ready(requests: [Request; 2], options: &Options, context: &Context) -> Result<Ready> {
+fn make_ready(requests: [Request; 2], options: &Options, session: &Session) -> Result<Ready> {
     let needs = to_test(options.guest.boot);
-    let ready = watched(None, |events| -> Result<_> {
-        provide_deps(options.kernel.deps(), needs, events, context)?;
-        accel::starts(options.guest.accel.accel, &context.stop)?;
+    let ready = watched(session, None, |session| -> Result<_> {
+        provide_deps(options.kernel.deps(), needs, session)?;
+        verdict::starts(options.guest.accel.accel, &session.stop)?;
         if matches!(options.against, Against::Stock) {
-            kernel::require_stock(&requests[0], &context.layout, events, &context.stop)?;
+            kernel::require_stock(&requests[0], session)?;
         }
-        let prepare = |request| prepare(request, options.guest.accel, events, context);
+        let prepare = |request| prepare(request, options.guest.accel, session);
         let both = || Ok([prepare(&requests[0])?, prepare(&requests[1])?]);
-        let (prepared, init) = init::beside(both, &context.layout, events, &context.stop)?;
+        let (prepared, init) = init::beside(both, session)?;
         Ok(Ready {
             requests,
             prepared,
             init,
         })
     })?;
-    vm::host(&context.layout)?;
+    capacity::host(&session.layout)?;
     Ok(ready)
 }
 

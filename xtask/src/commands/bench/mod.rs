@@ -7,12 +7,12 @@ use camino::Utf8Path;
 use clap::{Args, Subcommand};
 use harness::plan::Work;
 
-use super::Context;
-use super::prepare::Prepared;
 use crate::bench::plot::Plot;
 use crate::failure::Result;
-use crate::vm::boot::Way;
-use crate::vm::{self, Machine};
+use crate::flow::prepare::Prepared;
+use crate::host::session::Session;
+use crate::vm::boot::{Machine, Way};
+use crate::vm::qemu::command;
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -32,16 +32,16 @@ enum What {
     Tool(tool::Options),
 }
 
-pub fn run(options: &Options, context: &Context) -> Result<u8> {
+pub fn run(options: &Options, session: &Session) -> Result<u8> {
     match &options.what {
-        What::Kernel(options) => kernel::run(options, context),
-        What::Tool(options) => tool::run(options, context),
+        What::Kernel(options) => kernel::run(options, session),
+        What::Tool(options) => tool::run(options, session),
     }
 }
 
 fn machine<'a>(prepared: &'a Prepared, way: Way, init: &'a Utf8Path, work: Work) -> Machine<'a> {
     Machine {
-        kernel: vm::Kernel {
+        kernel: command::Kernel {
             image: &prepared.kernel.image,
             accel: prepared.accel,
             single_thread: prepared.single_thread,

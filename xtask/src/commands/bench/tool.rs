@@ -11,20 +11,22 @@ use jiff::Zoned;
 
 use super::{machine, names};
 use crate::bench::machine::Machine as Described;
+use crate::bench::tool::model::{Part, Run};
+use crate::bench::tool::plan::Plan;
+use crate::bench::tool::report;
 use crate::bench::tool::vng::Vng;
-use crate::bench::tool::{Part, Plan, Run, report};
 use crate::bench::{store, table};
 use crate::commands::options::{GuestOptions, PatchedOptions, StockOptions};
-use crate::commands::prepare::{self, Prepared, TO_TEST_WITH_VIRTME, provide_deps};
 use crate::commands::test_kernel::{kernel_facts, machine_facts};
-use crate::commands::{Context, PASSED};
 use crate::deps;
-use crate::event::Events;
-use crate::failure::{Kind, Result};
-use crate::kernel::Request;
+use crate::failure::{Kind, PASSED, Result};
+use crate::flow::prepare::{self, Prepared, TO_TEST_WITH_VIRTME, provide_deps};
+use crate::host::session::Session;
+use crate::kernel::request::Request;
 use crate::report::store::{Extent, Folder, started};
 use crate::report::{terminal, watched};
-use crate::vm::{self, accel};
+use crate::vm::qemu::disks;
+use crate::vm::{capacity, verdict};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -63,21 +65,20 @@ pub struct Options {
     cold: u32,
 }
 
-pub fn run(options: &Options, context: &Context) -> Result<u8> {
-    let Context { layout, stop } = context;
+pub fn run(options: &Options, session: &Session) -> Result<u8> {
     // It builds what this repository names.
     let request =
         options
             .kernel
-            .request(options.unpatched.series(&options.kernel), None, context)?;
-    accel::is_there(options.guest.accel.accel)?;
-    let (prepared, init, virtme) = watched(None, |events| -> Result<_> {
+            .request(options.unpatched.series(&options.kernel), None, session)?;
+    verdict::is_there(options.guest.accel.accel)?;
+    let (prepared, init, virtme) = watched(session, None, |session| -> Result<_> {
         // What this program is compared with is needed, too.
-        provide_deps(options.kernel.deps, TO_TEST_WITH_VIRTME, events, context)?;
-        let (prepared, init) = make_ready(&request, options, events, context)?;
-        Ok((prepared, init, deps::virtme(layout, events, stop)?))
+        provide_deps(options.kernel.deps, TO_TEST_WITH_VIRTME, session)?;
+        let (prepared, init) = make_ready(&request, options, session)?;
+        Ok((prepared, init, deps::virtme(session)?))
     })?;
-    let ready = |events: &Events| match make_ready(&request, options, events, context)? {
+    let ready = |session: &Session| match make_ready(&request, options, session)? {
         (prepared, _) if prepared.kernel.rebuilt => {
             Err(Kind::Machinery.error("the kernel has changed meanwhile, and was built"))
         }
@@ -93,11 +94,9 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
         request: &request,
         machine: machine(&prepared, options.guest.boot, &init, work),
         ready: &ready,
-        vng: Vng::new(&virtme.virtme_run, &vm::scratch(layout)?)?,
-        layout,
-        stop,
+        vng: Vng::new(&virtme.virtme_run, &disks::scratch(&session.layout)?)?,
     };
-    let folder = Folder::open(&layout.benchmarks())?;
+    let folder = Folder::open(&session.layout.benchmarks())?;
     let mut run = Run {
         machine: Described::this(machine_facts(&prepared, 1)?)?,
         kernel: kernel_facts(&request, &prepared),
@@ -108,7 +107,7 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
         problems: Vec::new(),
     };
     let begun = Instant::now();
-    let outcome = watched(None, |events| plan.take(&mut run, events));
+    let outcome = watched(session, None, |session| plan.take(&mut run, session));
     run.took = begun.elapsed();
     // Why the run ended says more than why that could not be kept.
     let extent = Extent::of(&outcome);
@@ -120,17 +119,10 @@ pub fn run(options: &Options, context: &Context) -> Result<u8> {
 fn make_ready(
     request: &Request,
     options: &Options,
-    events: &Events,
-    context: &Context,
+    session: &Session,
 ) -> Result<(Prepared, Utf8PathBuf)> {
-    let ready = prepare::make_ready(
-        request,
-        options.kernel.deps,
-        &options.guest,
-        events,
-        context,
-    )?;
-    vm::host(&context.layout)?;
+    let ready = prepare::make_ready(request, options.kernel.deps, &options.guest, session)?;
+    capacity::host(&session.layout)?;
     Ok(ready)
 }
 

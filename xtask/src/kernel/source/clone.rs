@@ -3,8 +3,8 @@
 use camino::Utf8Path;
 
 use crate::failure::{Failure, Kind, Result};
-use crate::kernel::git::Git;
-use crate::proc;
+use crate::host::git::Git;
+use crate::host::proc;
 
 /// A repository that has no files to build from, but looks like a folder without git.
 ///
@@ -95,11 +95,12 @@ mod tests {
     use camino::Utf8PathBuf;
 
     use super::*;
-    use crate::event::Events;
-    use crate::kernel::source::Given;
+
+    use crate::host::layout::Layout;
+    use crate::host::proc::Stop;
+    use crate::host::session::Session;
+    use crate::kernel::source::given::Given;
     use crate::kernel::tree;
-    use crate::layout::Layout;
-    use crate::proc::Stop;
 
     const FILES: &[(&str, &str)] = &[
         ("Makefile", "VERSION = 6\nPATCHLEVEL = 12\n"),
@@ -144,14 +145,10 @@ mod tests {
 
     /// The work tree that is built from it.
     fn built(dir: &Utf8Path, given: &Utf8Path) -> Result<Utf8PathBuf> {
-        let (layout, stop, events) = (
-            Layout::at(dir.join("checkout")),
-            Stop::default(),
-            Events::channel().0,
-        );
-        let source = Given::check(given, &stop)?.obtain(&layout, &events, &stop)?;
+        let session = Session::new(Layout::at(dir.join("checkout")), Stop::default());
+        let source = Given::check(given, &session.stop)?.obtain(&session)?;
         let name = format!("{}-stock", source.name);
-        tree::provide(&name, &source, &[], &layout, &events, &stop).map(|tree| tree.path)
+        tree::provide(&name, &source, &[], &session).map(|tree| tree.path)
     }
 
     #[test]

@@ -2,15 +2,15 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{Source, clone, repository};
-use crate::event::Events;
+use super::clone;
+use super::repository::{self, Source};
 use crate::failure::{Kind, Result};
-use crate::kernel::files;
-use crate::kernel::git::Git;
-use crate::kernel::phase::{Pace, phase};
-use crate::kernel::version_of;
-use crate::layout::Layout;
-use crate::proc::Stop;
+use crate::host::files;
+use crate::host::git::Git;
+use crate::host::phase::{Pace, phase};
+use crate::host::proc::Stop;
+use crate::host::session::Session;
+use crate::kernel::version::version_of;
 
 /// What every kernel tree has; enough to notice a wrong path.
 const LANDMARKS: &[&str] = &[
@@ -118,10 +118,10 @@ impl Given {
         )
     }
 
-    pub fn obtain(&self, layout: &Layout, events: &Events, stop: &Stop) -> Result<Source> {
+    pub fn obtain(&self, session: &Session) -> Result<Source> {
         let name = self.name();
         let objects = self.git.as_ref().map(|(_, objects)| objects.as_path());
-        let repository = repository::open(&name, objects, layout, stop)?;
+        let repository = repository::open(&name, objects, session)?;
         let (commit, label) = match &self.git {
             Some((commit, objects)) => {
                 share_history(objects, &repository)?;
@@ -130,10 +130,7 @@ impl Given {
                     format!("{} at {}", self.path, &commit[..12.min(commit.len())]),
                 )
             }
-            None => (
-                self.import(&repository, events, stop)?,
-                self.path.to_string(),
-            ),
+            None => (self.import(&repository, session)?, self.path.to_string()),
         };
         // Keeps it from being pruned here; what the user's own repository does to its objects is the user's matter.
         repository.read(["update-ref", "refs/tags/given", &commit])?;
@@ -146,18 +143,23 @@ impl Given {
     }
 
     /// A plain source has no commit, so it is compared with the last import each time; git does that by timestamps.
-    fn import(&self, repository: &Git, events: &Events, stop: &Stop) -> Result<String> {
-        phase(events, format!("reading {}", self.path), || {
+    fn import(&self, repository: &Git, session: &Session) -> Result<String> {
+        phase(&session.events, format!("reading {}", self.path), || {
             // Later on nobody knows how many have changed before git has looked.
             let first = !repository.dir().join("index").exists();
             let total = first.then(|| files_below(&self.path));
-            let mut pace = Pace::new(events);
+            let mut pace = Pace::new(&session.events);
             let message = "a plain source tree";
-            let commit =
-                repository::import(repository, &self.path, message, stop, &mut |done, file| {
+            let commit = repository::import(
+                repository,
+                &self.path,
+                message,
+                &session.stop,
+                &mut |done, file| {
                     let total = total.filter(|total| done <= *total);
                     pace.tell(done, total, || format!("files, {file}"));
-                })?;
+                },
+            )?;
             let words = format!("content {}", &commit[..12.min(commit.len())]);
             Ok((commit, words))
         })

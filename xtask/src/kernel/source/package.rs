@@ -7,17 +7,16 @@ use anyhow::Context;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
+use super::repository::{self, Source};
 use super::unpack::Import;
-use super::{Source, repository};
 use crate::deps::apt::Root;
-use crate::event::{Event, Events};
+use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
+use crate::host::git::Git;
+use crate::host::phase::phase;
+use crate::host::session::Session;
+use crate::host::{files, proc};
 use crate::kernel::bases::Base;
-use crate::kernel::files;
-use crate::kernel::git::Git;
-use crate::kernel::phase::phase;
-use crate::layout::Layout;
-use crate::proc::{self, Stop};
 use crate::words::count;
 
 const MB: u64 = 1_000_000;
@@ -26,9 +25,7 @@ const WATCH: Duration = Duration::from_millis(200);
 
 pub struct Package<'a> {
     pub base: &'a Base,
-    pub layout: &'a Layout,
-    pub events: &'a Events,
-    pub stop: &'a Stop,
+    pub session: &'a Session,
 }
 
 /// What apt said last; kept from run to run.
@@ -42,8 +39,9 @@ struct Release {
 
 impl Package<'_> {
     pub fn obtain(&self, fresh: Duration) -> Result<Source> {
-        let repository = repository::open(&self.base.name, None, self.layout, self.stop)?;
+        let repository = repository::open(&self.base.name, None, self.session)?;
         let memory = self
+            .session
             .layout
             .sources()
             .join(format!("{}.json", self.base.name));
@@ -104,7 +102,7 @@ impl Package<'_> {
             .find(|line| line.starts_with("E: "))
             .unwrap_or(&why)
             .to_owned();
-        self.events.send(Event::Warning(format!(
+        self.session.events.send(Event::Warning(format!(
             "cannot get a newer source, using {known} from an earlier run: {why}"
         )));
         Ok(source)
@@ -113,25 +111,23 @@ impl Package<'_> {
     fn apt(&self) -> Result<Root> {
         let name = self.base.suite.as_deref().unwrap_or("own");
         Root::at(
-            self.layout.work("apt").join(name),
+            self.session.layout.work("apt").join(name),
             self.base.suite.as_slice(),
-            self.stop,
+            &self.session.stop,
         )
     }
 
     fn newest(&self) -> Result<Release> {
-        let Package {
-            base, events, stop, ..
-        } = self;
+        let Package { base, session, .. } = self;
         phase(
-            events,
+            &session.events,
             format!("asking apt for the newest {}", base.package),
             || {
                 let root = self.apt()?;
-                root.update(Duration::ZERO, events, stop)?;
+                root.update(Duration::ZERO, session)?;
                 let shown = proc::read(
                     root.command("apt-cache").args(["show", &base.package]),
-                    stop,
+                    &session.stop,
                 )
                 .map_err(|error| {
                     error
@@ -148,7 +144,7 @@ impl Package<'_> {
     }
 
     fn fetch(&self, repository: &Git, release: &Release) -> Result<Source> {
-        let (_guard, dir) = files::temporary(&self.layout.sources())?;
+        let (_guard, dir) = files::temporary(&self.session.layout.sources())?;
         let package = self.download(&dir, release)?;
         let import = Import {
             package: &package,
@@ -156,13 +152,16 @@ impl Package<'_> {
             reference: release.reference(),
             message: release.to_string(),
             repository,
-            events: self.events,
-            stop: self.stop,
+            session: self.session,
         };
-        phase(self.events, format!("importing {release} into git"), || {
-            let files = import.run()?;
-            Ok(((), count(files, "file")))
-        })?;
+        phase(
+            &self.session.events,
+            format!("importing {release} into git"),
+            || {
+                let files = import.run()?;
+                Ok(((), count(files, "file")))
+            },
+        )?;
         self.cached(repository, release)?.ok_or_else(|| {
             Kind::Machinery.error(format!("git imported {release} and does not know it"))
         })
@@ -170,21 +169,26 @@ impl Package<'_> {
 
     /// Fetches the package into `dir`; apt checks it against the signed index.
     fn download(&self, dir: &Utf8Path, release: &Release) -> Result<Utf8PathBuf> {
-        phase(self.events, format!("downloading {release}"), || {
-            let exact = format!("{}={}", release.package, release.version);
-            let mut command = self.apt()?.command("apt-get");
-            command.args(["download", "-q", &exact]).current_dir(dir);
-            let done = AtomicBool::new(false);
-            std::thread::scope(|scope| {
-                scope.spawn(|| self.watch(dir, release, &done));
-                let result = proc::read(&mut command, self.stop);
-                done.store(true, Ordering::Relaxed);
-                result
-            })?;
-            let found = deb_in(dir)?
-                .with_context(|| format!("apt-get download {exact} left no package in {dir}"))?;
-            Ok((found, format!("{} MB", release.size / MB)))
-        })
+        phase(
+            &self.session.events,
+            format!("downloading {release}"),
+            || {
+                let exact = format!("{}={}", release.package, release.version);
+                let mut command = self.apt()?.command("apt-get");
+                command.args(["download", "-q", &exact]).current_dir(dir);
+                let done = AtomicBool::new(false);
+                std::thread::scope(|scope| {
+                    scope.spawn(|| self.watch(dir, release, &done));
+                    let result = proc::read(&mut command, &self.session.stop);
+                    done.store(true, Ordering::Relaxed);
+                    result
+                })?;
+                let found = deb_in(dir)?.with_context(|| {
+                    format!("apt-get download {exact} left no package in {dir}")
+                })?;
+                Ok((found, format!("{} MB", release.size / MB)))
+            },
+        )
     }
 
     fn watch(&self, dir: &Utf8Path, release: &Release, done: &AtomicBool) {
@@ -194,7 +198,7 @@ impl Package<'_> {
                 .filter_map(|file| file.metadata().ok())
                 .map(|found| found.len())
                 .sum();
-            self.events.send(Event::Progress {
+            self.session.events.send(Event::Progress {
                 done: (size / MB).min(release.size / MB),
                 total: Some(release.size / MB),
                 item: "MB".to_owned(),

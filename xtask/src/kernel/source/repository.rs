@@ -3,10 +3,22 @@
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::failure::Result;
-use crate::kernel::files;
-use crate::kernel::git::Git;
-use crate::layout::Layout;
-use crate::proc::{self, Stop, Stream};
+use crate::host::files;
+use crate::host::git::Git;
+use crate::host::layout::Layout;
+use crate::host::proc::{self, Stop, Stream};
+use crate::host::session::Session;
+
+/// A source that is wholly in git.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Tells the trees and builds of different sources apart, in names of folders.
+    pub name: String,
+    /// For people: package and version, or path and commit.
+    pub label: String,
+    pub repository: Utf8PathBuf,
+    pub commit: String,
+}
 
 pub const IGNORE: &str = ".gitignore";
 
@@ -26,12 +38,12 @@ pub fn path(name: &str, layout: &Layout) -> Utf8PathBuf {
 }
 
 /// Opens the repository of a source, made on first use. Objects of `borrowed` are read, never copied.
-pub fn open(name: &str, borrowed: Option<&Utf8Path>, layout: &Layout, stop: &Stop) -> Result<Git> {
-    let path = path(name, layout);
+pub fn open(name: &str, borrowed: Option<&Utf8Path>, session: &Session) -> Result<Git> {
+    let path = path(name, &session.layout);
     if !path.join("HEAD").exists() {
         files::remove(&path)?;
-        let (_guard, new) = files::temporary(&layout.sources())?;
-        Git::at(&new, stop).read([
+        let (_guard, new) = files::temporary(&session.layout.sources())?;
+        Git::at(&new, &session.stop).read([
             "init",
             "--quiet",
             "--bare",
@@ -39,7 +51,7 @@ pub fn open(name: &str, borrowed: Option<&Utf8Path>, layout: &Layout, stop: &Sto
             new.as_str(),
         ])?;
         for (key, value) in CONFIG {
-            Git::at(&new, stop).read(["config", key, value])?;
+            Git::at(&new, &session.stop).read(["config", key, value])?;
         }
         fs_err::rename(&new, &path)?;
     }
@@ -49,7 +61,7 @@ pub fn open(name: &str, borrowed: Option<&Utf8Path>, layout: &Layout, stop: &Sto
             format!("{objects}\n").as_bytes(),
         )?;
     }
-    Ok(Git::at(path, stop))
+    Ok(Git::at(path, &session.stop))
 }
 
 /// Puts the files of a folder into one commit without a parent, whose id depends on nothing but them and `message`.

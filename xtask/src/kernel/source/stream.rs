@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use tar::{Archive, Entry, EntryType};
 
 use super::repository::{IGNORE, without_hiding_all};
-use crate::kernel::git::SIGNATURE;
+use crate::host::git::SIGNATURE;
 
 const FILE: &str = "100644";
 const PROGRAM: &str = "100755";
@@ -129,14 +129,15 @@ mod tests {
     use camino::{Utf8Path, Utf8PathBuf};
 
     use super::*;
-    use crate::kernel::git::Git;
+    use crate::host::git::Git;
+    use crate::host::layout::Layout;
+    use crate::host::proc::Stop;
+    use crate::host::session::Session;
     use crate::kernel::source::repository;
-    use crate::layout::Layout;
-    use crate::proc::Stop;
 
     fn git(dir: &Utf8Path, tar: &[u8]) -> Result<(Git, String), String> {
-        let layout = Layout::at(dir);
-        let git = repository::open("x", None, &layout, &Stop::default()).unwrap();
+        let session = Session::new(Layout::at(dir), Stop::default());
+        let git = repository::open("x", None, &session).unwrap();
         let mut input = Vec::new();
         commit(tar, "refs/tags/x", "a source", &mut input, &mut |_| ())
             .map_err(|error| error.to_string())?;

@@ -13,12 +13,12 @@ use nix::sys::signal::Signal;
 use tar::Archive;
 
 use super::stream;
-use crate::environment::{self, piped};
-use crate::event::Events;
 use crate::failure::Result;
-use crate::kernel::git::Git;
-use crate::kernel::phase::Pace;
-use crate::proc::Stop;
+use crate::host::environment::{self, piped};
+use crate::host::git::Git;
+use crate::host::phase::Pace;
+use crate::host::proc::Stop;
+use crate::host::session::Session;
 
 const MB: u64 = 1_000_000;
 /// Bytes that are read or written at once.
@@ -36,8 +36,7 @@ pub struct Import<'a> {
     pub reference: String,
     pub message: String,
     pub repository: &'a Git,
-    pub events: &'a Events,
-    pub stop: &'a Stop,
+    pub session: &'a Session,
 }
 
 /// How much of the compressed archive was read, and how much there is, in bytes.
@@ -68,7 +67,7 @@ impl Import<'_> {
         let git = part(&git).stdin_file(commit).reader()?;
         let (parts, over) = ([&dpkg, &xz, &git], AtomicBool::new(false));
         let files = std::thread::scope(|scope| {
-            scope.spawn(|| leash(parts, self.stop, &over));
+            scope.spawn(|| leash(parts, &self.session.stop, &over));
             let mut to = BufWriter::with_capacity(BUFFER, to_git);
             let files = self.unpack(&dpkg, &xz, to_xz, &mut to, parts);
             let files = files.and_then(|files| {
@@ -80,7 +79,7 @@ impl Import<'_> {
             over.store(true, Ordering::Relaxed);
             files
         });
-        self.stop.check()?;
+        self.session.stop.check()?;
         Ok(files.with_context(|| format!("cannot import {}", self.message))?)
     }
 
@@ -145,7 +144,7 @@ impl Import<'_> {
     }
 
     fn write(&self, tar: &ReaderHandle, to: &mut impl Write, read: &Reading) -> io::Result<u64> {
-        let mut pace = Pace::new(self.events);
+        let mut pace = Pace::new(&self.session.events);
         let tar = BufReader::with_capacity(BUFFER, tar);
         stream::commit(tar, &self.reference, &self.message, to, &mut |files| {
             let [done, of] = [&read.done, &read.of].map(|bytes| bytes.load(Ordering::Relaxed) / MB);
@@ -218,8 +217,8 @@ mod tests {
 
     use super::*;
     use crate::failure::{Failure, Kind};
+    use crate::host::layout::Layout;
     use crate::kernel::source::repository;
-    use crate::layout::Layout;
 
     /// A tar archive with one file, compressed or not.
     fn archive(dir: &Utf8Path, options: &[&str], file: &str) -> Vec<u8> {
@@ -241,7 +240,8 @@ mod tests {
         fn new(stop: &Stop) -> Self {
             let guard = tempfile::tempdir().unwrap();
             let dir = Utf8PathBuf::try_from(guard.path().to_owned()).unwrap();
-            let repository = repository::open("x", None, &Layout::at(&dir), stop).unwrap();
+            let repository =
+                repository::open("x", None, &Session::new(Layout::at(&dir), stop.clone())).unwrap();
             Self {
                 _guard: guard,
                 dir,
@@ -272,8 +272,7 @@ mod tests {
                 reference: "refs/tags/x".to_owned(),
                 message: "x 1".to_owned(),
                 repository: &self.repository,
-                events: &Events::channel().0,
-                stop,
+                session: &Session::new(Layout::at(&self.dir), stop.clone()),
             };
             import.run_with(environment::command(program))
         }

@@ -1,0 +1,94 @@
+//! What was taken, in numbers.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::bench::machine::Machine as Described;
+use crate::report::model::KernelFacts;
+
+/// What can be left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// Kernels are built: from nothing, after an edit of fs/super.c, after nothing
+    Build,
+    /// Guests are started
+    Start,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quantity {
+    /// From the patched tree to an image, with no object and an empty compiler cache.
+    ColdBuild,
+    /// The same after an edit of fs/super.c.
+    WarmBuild,
+    /// The same after nothing.
+    NoChange,
+    /// From the command to the beginning of the first case, where nothing is to be built: this program finds that out
+    /// each time. Not timed: its own start, what it reads of its command line and of earlier runs, the report. The bare
+    /// boot's case is its init. What goes on in virtme-ng's guest is not seen from outside.
+    FirstCase,
+    /// The same, to the end of a guest that has nothing to do.
+    WholeGuest,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// This program.
+    Xtask,
+    /// virtme-ng with its defaults, but for `--jobs`.
+    Vng,
+    /// QEMU, the kernel, and a static init that ends the machine: the least that a guest can take.
+    Bare,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Taken {
+    pub round: u32,
+    pub quantity: Quantity,
+    pub side: Side,
+    pub seconds: f64,
+}
+
+/// What `bench.json` of `bench tool` holds.
+#[derive(Clone, Debug, Serialize)]
+pub struct Run {
+    pub machine: Described,
+    pub kernel: KernelFacts,
+    /// Local time with offset.
+    pub started: String,
+    pub took: Duration,
+    /// In the order in which they were taken.
+    pub taken: Vec<Taken>,
+    /// The C and assembler files that the builds of a side made objects of. Host tools of a single file are not among them.
+    pub compiled: BTreeMap<Side, usize>,
+    /// What did not work at once, in one line each.
+    pub problems: Vec<String>,
+}
+
+impl fmt::Display for Quantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Quantity::ColdBuild => "cold build",
+            Quantity::WarmBuild => "warm build",
+            Quantity::NoChange => "no change",
+            Quantity::FirstCase => "first case",
+            Quantity::WholeGuest => "whole guest",
+        })
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Side::Xtask => "xtask",
+            Side::Vng => "virtme-ng",
+            Side::Bare => "bare boot",
+        })
+    }
+}

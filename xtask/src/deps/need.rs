@@ -1,0 +1,158 @@
+//! What is needed for which work, and whether this machine has it.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use harness::program::{PATH, TOOLS};
+
+/// A tool or header that is not there, and the Debian package that has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    pub what: String,
+    pub package: String,
+}
+
+/// What something is needed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// To get, patch, configure and compile a kernel.
+    Build,
+    /// To boot it, and for the programs that the cases call: the guest has the host's own.
+    Run,
+    /// For virtme-ng, which pip installs: guests with the host's root take it, and benchmarks compare with it.
+    Virtme,
+    /// For the tests of this repository that are ignored where tools may be missing.
+    Tests,
+    /// To check patches, besides building: sparse, and python3, which runs the kernel's kernel-doc and spdxcheck.
+    Check,
+}
+
+#[derive(Clone, Copy)]
+enum Thing {
+    Program(&'static str),
+    /// A program for the guest.
+    Tool(&'static str),
+    Header(&'static str),
+    /// As `import` in python3 takes it; Debian packages parts of the standard library apart.
+    PythonModule(&'static str),
+}
+
+use Thing::{Header, Program, PythonModule, Tool};
+
+const NEEDED: &[(Need, Thing, &str)] = &[
+    (Need::Build, Program("gcc"), "gcc"),
+    (Need::Build, Program("make"), "make"),
+    (Need::Build, Program("ld"), "binutils"),
+    (Need::Build, Header("stdio.h"), "libc6-dev"),
+    (Need::Build, Program("flex"), "flex"),
+    (Need::Build, Program("bison"), "bison"),
+    (Need::Build, Program("bc"), "bc"),
+    (Need::Build, Program("xz"), "xz-utils"),
+    (Need::Build, Program("git"), "git"),
+    (Need::Build, Program("perl"), "perl"),
+    (Need::Build, Program("cpio"), "cpio"),
+    (Need::Build, Program("depmod"), "kmod"),
+    (Need::Build, Program("setpriv"), "util-linux"),
+    (Need::Build, Header("libelf.h"), "libelf-dev"),
+    (Need::Build, Header("gelf.h"), "libelf-dev"),
+    (Need::Run, Program("qemu-system-x86_64"), "qemu-system-x86"),
+    (Need::Virtme, Program("python3"), "python3"),
+    // It reads a kernel's version with it.
+    (Need::Virtme, Program("file"), "file"),
+    (
+        Need::Virtme,
+        PythonModule("venv, ensurepip"),
+        "python3-venv",
+    ),
+    (Need::Tests, Program("git"), "git"),
+    (Need::Tests, Tool("mkfs.ext3"), "e2fsprogs"),
+    (Need::Tests, Tool("e2fsck"), "e2fsprogs"),
+    (Need::Check, Program("sparse"), "sparse"),
+    (Need::Check, Program("python3"), "python3"),
+];
+
+/// Looks for all that `need` takes; nothing is run but python3.
+pub fn missing(need: Need) -> Vec<Missing> {
+    let tools = TOOLS
+        .iter()
+        .map(|(name, package)| (Need::Run, Tool(name), *package));
+    let wanted = NEEDED.iter().copied().chain(tools);
+    wanted
+        .filter(|(of, thing, _)| *of == need && !thing.is_there())
+        .map(|(_, thing, package)| Missing {
+            what: thing.to_string(),
+            package: package.to_owned(),
+        })
+        .collect()
+}
+
+impl Thing {
+    fn is_there(&self) -> bool {
+        match self {
+            Program(name) => program(name).is_some(),
+            Tool(name) => tool(name).is_some(),
+            Header(name) => ["/usr/include", "/usr/include/x86_64-linux-gnu"]
+                .iter()
+                .any(|dir| Utf8Path::new(dir).join(name).exists()),
+            PythonModule(name) => {
+                let mut python = crate::host::environment::command("python3");
+                python
+                    .args(["-c", &format!("import {name}")])
+                    .stderr(std::process::Stdio::null());
+                python.status().is_ok_and(|status| status.success())
+            }
+        }
+    }
+}
+
+/// Where a program is. Debian keeps those for the administrator off other users' PATH.
+pub fn program(name: &str) -> Option<Utf8PathBuf> {
+    let path = std::env::var("PATH").unwrap_or_default();
+    find(name, &format!("{path}:/usr/local/sbin:/usr/sbin:/sbin"))
+}
+
+/// Where the guest finds one of its [`TOOLS`]. The caller may have another of that name on a PATH of his own.
+pub fn tool(name: &str) -> Option<Utf8PathBuf> {
+    find(name, PATH)
+}
+
+fn find(name: &str, path: &str) -> Option<Utf8PathBuf> {
+    let found = which::which_in(name, Some(path), "/").ok()?;
+    Utf8PathBuf::try_from(found).ok()
+}
+
+impl std::fmt::Display for Thing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Program(name) | Tool(name) => write!(f, "{name}"),
+            Header(name) => write!(f, "the header {name}"),
+            PythonModule(name) => write!(f, "python3 with {name}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folders_of_a_path_are_asked_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        for place in ["a", "b"] {
+            fs_err::create_dir(dir.join(place)).unwrap();
+            std::os::unix::fs::symlink("/bin/sh", dir.join(place).join("tool")).unwrap();
+        }
+        let path = format!("{dir}/none:{dir}/b:{dir}/a");
+        assert_eq!(find("tool", &path), Some(dir.join("b/tool")));
+        assert_eq!(find("other", &path), None);
+    }
+
+    #[test]
+    fn tools_are_where_the_guest_looks() {
+        let found = tool("dirname").unwrap();
+        let folder = found.parent().unwrap();
+        assert!(
+            PATH.split(':').any(|of_guest| folder == of_guest),
+            "{found}"
+        );
+    }
+}

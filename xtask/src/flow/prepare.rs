@@ -1,0 +1,122 @@
+//! What must be there before a guest can boot.
+
+use camino::Utf8PathBuf;
+
+use crate::commands::options::{AccelOptions, DepsOptions, GuestOptions};
+use crate::deps;
+use crate::deps::need::{self, Missing, Need};
+use crate::failure::{Kind, Result};
+use crate::host::session::Session;
+use crate::kernel::request::Request;
+use crate::kernel::{self, Kernel};
+use crate::vm::boot::Way;
+use crate::vm::qemu::accel::{self, Accel};
+use crate::vm::qemu::machine;
+use crate::vm::root::init;
+use crate::vm::verdict::{self, Bootable};
+use crate::words::count;
+
+/// What it takes to build a kernel and to run the cases on it, in guests with a root of our own.
+pub const TO_TEST: &[Need] = &[Need::Build, Need::Run];
+/// The same with virtme-ng.
+pub const TO_TEST_WITH_VIRTME: &[Need] = &[Need::Build, Need::Run, Need::Virtme];
+
+/// A kernel and what it takes to boot it.
+#[derive(Debug)]
+pub struct Prepared {
+    pub kernel: Kernel,
+    pub accel: Accel,
+    pub single_thread: bool,
+    /// As it calls itself.
+    pub qemu: String,
+}
+
+/// What it takes to build a kernel and to run the cases in such guests.
+pub fn to_test(boot: Way) -> &'static [Need] {
+    match boot {
+        Way::Initramfs => TO_TEST,
+        Way::Virtme => TO_TEST_WITH_VIRTME,
+    }
+}
+
+/// Makes the kernel, chooses the accelerator. The tools are there: see [`provide_deps`].
+pub fn prepare(request: &Request, accel: AccelOptions, session: &Session) -> Result<Prepared> {
+    let kernel = kernel::prepare(request, session)?;
+    session.events.note(describe(&kernel));
+    let config = fs_err::read_to_string(kernel.build.join(".config"))?;
+    let single_thread = accel::needs_single_thread(&config);
+    let qemu = machine::version(&session.stop)?;
+    let bootable = Bootable {
+        image: &kernel.image,
+        version: &kernel.version,
+        qemu: &qemu,
+        single_thread,
+    };
+    let accel = verdict::choose(accel.accel, bootable, session)?;
+    Ok(Prepared {
+        kernel,
+        accel,
+        single_thread,
+        qemu,
+    })
+}
+
+/// All that has to be there for a run of cases: the tools, the kernel, the accelerator, and the harness, whose path is returned.
+pub fn make_ready(
+    request: &Request,
+    deps: DepsOptions,
+    guest: &GuestOptions,
+    session: &Session,
+) -> Result<(Prepared, Utf8PathBuf)> {
+    provide_deps(deps, to_test(guest.boot), session)?;
+    verdict::starts(guest.accel.accel, &session.stop)?;
+    let kernel = || prepare(request, guest.accel, session);
+    init::beside(kernel, session)
+}
+
+fn describe(kernel: &Kernel) -> String {
+    let Kernel {
+        version,
+        source,
+        patches,
+        tree,
+        build,
+        ..
+    } = kernel;
+    let state = if kernel.rebuilt {
+        "built"
+    } else {
+        "unchanged since its last build"
+    };
+    format!(
+        "kernel {version} ({source}), {}, {state}; tree {tree}, build {build}",
+        count(patches.len(), "patch")
+    )
+}
+
+/// Installs what is missing if that is wanted; else it is an error that says how.
+pub fn provide_deps(options: DepsOptions, needs: &[Need], session: &Session) -> Result<()> {
+    let missing = missing(needs);
+    if options.install_deps {
+        return deps::install(&missing, session);
+    }
+    match deps::to_have(&missing) {
+        Some(line) => Err(Kind::Machinery.error(format!(
+            "{} missing; run: {line}\n(or add --install-deps)",
+            missing
+                .iter()
+                .map(|missing| missing.what.as_str())
+                .collect::<Vec<_>>()
+                .join(", ")
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Everything that is needed and this machine lacks, each thing once.
+pub fn missing(needs: &[Need]) -> Vec<Missing> {
+    let mut all: Vec<_> = needs.iter().copied().flat_map(need::missing).collect();
+    all.sort_by(|one, other| one.what.cmp(&other.what));
+    all.dedup();
+    all
+}

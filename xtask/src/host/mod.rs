@@ -1,0 +1,16 @@
+//! This machine: its files, its programs, and what a run holds of it.
+
+pub mod cgroup;
+pub mod claim;
+pub mod environment;
+pub mod files;
+pub mod foreground;
+pub mod git;
+pub mod layout;
+pub mod lock;
+pub mod patience;
+pub mod phase;
+pub mod proc;
+pub mod replace;
+pub mod session;
+pub mod space;

@@ -1,0 +1,118 @@
+//! From a base or a tree to a kernel that boots: source, tree, config, build.
+
+use camino::Utf8PathBuf;
+use harness::case::Feature;
+
+use super::build::Build;
+use super::desk::{Desk, title};
+use super::order::Order;
+use super::request::Request;
+use super::version::version;
+use crate::deps::need;
+use crate::failure::{Kind, Result};
+use crate::host::files;
+use crate::host::session::Session;
+
+/// A kernel, ready to boot.
+#[derive(Clone, Debug)]
+pub struct Kernel {
+    /// A vmlinux that later builds leave alone. QEMU starts it itself (CONFIG_PVH), so nothing is compressed.
+    pub image: Utf8PathBuf,
+    #[expect(
+        dead_code,
+        reason = "held as long as guests are started from the image"
+    )]
+    pub lease: files::Lease,
+    pub base: String,
+    /// As `make kernelversion` has it, e.g. `6.12.117`.
+    pub version: String,
+    /// For people: package and version, or the tree's path and commit.
+    pub source: String,
+    pub tree: Utf8PathBuf,
+    pub build: Utf8PathBuf,
+    /// Names of the series that it has, also of those that a tree had before; none for a stock kernel.
+    pub series: Vec<String>,
+    /// Subjects, in order; first what a tree had before.
+    pub patches: Vec<String>,
+    /// What the patches provide, as the `series` files say; sorted.
+    pub provides: Vec<Feature>,
+    /// Equal for kernels of equal content.
+    pub fingerprint: String,
+    pub rebuilt: bool,
+}
+
+/// Makes the kernel; what has not changed since the last run is not made again.
+///
+/// Bad requests are usage errors and found before anything is downloaded. A patch that does not apply, a lost
+/// option and a compiler error are build errors.
+pub fn prepare(request: &Request, session: &Session) -> Result<Kernel> {
+    let order = Order::of(request, session)?;
+    let desk = Desk::open(&order, session)?;
+    order.compare_versions(session)?;
+    let others = order.others(&session.layout);
+    let present = desk.present(&others)?;
+    let names = order.names(&present, &others);
+    order.tell(&present, &names, &session.events);
+    let tree = desk.tree_with(&present.missing)?;
+    let version = version(&tree.path)?;
+    let build = Build {
+        tree: &tree,
+        fragments: &order.fragments,
+        jobs: request.jobs,
+        folder: order.folder(&session.layout),
+        title: title(&desk.source, &version, &order, &names),
+    };
+    let built = build.run(session)?;
+    let label = desk.source.label.clone();
+    Ok(Kernel {
+        image: built.image,
+        lease: built.lease,
+        base: order.base.name.clone(),
+        version,
+        source: if tree.edited {
+            format!("{label} with edits in {}", tree.path)
+        } else {
+            label
+        },
+        tree: tree.path,
+        build: built.out,
+        series: names,
+        patches: present.subjects(),
+        provides: present.provides(),
+        fingerprint: built.fingerprint,
+        rebuilt: built.rebuilt,
+    })
+}
+
+/// Whether a request can be made, as far as that can be told before anything is installed or fetched.
+///
+/// # Errors
+/// Those of [`prepare`]. A tree is looked at once there is git to do it.
+pub fn check_request(request: &Request, session: &Session) -> Result<()> {
+    let mut request = request.clone();
+    if need::program("git").is_none()
+        && let Some(tree) = request.tree.take()
+        && !tree.is_dir()
+    {
+        return Err(Kind::Usage.error(format!("--tree {tree} is no folder")));
+    }
+    Order::of(&request, session).map(drop)
+}
+
+/// Refuses a tree that has patches of the base's series: without them, nothing can be compared with them.
+///
+/// # Errors
+/// [`Kind::Usage`] for such a tree, which is named with what it has.
+pub fn require_stock(request: &Request, session: &Session) -> Result<()> {
+    if request.tree.is_none() {
+        return Ok(());
+    }
+    let order = Order::of(request, session)?;
+    Desk::open(&order, session)?.require_stock()
+}
+
+/// Makes the work tree only.
+pub fn provide_tree(request: &Request, session: &Session) -> Result<()> {
+    let order = Order::of(request, session)?;
+    Desk::open(&order, session)?.tree().map(drop)
+}

@@ -1,0 +1,6 @@
+//! Names of what a work tree of ours remembers.
+
+/// Names the unpatched commit in each work tree; git keeps `refs/worktree` apart for each.
+pub const BASE_REF: &str = "refs/worktree/base";
+/// Names the commits of the patch files where a work tree with edits does not follow them.
+pub const WANTED_REF: &str = "refs/worktree/wanted";

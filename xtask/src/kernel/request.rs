@@ -1,0 +1,29 @@
+//! What to build, as it was asked for.
+
+use camino::Utf8PathBuf;
+
+/// What to build.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// A name from `configs/kernels.toml`; with `tree` it still chooses the patches and `BASE.config`.
+    pub base: String,
+    /// A kernel tree to take instead of the base's own source.
+    pub tree: Option<Utf8PathBuf>,
+    /// Names of folders under `patches/BASE/`, applied in this order; none for the stock kernel.
+    pub series: Vec<String>,
+    /// Extra fragments: `debug` is `configs/debug.config`.
+    pub configs: Vec<String>,
+    pub part: Part,
+    /// For make; as many as there are processors if `None`.
+    pub jobs: Option<usize>,
+}
+
+/// How much of the series, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All patches, in the work tree that people edit.
+    Whole,
+    /// The first so many patches, in a work tree that is for checking them only. All such requests share it and its
+    /// build folder, so that going from one patch to the next rebuilds no more than the patch touches.
+    First(usize),
+}
