@@ -23,8 +23,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use commands::{Cli, bisect};
+use commands::Cli;
 use failure::{Kind, Result};
+use flow::bisect;
 use report::output;
 
 fn main() -> ExitCode {

@@ -96,7 +96,7 @@ pub fn run(options: &Options, session: &Session) -> Result<u8> {
         Ok(output.status.success())
     })?;
     watched(session, None, |session| {
-        provide_deps(options.deps, needs(options), session)
+        provide_deps(options.deps.install_deps, needs(options), session)
     })?;
     let code = all(CHECKS, |check| cargo(check, session))?;
     if code != PASSED || options.no_kernel {

@@ -1,11 +1,9 @@
 //! A file a command. Each has its options and a `run` that returns the exit code.
 
 mod bench;
-pub mod bisect;
 mod check;
 mod ci;
 mod clean;
-mod doctor;
 pub mod options;
 mod report;
 mod series;
@@ -16,7 +14,7 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
 use crate::failure::Result;
-use crate::flow::usage;
+use crate::flow::{doctor, usage};
 use crate::host::layout::Layout;
 use crate::host::proc::Stop;
 use crate::host::session::Session;
@@ -34,6 +32,13 @@ Exit codes:
   0 all passed   1 a case, a check, a measurement failed   2 the command line is wrong   3 the kernel could not be built
   4 no verdict: a tool is missing, the guest does not boot, nothing ran, standard output is full   130 interrupted
   141 all is well, but nobody read standard output to its end";
+
+const AFTER_DOCTOR_HELP: &str = "\
+Examples:
+  cargo xtask doctor
+
+Exit codes:
+  0 test-kernel has all it needs   4 something is missing";
 
 /// Builds kernels that freeze filesystems as they should, and shows that they do.
 #[derive(Debug, Parser)]
@@ -56,7 +61,7 @@ pub enum Command {
     /// Merge the reports of several runs
     Report(report::Options),
     /// Say what this machine lacks, which kernels are known and built, which accelerator is worth using
-    #[command(after_help = doctor::AFTER_HELP)]
+    #[command(after_help = AFTER_DOCTOR_HELP)]
     Doctor,
     /// Say what is under target/freeze and what it costs, or remove it
     Clean(clean::Options),

@@ -6,12 +6,13 @@ use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
 use harness::case::Filesystem;
 
-use crate::failure::{Kind, Result};
-use crate::host::layout::Layout;
+use crate::failure::Result;
+use crate::flow::prepare::Guests;
+use crate::flow::select;
 use crate::host::session::Session;
+use crate::kernel;
 use crate::kernel::request::{Part, Request};
-use crate::kernel::{self, bases};
-use crate::shard::Shard;
+use crate::shard::{Shard, Wanted};
 use crate::vm::boot::Way;
 use crate::vm::verdict::Choice;
 
@@ -123,29 +124,29 @@ pub struct CaseOptions {
     pub timeout: Option<u64>,
 }
 
-/// The `--base` that stands for every one.
-const ALL: &str = "all";
+impl GuestOptions {
+    pub fn guests(&self) -> Guests {
+        Guests {
+            accel: self.accel.accel,
+            way: self.boot,
+        }
+    }
+}
 
 impl KernelOptions {
     /// What to build; what is wrong with it is found here.
     pub fn request(&self, session: &Session) -> Result<Request> {
-        let series = self.series();
-        self.patched
-            .request(series, self.given.tree.as_deref(), session)
+        kernel::checked(self.unchecked(), session)
     }
 
-    /// One request, or one for each base if `--base` is `all`.
+    /// One request, or one for each base if that is what `--base` says.
     pub fn requests(&self, session: &Session) -> Result<Vec<Request>> {
-        if self.patched.base != ALL {
-            return Ok(vec![self.request(session)?]);
-        }
-        if self.given.tree.is_some() {
-            return Err(Kind::Usage.error("--tree is one kernel, --base all is several"));
-        }
-        known(&session.layout)?
-            .iter()
-            .map(|base| self.patched.of(base, self.series(), None, session))
-            .collect()
+        kernel::of_each_base(self.unchecked(), session)
+    }
+
+    fn unchecked(&self) -> Request {
+        let series = self.unpatched.series(&self.patched);
+        self.patched.unchecked(series, self.given.tree.as_deref())
     }
 
     pub fn jobs(&self) -> Option<usize> {
@@ -154,10 +155,6 @@ impl KernelOptions {
 
     pub fn deps(&self) -> DepsOptions {
         self.patched.deps
-    }
-
-    fn series(&self) -> &[String] {
-        self.unpatched.series(&self.patched)
     }
 }
 
@@ -184,58 +181,30 @@ impl PatchedOptions {
         tree: Option<&Utf8Path>,
         session: &Session,
     ) -> Result<Request> {
-        let known = known(&session.layout)?;
-        if !known.contains(&self.base) {
-            return Err(Kind::Usage.error(format!(
-                "unknown --base {:?}; known: {}",
-                self.base,
-                known.join(", ")
-            )));
-        }
-        self.of(&self.base, series, tree, session)
+        kernel::checked(self.unchecked(series, tree), session)
     }
 
-    fn of(
-        &self,
-        base: &str,
-        series: &[String],
-        tree: Option<&Utf8Path>,
-        session: &Session,
-    ) -> Result<Request> {
-        are_names("--series", series)?;
-        are_names("--config", &self.configs)?;
-        let request = Request {
-            base: base.to_owned(),
+    fn unchecked(&self, series: &[String], tree: Option<&Utf8Path>) -> Request {
+        Request {
+            base: self.base.clone(),
             tree: tree.map(Utf8Path::to_owned),
             series: series.to_vec(),
             configs: self.configs.clone(),
             part: Part::Whole,
             jobs: self.jobs(),
-        };
-        kernel::check_request(&request, session)?;
-        Ok(request)
-    }
-}
-
-/// Names of ours become names of folders: each counts once, and leads nowhere else.
-fn are_names(flag: &str, names: &[String]) -> Result<()> {
-    for (at, name) in names.iter().enumerate() {
-        if name.is_empty() || name.starts_with('.') || name.contains('/') {
-            return Err(Kind::Usage.error(format!("{flag} takes a name, which {name:?} is not")));
-        }
-        if names[..at].contains(name) {
-            return Err(Kind::Usage.error(format!("{flag} {name} is given twice")));
         }
     }
-    Ok(())
-}
-
-fn known(layout: &Layout) -> Result<Vec<String>> {
-    let bases = bases::load(layout)?.into_iter();
-    Ok(bases.map(|base| base.name).collect())
 }
 
 impl CaseOptions {
+    /// The runs that are wanted, and the cases that these are of.
+    pub fn wanted(&self) -> Result<(Wanted, Vec<select::Choice>)> {
+        let chosen = select::choose(&self.fs, &self.filters)?;
+        let wanted = Wanted::of(select::runs(&chosen, self.repeat), self.shard)?;
+        let listed = select::only(chosen, &wanted.cases);
+        Ok((wanted, listed))
+    }
+
     pub fn deadline(&self) -> Option<Duration> {
         self.timeout.map(Duration::from_secs)
     }

@@ -3,13 +3,9 @@
 use camino::Utf8PathBuf;
 use clap::{Args, Subcommand};
 
-use super::test_kernel;
-use crate::failure::{Kind, OrFail, PASSED, Result};
+use crate::failure::Result;
+use crate::flow::merge;
 use crate::host::session::Session;
-use crate::report::inputs::{self, Input};
-use crate::report::merge::merge;
-use crate::report::store::{self, Finished};
-use crate::report::{markdown, output, terminal};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -55,42 +51,7 @@ struct Table {
 
 pub fn run(options: &Options, session: &Session) -> Result<u8> {
     match &options.command {
-        Command::Merge(options) => merged(options, session),
-        Command::Table(options) => {
-            let inputs = read(&options.results)?;
-            let columns: Vec<_> = inputs.iter().map(|it| (it.name(), &it.run)).collect();
-            terminal::text(&markdown::table(&columns));
-            for note in markdown::incomplete(&columns) {
-                terminal::text(&note);
-            }
-            Ok(PASSED)
-        }
-    }
-}
-
-fn read(results: &[Utf8PathBuf]) -> Result<Vec<Input>> {
-    let inputs = inputs::read(results).or_fail(Kind::Usage)?;
-    for words in &inputs.passed_over {
-        output::warn(words);
-    }
-    Ok(inputs.runs)
-}
-
-fn merged(options: &Merge, session: &Session) -> Result<u8> {
-    let inputs = read(&options.results)?;
-    let run = merge(&inputs).or_fail(Kind::Usage)?;
-    let Finished {
-        run,
-        folder,
-        written,
-    } = match &options.output {
-        Some(dir) => store::write_into(dir, run).or_fail(Kind::Usage)?,
-        None => store::Folder::open(&session.layout.runs())?.publish(run),
-    };
-    terminal::summary(&run, &folder);
-    written?;
-    match &run.failure {
-        Some(failure) => Err(Kind::Machinery.error(failure)),
-        None => test_kernel::verdict(&run),
+        Command::Merge(options) => merge::run(&options.results, options.output.as_deref(), session),
+        Command::Table(options) => merge::table(&options.results),
     }
 }

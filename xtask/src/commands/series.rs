@@ -1,18 +1,12 @@
 //! `series`: patch files and the work tree that they are edited in.
 
-use camino::Utf8Path;
 use clap::{Args, Subcommand};
 
 use super::check;
-use crate::failure::{Failure, Kind, PASSED, Result};
-use crate::host::replace::Replacement;
+use crate::failure::Result;
+use crate::flow::refresh::{self, Order};
 use crate::host::session::Session;
-use crate::host::{files, lock};
-use crate::kernel::worked::Worked;
-use crate::kernel::{bases, tree};
-use crate::report::terminal::text;
-use crate::report::watched;
-use crate::review::refresh::{Consent, Stack, plan};
+use crate::review::refresh::Consent;
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -61,147 +55,20 @@ struct Refresh {
 pub fn run(options: &Options, session: &Session) -> Result<u8> {
     match &options.command {
         Command::Check(options) => check::run(options, session),
-        Command::Refresh(options) => refresh(options, session),
+        Command::Refresh(options) => refresh::run(&options.order(), session),
     }
 }
 
-fn refresh(options: &Refresh, session: &Session) -> Result<u8> {
-    let base = bases::find(&session.layout, &options.base)?;
-    let folder = session.layout.patches().join(&options.base);
-    let _lock = watched(session, None, |session| {
-        let lock = lock::hold(&session.layout.work("lock"), session)?;
-        if !options.dry_run {
-            files::sweep(&folder, session)?;
+impl Refresh {
+    fn order(&self) -> Order {
+        Order {
+            base: self.base.clone(),
+            series: self.series.clone(),
+            dry_run: self.dry_run,
+            consent: Consent {
+                overwrite: self.force,
+                lose: self.allow_loss,
+            },
         }
-        Ok::<_, Failure>(lock)
-    })?;
-    repair(&folder, options.dry_run)?;
-    let name = tree::name(&base.name, &options.series);
-    if !session.layout.trees().join(&name).is_dir() {
-        let series: String = options
-            .series
-            .iter()
-            .map(|name| format!(" --series {name}"))
-            .collect();
-        return Err(Kind::Usage.error(format!(
-            "there is no work tree {} yet; run: cargo xtask test-kernel --base {}{series}",
-            session.layout.trees().join(name),
-            options.base
-        )));
-    }
-    let tree = Worked::open(&name, session)?;
-    let stack = Stack {
-        names: &options.series,
-        folder: &folder,
-    };
-    let plan = plan(&tree, stack, &session.stop)?;
-    let consent = Consent {
-        overwrite: options.force,
-        lose: options.allow_loss,
-    };
-    let allowed = plan.allow(consent, &tree, stack);
-    if options.dry_run {
-        match plan.changes.is_empty() {
-            true => text("nothing would change"),
-            false => text(plan.diff().trim_end()),
-        }
-        if let Err(failure) = allowed {
-            text(&format!("without --dry-run: {failure}"));
-        }
-        return Ok(PASSED);
-    }
-    allowed?;
-    plan.write(&tree, stack, &session.stop)?;
-    if plan.changes.is_empty() {
-        text(&format!("{folder} is up to date with {}", tree.git.dir()));
-    }
-    for change in &plan.changes {
-        text(folder.join(&change.path).as_str());
-    }
-    Ok(PASSED)
-}
-
-/// Finishes what an interrupted run began.
-fn repair(folder: &Utf8Path, dry: bool) -> Result<()> {
-    match Replacement::left(folder) {
-        None => Ok(()),
-        Some(_) if dry => Err(Kind::Usage.error(format!(
-            "a series refresh was interrupted while it replaced files in {folder}; run it without --dry-run"
-        ))),
-        Some(left) => {
-            text(&format!("finishing what was interrupted in {folder}"));
-            left.finish()
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::Parser;
-
-    use super::*;
-    use crate::host::proc::Stop;
-    use crate::kernel::shop::{BASE, Shop};
-
-    /// The command line of `series refresh`.
-    #[derive(Debug, Parser)]
-    struct SeriesRefresh {
-        #[command(flatten)]
-        options: Refresh,
-    }
-
-    fn refresh(shop: &Shop, words: &[&str]) -> Result<u8> {
-        let words = ["refresh", "--base", BASE, "--series", "s"]
-            .iter()
-            .chain(words);
-        let options = SeriesRefresh::try_parse_from(words).unwrap().options;
-        let session = Session::new(shop.layout.clone(), Stop::default());
-        super::refresh(&options, &session)
-    }
-
-    #[test]
-    fn a_dry_run_writes_nothing() {
-        let shop = Shop::open();
-        let bases = shop.layout.configs().join("kernels.toml");
-        fs_err::create_dir_all(shop.layout.configs()).unwrap();
-        fs_err::write(
-            bases,
-            format!("[[base]]\nname = \"{BASE}\"\npackage = \"x\"\n"),
-        )
-        .unwrap();
-        shop.patch("s", 1, "one", 4, "a note");
-        let no_tree = refresh(&shop, &[]).unwrap_err();
-        assert!(
-            no_tree
-                .to_string()
-                .contains("test-kernel --base x --series s"),
-            "{no_tree}"
-        );
-        shop.provide(&["s"]).unwrap();
-        assert_eq!(refresh(&shop, &[]).unwrap(), PASSED);
-        let file = shop.file("s/0001-one.patch");
-        let before = fs_err::read_to_string(&file).unwrap();
-        for (script, words) in [
-            ("git commit -q --amend -m one -m mine", None),
-            (
-                "git notes --ref=series/x-s remove HEAD 2>&1",
-                Some("--allow-loss"),
-            ),
-        ] {
-            shop.work(&["s"], script);
-            assert_eq!(refresh(&shop, &["--dry-run"]).unwrap(), PASSED);
-            assert_eq!(fs_err::read_to_string(&file).unwrap(), before);
-            if let Some(words) = words {
-                let failure = refresh(&shop, &[]).unwrap_err();
-                assert_eq!(failure.kind, Kind::Usage);
-                assert!(failure.to_string().contains(words), "{failure}");
-            }
-        }
-        assert_eq!(refresh(&shop, &["--allow-loss"]).unwrap(), PASSED);
-        let after = fs_err::read_to_string(&file).unwrap();
-        assert!(
-            after.contains("mine") && !after.contains("a note"),
-            "{after}"
-        );
     }
 }

@@ -1,5 +1,15 @@
-//! What several commands share: what has to be there, what is run, what came of it.
+//! What commands do: what has to be there, what is run, what came of it. Command lines are read elsewhere.
 
+pub mod bench;
+pub mod bisect;
+pub mod check;
+pub mod clean;
+pub mod doctor;
+mod facts;
+pub mod merge;
 pub mod prepare;
+pub mod refresh;
 pub mod select;
+pub mod shell;
+pub mod test;
 pub mod usage;

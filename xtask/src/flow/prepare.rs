@@ -2,7 +2,6 @@
 
 use camino::Utf8PathBuf;
 
-use crate::commands::options::{AccelOptions, DepsOptions, GuestOptions};
 use crate::deps;
 use crate::deps::need::{self, Missing, Need};
 use crate::failure::{Kind, Result};
@@ -13,13 +12,20 @@ use crate::vm::boot::Way;
 use crate::vm::qemu::accel::{self, Accel};
 use crate::vm::qemu::machine;
 use crate::vm::root::init;
-use crate::vm::verdict::{self, Bootable};
+use crate::vm::verdict::{self, Bootable, Choice};
 use crate::words::count;
 
 /// What it takes to build a kernel and to run the cases on it, in guests with a root of our own.
 pub const TO_TEST: &[Need] = &[Need::Build, Need::Run];
 /// The same with virtme-ng.
 pub const TO_TEST_WITH_VIRTME: &[Need] = &[Need::Build, Need::Run, Need::Virtme];
+
+/// How guests run.
+#[derive(Clone, Copy, Debug)]
+pub struct Guests {
+    pub accel: Choice,
+    pub way: Way,
+}
 
 /// A kernel and what it takes to boot it.
 #[derive(Debug)]
@@ -40,7 +46,7 @@ pub fn to_test(boot: Way) -> &'static [Need] {
 }
 
 /// Makes the kernel, chooses the accelerator. The tools are there: see [`provide_deps`].
-pub fn prepare(request: &Request, accel: AccelOptions, session: &Session) -> Result<Prepared> {
+pub fn prepare(request: &Request, accel: Choice, session: &Session) -> Result<Prepared> {
     let kernel = kernel::prepare(request, session)?;
     session.events.note(describe(&kernel));
     let config = fs_err::read_to_string(kernel.build.join(".config"))?;
@@ -52,7 +58,7 @@ pub fn prepare(request: &Request, accel: AccelOptions, session: &Session) -> Res
         qemu: &qemu,
         single_thread,
     };
-    let accel = verdict::choose(accel.accel, bootable, session)?;
+    let accel = verdict::choose(accel, bootable, session)?;
     Ok(Prepared {
         kernel,
         accel,
@@ -64,13 +70,13 @@ pub fn prepare(request: &Request, accel: AccelOptions, session: &Session) -> Res
 /// All that has to be there for a run of cases: the tools, the kernel, the accelerator, and the harness, whose path is returned.
 pub fn make_ready(
     request: &Request,
-    deps: DepsOptions,
-    guest: &GuestOptions,
+    install: bool,
+    guests: Guests,
     session: &Session,
 ) -> Result<(Prepared, Utf8PathBuf)> {
-    provide_deps(deps, to_test(guest.boot), session)?;
-    verdict::starts(guest.accel.accel, &session.stop)?;
-    let kernel = || prepare(request, guest.accel, session);
+    provide_deps(install, to_test(guests.way), session)?;
+    verdict::starts(guests.accel, &session.stop)?;
+    let kernel = || prepare(request, guests.accel, session);
     init::beside(kernel, session)
 }
 
@@ -95,9 +101,9 @@ fn describe(kernel: &Kernel) -> String {
 }
 
 /// Installs what is missing if that is wanted; else it is an error that says how.
-pub fn provide_deps(options: DepsOptions, needs: &[Need], session: &Session) -> Result<()> {
+pub fn provide_deps(install: bool, needs: &[Need], session: &Session) -> Result<()> {
     let missing = missing(needs);
-    if options.install_deps {
+    if install {
         return deps::install(&missing, session);
     }
     match deps::to_have(&missing) {

@@ -3,7 +3,6 @@
 use harness::case::{Case, Filesystem};
 use regex::{Regex, RegexBuilder};
 
-use crate::commands::options::CaseOptions;
 use crate::event::CaseId;
 use crate::failure::{Kind, OrFail, Result};
 
@@ -17,13 +16,13 @@ pub type Choice = (&'static Case, Vec<Filesystem>);
 ///
 /// # Errors
 /// [`Kind::Usage`] if that is none: a run of nothing would look like a pass.
-pub fn choose(options: &CaseOptions) -> Result<Vec<Choice>> {
-    select(harness::cases::all(), options)
+pub fn choose(fs: &[Filesystem], filters: &[String]) -> Result<Vec<Choice>> {
+    select(harness::cases::all(), fs, filters)
 }
 
-fn select(all: &'static [Case], options: &CaseOptions) -> Result<Vec<Choice>> {
+fn select(all: &'static [Case], fs: &[Filesystem], filters: &[String]) -> Result<Vec<Choice>> {
     let on_filesystems = |case: &'static Case| -> Choice {
-        let wanted = |fs: &Filesystem| options.fs.is_empty() || options.fs.contains(fs);
+        let wanted = |it: &Filesystem| fs.is_empty() || fs.contains(it);
         (
             case,
             case.filesystems.iter().copied().filter(wanted).collect(),
@@ -31,7 +30,7 @@ fn select(all: &'static [Case], options: &CaseOptions) -> Result<Vec<Choice>> {
     };
     let mut chosen: Vec<Choice> = all.iter().map(on_filesystems).collect();
     let there = chosen.iter().map(|(case, on)| (case.name, !on.is_empty()));
-    let filter = Filter::of(&options.filters, "case", &there.collect::<Vec<_>>())?;
+    let filter = Filter::of(filters, "case", &there.collect::<Vec<_>>())?;
     chosen.retain(|(case, on)| !on.is_empty() && filter.is_match(case.name));
     Ok(chosen)
 }
@@ -171,15 +170,9 @@ mod tests {
         case("ioctl_numbers", &[Xfs]),
     ];
 
-    fn options(filter: &str, fs: &[Filesystem]) -> CaseOptions {
-        CaseOptions {
-            fs: fs.to_vec(),
-            filters: vec![filter.into()],
-            list: false,
-            repeat: 1,
-            shard: None,
-            timeout: None,
-        }
+    fn select(filters: &[&str], fs: &[Filesystem]) -> Result<Vec<Choice>> {
+        let filters: Vec<_> = filters.iter().map(ToString::to_string).collect();
+        super::select(&ALL, fs, &filters)
     }
 
     #[test]
@@ -200,7 +193,7 @@ mod tests {
             ("numbers", &[Ext3, Xfs], &["xfs ioctl_numbers"]),
         ];
         for (filter, fs, wanted) in table {
-            let chosen = select(&ALL, &options(filter, fs)).unwrap();
+            let chosen = select(&[filter], fs).unwrap();
             let names: Vec<_> = runs(&chosen, 1)
                 .iter()
                 .map(|id| format!("{} {}", id.filesystem, id.case))
@@ -211,7 +204,7 @@ mod tests {
 
     #[test]
     fn the_list_of_a_shard() {
-        let chosen = select(&ALL, &options("", &[])).unwrap();
+        let chosen = select(&[""], &[]).unwrap();
         let runs = runs(&chosen, 1);
         let listed: Vec<_> = only(chosen, &runs[2..])
             .into_iter()
@@ -223,7 +216,7 @@ mod tests {
 
     #[test]
     fn repeats_run_the_whole_list_again() {
-        let chosen = select(&ALL, &options("nesting", &[])).unwrap();
+        let chosen = select(&["nesting"], &[]).unwrap();
         let runs: Vec<_> = runs(&chosen, 2)
             .iter()
             .map(|id| (id.repeat, id.filesystem))
@@ -233,12 +226,8 @@ mod tests {
 
     #[test]
     fn several_filters_are_one_choice_and_each_must_match() {
-        let of = |filters: &[&str]| CaseOptions {
-            filters: filters.iter().map(|filter| (*filter).to_owned()).collect(),
-            ..options("", &[])
-        };
-        let names = |filters| -> Vec<_> {
-            let chosen = select(&ALL, &of(filters)).unwrap().into_iter();
+        let names = |filters: &[&str]| -> Vec<_> {
+            let chosen = select(filters, &[]).unwrap().into_iter();
             chosen.map(|(case, _)| case.name).collect()
         };
         assert_eq!(names(&[]), ["writes_stop", "nesting", "ioctl_numbers"]);
@@ -246,7 +235,7 @@ mod tests {
             names(&["numbers", "^n", "nest"]),
             ["nesting", "ioctl_numbers"]
         );
-        let failure = select(&ALL, &of(&["nesting", "zzz"])).unwrap_err();
+        let failure = select(&["nesting", "zzz"], &[]).unwrap_err();
         assert!(
             failure.to_string().contains("\"zzz\" matches no case"),
             "{failure}"
@@ -265,7 +254,7 @@ mod tests {
             ("numbers", &[Ext3], "filesystems of --fs"),
         ];
         for (filter, fs, wanted) in table {
-            let failure = select(&ALL, &options(filter, fs)).unwrap_err();
+            let failure = select(&[filter], fs).unwrap_err();
             assert_eq!(failure.kind, Kind::Usage);
             assert!(failure.to_string().contains(wanted), "{failure}");
         }

@@ -43,7 +43,7 @@ pub fn find(layout: &Layout, name: &str) -> Result<Base> {
     let found = bases.into_iter().find(|base| base.name == name);
     found.ok_or_else(|| {
         Kind::Usage.error(format!(
-            "no base {name:?} in configs/kernels.toml (known: {})",
+            "unknown --base {name:?}; known: {}",
             known.join(", ")
         ))
     })

@@ -22,4 +22,4 @@ pub mod tree;
 pub mod version;
 pub mod worked;
 
-pub use prepare::{Kernel, check_request, prepare, provide_tree, require_stock};
+pub use prepare::{Kernel, checked, of_each_base, prepare, provide_tree, require_stock};

@@ -3,6 +3,7 @@
 use camino::Utf8PathBuf;
 use harness::case::Feature;
 
+use super::bases;
 use super::build::Build;
 use super::desk::{Desk, title};
 use super::order::Order;
@@ -84,19 +85,55 @@ pub fn prepare(request: &Request, session: &Session) -> Result<Kernel> {
     })
 }
 
-/// Whether a request can be made, as far as that can be told before anything is installed or fetched.
+/// The request, if it can be made, as far as that can be told before anything is installed or fetched.
 ///
 /// # Errors
 /// Those of [`prepare`]. A tree is looked at once there is git to do it.
-pub fn check_request(request: &Request, session: &Session) -> Result<()> {
-    let mut request = request.clone();
+pub fn checked(request: Request, session: &Session) -> Result<Request> {
+    bases::find(&session.layout, &request.base)?;
+    are_names("--series", &request.series)?;
+    are_names("--config", &request.configs)?;
+    let mut there = request.clone();
     if need::program("git").is_none()
-        && let Some(tree) = request.tree.take()
+        && let Some(tree) = there.tree.take()
         && !tree.is_dir()
     {
         return Err(Kind::Usage.error(format!("--tree {tree} is no folder")));
     }
-    Order::of(&request, session).map(drop)
+    Order::of(&there, session)?;
+    Ok(request)
+}
+
+/// The `--base` that stands for every one.
+const ALL: &str = "all";
+
+/// One request for each base if it is for all; each [`checked`].
+pub fn of_each_base(request: Request, session: &Session) -> Result<Vec<Request>> {
+    if request.base != ALL {
+        return Ok(vec![checked(request, session)?]);
+    }
+    if request.tree.is_some() {
+        return Err(Kind::Usage.error("--tree is one kernel, --base all is several"));
+    }
+    let bases = bases::load(&session.layout)?.into_iter();
+    let requests = bases.map(|base| Request {
+        base: base.name,
+        ..request.clone()
+    });
+    requests.map(|it| checked(it, session)).collect()
+}
+
+/// Names of ours become names of folders: each counts once, and leads nowhere else.
+fn are_names(flag: &str, names: &[String]) -> Result<()> {
+    for (at, name) in names.iter().enumerate() {
+        if name.is_empty() || name.starts_with('.') || name.contains('/') {
+            return Err(Kind::Usage.error(format!("{flag} takes a name, which {name:?} is not")));
+        }
+        if names[..at].contains(name) {
+            return Err(Kind::Usage.error(format!("{flag} {name} is given twice")));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses a tree that has patches of the base's series: without them, nothing can be compared with them.

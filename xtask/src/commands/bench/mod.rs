@@ -3,16 +3,10 @@
 mod kernel;
 mod tool;
 
-use camino::Utf8Path;
 use clap::{Args, Subcommand};
-use harness::plan::Work;
 
-use crate::bench::plot::Plot;
 use crate::failure::Result;
-use crate::flow::prepare::Prepared;
 use crate::host::session::Session;
-use crate::vm::boot::{Machine, Way};
-use crate::vm::qemu::command;
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -37,22 +31,4 @@ pub fn run(options: &Options, session: &Session) -> Result<u8> {
         What::Kernel(options) => kernel::run(options, session),
         What::Tool(options) => tool::run(options, session),
     }
-}
-
-fn machine<'a>(prepared: &'a Prepared, way: Way, init: &'a Utf8Path, work: Work) -> Machine<'a> {
-    Machine {
-        kernel: command::Kernel {
-            image: &prepared.kernel.image,
-            accel: prepared.accel,
-            single_thread: prepared.single_thread,
-        },
-        way,
-        init,
-        provides: &prepared.kernel.provides,
-        work,
-    }
-}
-
-fn names(plots: &[Plot]) -> Vec<String> {
-    plots.iter().map(|plot| plot.name.clone()).collect()
 }

@@ -1,32 +1,12 @@
 //! `bench tool`: this program against plain virtme-ng.
 
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use clap::{Args, ValueEnum as _};
 
-use camino::Utf8PathBuf;
-use clap::{Args, ValueEnum};
-use harness::measure::Effort;
-use harness::plan::Work;
-use jiff::Zoned;
-
-use super::{machine, names};
-use crate::bench::machine::Machine as Described;
-use crate::bench::tool::model::{Part, Run};
-use crate::bench::tool::plan::Plan;
-use crate::bench::tool::report;
-use crate::bench::tool::vng::Vng;
-use crate::bench::{store, table};
+use crate::bench::tool::model::Part;
 use crate::commands::options::{GuestOptions, PatchedOptions, StockOptions};
-use crate::commands::test_kernel::{kernel_facts, machine_facts};
-use crate::deps;
-use crate::failure::{Kind, PASSED, Result};
-use crate::flow::prepare::{self, Prepared, TO_TEST_WITH_VIRTME, provide_deps};
+use crate::failure::Result;
+use crate::flow::bench::tool::{self, Order};
 use crate::host::session::Session;
-use crate::kernel::request::Request;
-use crate::report::store::{Extent, Folder, started};
-use crate::report::{terminal, watched};
-use crate::vm::qemu::disks;
-use crate::vm::{capacity, verdict};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -66,83 +46,15 @@ pub struct Options {
 }
 
 pub fn run(options: &Options, session: &Session) -> Result<u8> {
-    // It builds what this repository names.
-    let request =
-        options
-            .kernel
-            .request(options.unpatched.series(&options.kernel), None, session)?;
-    verdict::is_there(options.guest.accel.accel)?;
-    let (prepared, init, virtme) = watched(session, None, |session| -> Result<_> {
-        // What this program is compared with is needed, too.
-        provide_deps(options.kernel.deps, TO_TEST_WITH_VIRTME, session)?;
-        let (prepared, init) = make_ready(&request, options, session)?;
-        Ok((prepared, init, deps::virtme(session)?))
-    })?;
-    let ready = |session: &Session| match make_ready(&request, options, session)? {
-        (prepared, _) if prepared.kernel.rebuilt => {
-            Err(Kind::Machinery.error("the kernel has changed meanwhile, and was built"))
-        }
-        _ => Ok(()),
-    };
-    let work = Work::Measurements(Effort::Quick);
-    let plan = Plan {
-        parts: options
-            .only
-            .map_or(Part::value_variants().to_vec(), |only| vec![only]),
+    let series = options.unpatched.series(&options.kernel);
+    let all = || Part::value_variants().to_vec();
+    let order = Order {
+        request: options.kernel.request(series, None, session)?,
+        guests: options.guest.guests(),
+        parts: options.only.map_or_else(all, |only| vec![only]),
         rounds: options.rounds,
         cold: options.cold,
-        request: &request,
-        machine: machine(&prepared, options.guest.boot, &init, work),
-        ready: &ready,
-        vng: Vng::new(&virtme.virtme_run, &disks::scratch(&session.layout)?)?,
+        install: options.kernel.deps.install_deps,
     };
-    let folder = Folder::open(&session.layout.benchmarks())?;
-    let mut run = Run {
-        machine: Described::this(machine_facts(&prepared, 1)?)?,
-        kernel: kernel_facts(&request, &prepared),
-        started: started(&Zoned::now()),
-        took: Duration::ZERO,
-        taken: Vec::new(),
-        compiled: BTreeMap::new(),
-        problems: Vec::new(),
-    };
-    let begun = Instant::now();
-    let outcome = watched(session, None, |session| plan.take(&mut run, session));
-    run.took = begun.elapsed();
-    // Why the run ended says more than why that could not be kept.
-    let extent = Extent::of(&outcome);
-    outcome.and(show(&run, folder, extent))?;
-    Ok(PASSED)
-}
-
-/// All that test-kernel sees to before its guest starts: the kernel, the accelerator, the harness, room.
-fn make_ready(
-    request: &Request,
-    options: &Options,
-    session: &Session,
-) -> Result<(Prepared, Utf8PathBuf)> {
-    let ready = prepare::make_ready(request, options.kernel.deps, &options.guest, session)?;
-    capacity::host(&session.layout)?;
-    Ok(ready)
-}
-
-/// Shows and keeps what there is, also of a run that was ended early.
-fn show(run: &Run, folder: Folder, extent: Extent) -> Result<()> {
-    let tables: Vec<_> = report::table(run).into_iter().collect();
-    let plots: Vec<_> = report::plot(run)?.into_iter().collect();
-    for table in &tables {
-        terminal::text(&format!("\n{}", table.terminal()));
-    }
-    for problem in &run.problems {
-        terminal::text(&format!("note: {problem}"));
-    }
-    let (kernel, machine) = (run.kernel.title(), run.machine.describe());
-    let mut head = format!("Linux {kernel} on {machine}; in {:.0?}.", run.took);
-    if let Some(compiled) = report::compiled(run) {
-        head = format!("{head} {compiled}");
-    }
-    let markdown = table::markdown(&head, &tables, &[], &names(&plots));
-    let path = store::write(folder, run, &markdown, &plots, extent)?;
-    terminal::text(&format!("{head}\nnumbers, Markdown and plots in {path}"));
-    Ok(())
+    tool::run(&order, session)
 }

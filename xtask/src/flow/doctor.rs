@@ -1,8 +1,8 @@
 //! `doctor`: what is missing, what is there.
 
+use super::prepare::{TO_TEST, missing};
 use crate::deps::need::{Missing, Need};
 use crate::failure::{Kind, Result};
-use crate::flow::prepare::{TO_TEST, missing};
 use crate::host::layout::Layout;
 use crate::host::session::Session;
 use crate::kernel::bases;
@@ -11,13 +11,6 @@ use crate::vm::qemu::machine;
 use crate::vm::verdict;
 use crate::words::there;
 use crate::{deps, series};
-
-pub const AFTER_HELP: &str = "\
-Examples:
-  cargo xtask doctor
-
-Exit codes:
-  0 test-kernel has all it needs   4 something is missing";
 
 pub fn run(session: &Session) -> Result<u8> {
     let lacking = missing(TO_TEST);

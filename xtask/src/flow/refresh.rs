@@ -1,0 +1,156 @@
+//! From the commits of a work tree back to patch files.
+
+use camino::Utf8Path;
+
+use crate::failure::{Failure, Kind, PASSED, Result};
+use crate::host::replace::Replacement;
+use crate::host::session::Session;
+use crate::host::{files, lock};
+use crate::kernel::worked::Worked;
+use crate::kernel::{bases, tree};
+use crate::report::terminal::text;
+use crate::report::watched;
+use crate::review::refresh::{Consent, Stack, plan};
+
+/// Which patch files are written back, and what may be lost by it.
+#[derive(Debug)]
+pub struct Order {
+    pub base: String,
+    pub series: Vec<String>,
+    /// Show as a diff what would be written, and write nothing.
+    pub dry_run: bool,
+    pub consent: Consent,
+}
+
+pub fn run(order: &Order, session: &Session) -> Result<u8> {
+    let base = bases::find(&session.layout, &order.base)?;
+    let folder = session.layout.patches().join(&order.base);
+    let _lock = watched(session, None, |session| {
+        let lock = lock::hold(&session.layout.work("lock"), session)?;
+        if !order.dry_run {
+            files::sweep(&folder, session)?;
+        }
+        Ok::<_, Failure>(lock)
+    })?;
+    repair(&folder, order.dry_run)?;
+    let name = tree::name(&base.name, &order.series);
+    if !session.layout.trees().join(&name).is_dir() {
+        let series: String = order
+            .series
+            .iter()
+            .map(|name| format!(" --series {name}"))
+            .collect();
+        return Err(Kind::Usage.error(format!(
+            "there is no work tree {} yet; run: cargo xtask test-kernel --base {}{series}",
+            session.layout.trees().join(name),
+            order.base
+        )));
+    }
+    let tree = Worked::open(&name, session)?;
+    let stack = Stack {
+        names: &order.series,
+        folder: &folder,
+    };
+    let plan = plan(&tree, stack, &session.stop)?;
+    let allowed = plan.allow(order.consent, &tree, stack);
+    if order.dry_run {
+        match plan.changes.is_empty() {
+            true => text("nothing would change"),
+            false => text(plan.diff().trim_end()),
+        }
+        if let Err(failure) = allowed {
+            text(&format!("without --dry-run: {failure}"));
+        }
+        return Ok(PASSED);
+    }
+    allowed?;
+    plan.write(&tree, stack, &session.stop)?;
+    if plan.changes.is_empty() {
+        text(&format!("{folder} is up to date with {}", tree.git.dir()));
+    }
+    for change in &plan.changes {
+        text(folder.join(&change.path).as_str());
+    }
+    Ok(PASSED)
+}
+
+/// Finishes what an interrupted run began.
+fn repair(folder: &Utf8Path, dry: bool) -> Result<()> {
+    match Replacement::left(folder) {
+        None => Ok(()),
+        Some(_) if dry => Err(Kind::Usage.error(format!(
+            "a series refresh was interrupted while it replaced files in {folder}; run it without --dry-run"
+        ))),
+        Some(left) => {
+            text(&format!("finishing what was interrupted in {folder}"));
+            left.finish()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::proc::Stop;
+    use crate::kernel::shop::{BASE, Shop};
+
+    fn refresh(shop: &Shop, dry_run: bool, lose: bool) -> Result<u8> {
+        let order = Order {
+            base: BASE.into(),
+            series: vec!["s".into()],
+            dry_run,
+            consent: Consent {
+                overwrite: false,
+                lose,
+            },
+        };
+        let session = Session::new(shop.layout.clone(), Stop::default());
+        run(&order, &session)
+    }
+
+    #[test]
+    fn a_dry_run_writes_nothing() {
+        let shop = Shop::open();
+        let bases = shop.layout.configs().join("kernels.toml");
+        fs_err::create_dir_all(shop.layout.configs()).unwrap();
+        fs_err::write(
+            bases,
+            format!("[[base]]\nname = \"{BASE}\"\npackage = \"x\"\n"),
+        )
+        .unwrap();
+        shop.patch("s", 1, "one", 4, "a note");
+        let no_tree = refresh(&shop, false, false).unwrap_err();
+        assert!(
+            no_tree
+                .to_string()
+                .contains("test-kernel --base x --series s"),
+            "{no_tree}"
+        );
+        shop.provide(&["s"]).unwrap();
+        assert_eq!(refresh(&shop, false, false).unwrap(), PASSED);
+        let file = shop.file("s/0001-one.patch");
+        let before = fs_err::read_to_string(&file).unwrap();
+        for (script, words) in [
+            ("git commit -q --amend -m one -m mine", None),
+            (
+                "git notes --ref=series/x-s remove HEAD 2>&1",
+                Some("--allow-loss"),
+            ),
+        ] {
+            shop.work(&["s"], script);
+            assert_eq!(refresh(&shop, true, false).unwrap(), PASSED);
+            assert_eq!(fs_err::read_to_string(&file).unwrap(), before);
+            if let Some(words) = words {
+                let failure = refresh(&shop, false, false).unwrap_err();
+                assert_eq!(failure.kind, Kind::Usage);
+                assert!(failure.to_string().contains(words), "{failure}");
+            }
+        }
+        assert_eq!(refresh(&shop, false, true).unwrap(), PASSED);
+        let after = fs_err::read_to_string(&file).unwrap();
+        assert!(
+            after.contains("mine") && !after.contains("a note"),
+            "{after}"
+        );
+    }
+}
