@@ -4,7 +4,7 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use harness::case::Filesystem;
+use harness::wire::Filesystem;
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug)]

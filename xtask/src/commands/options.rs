@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
-use harness::case::Filesystem;
+use harness::wire::Filesystem;
 
 use super::Context;
 use crate::failure::{Kind, Result};

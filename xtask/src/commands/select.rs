@@ -1,6 +1,7 @@
 //! From flags to the cases that are wanted.
 
-use harness::case::{Case, Filesystem};
+use harness::case::Case;
+use harness::wire::Filesystem;
 use regex::{Regex, RegexBuilder};
 
 use super::options::CaseOptions;
@@ -150,7 +151,7 @@ fn likeness(name: &str, filter: &str) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use harness::case::Filesystem::{Ext3, Xfs};
+    use harness::wire::Filesystem::{Ext3, Xfs};
 
     use super::*;
 

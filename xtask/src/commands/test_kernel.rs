@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use harness::case::Feature;
-use harness::plan::Work;
+use harness::cases;
+use harness::wire::Feature;
+use harness::wire::plan::Work;
 
 use super::options::{CaseOptions, DepsOptions, GuestOptions, KernelOptions};
 use super::prepare::{Prepared, make_ready};
@@ -229,7 +230,9 @@ fn shows_all(run: &Run, provides: &[Feature]) -> Result<()> {
         return Ok(());
     }
     for feature in provides {
-        let of = |result: &&CaseResult| Work::Cases.needs(&result.id.case) == Some(*feature);
+        let of = |result: &&CaseResult| {
+            cases::find(&result.id.case).and_then(|case| case.needs) == Some(*feature)
+        };
         let (skipped, ran): (Vec<_>, Vec<_>) = (run.results.iter().filter(of))
             .partition(|result| matches!(result.verdict, Verdict::Skipped(_)));
         if ran.is_empty() && !skipped.is_empty() {
@@ -312,7 +315,7 @@ pub(super) fn machine_facts(prepared: &Prepared, guests: usize) -> Result<Machin
 
 #[cfg(test)]
 mod tests {
-    use harness::case::Filesystem::Ext3;
+    use harness::wire::Filesystem::Ext3;
 
     use super::*;
     use crate::report::model::samples;

@@ -7,7 +7,8 @@ pub mod versions;
 mod virtme;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use harness::program::{PATH, TOOLS};
+use harness::devices::tools;
+use harness::linux::program::PATH;
 
 pub use advice::to_have;
 pub use install::install;
@@ -81,9 +82,7 @@ const NEEDED: &[(Need, Thing, &str)] = &[
 
 /// Looks for all that `need` takes; nothing is run but python3.
 pub fn missing(need: Need) -> Vec<Missing> {
-    let tools = TOOLS
-        .iter()
-        .map(|(name, package)| (Need::Run, Tool(name), *package));
+    let tools = tools::all().map(|(name, package)| (Need::Run, Tool(name), package));
     let wanted = NEEDED.iter().copied().chain(tools);
     wanted
         .filter(|(of, thing, _)| *of == need && !thing.is_there())
@@ -119,7 +118,7 @@ pub fn program(name: &str) -> Option<Utf8PathBuf> {
     find(name, &format!("{path}:/usr/local/sbin:/usr/sbin:/sbin"))
 }
 
-/// Where the guest finds one of its [`TOOLS`]. The caller may have another of that name on a PATH of his own.
+/// Where the guest finds one of its [`tools`]. The caller may have another of that name on a PATH of his own.
 pub fn tool(name: &str) -> Option<Utf8PathBuf> {
     find(name, PATH)
 }

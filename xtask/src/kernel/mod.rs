@@ -25,7 +25,7 @@ pub mod worked;
 use std::sync::LazyLock;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use harness::case::Feature;
+use harness::wire::Feature;
 use regex::Regex;
 
 use crate::deps;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::time::Duration;
 
-use harness::case::Filesystem;
-use harness::ktap::escape;
+use harness::wire::Filesystem;
+use harness::wire::ktap::escape;
 
 use crate::event::{CaseId, CaseResult, Verdict};
 use crate::report::model::Run;
@@ -207,7 +207,7 @@ fn failed(reason: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use harness::ktap;
+    use harness::wire::ktap;
 
     use super::*;
     use crate::report::model::samples;

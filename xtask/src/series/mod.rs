@@ -10,7 +10,7 @@ pub use patch::Patch;
 pub use replace::Replacement;
 
 use camino::Utf8Path;
-use harness::case::Feature;
+use harness::wire::Feature;
 
 use crate::failure::{Kind, Result};
 use crate::layout::Layout;

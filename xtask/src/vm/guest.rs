@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
-use harness::lines::Lines;
-use harness::plan::Plan;
-use harness::task::Stat;
+use harness::linux::proc::Stat;
+use harness::wire::lines::Lines;
+use harness::wire::plan::Plan;
 use nix::sys::signal::Signal;
 
 use super::channel::Ports;

@@ -5,10 +5,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use harness::kmsg::is_complaint;
-use harness::ktap::{CANNOT_START, END, unseal};
-use harness::plan::{Plan, Run, Secrets};
-use harness::run::{Ending, MARK};
+use harness::linux::complaints::is_complaint;
+use harness::wire::ktap::{CANNOT_START, END, unseal};
+use harness::wire::marks::{Ending, MARK};
+use harness::wire::plan::{Plan, Run, Secrets};
 
 use super::clock::{self, Clock};
 use crate::event::{CONSOLE, CaseId, CaseResult, Event, Events, GuestId, Verdict};
@@ -364,7 +364,7 @@ impl Ledger {
         let prefix = format!("{}: ", case.id.case);
         let line = text.strip_prefix(&prefix).unwrap_or(text).to_owned();
         case.diagnostics.push(line.clone());
-        if let Some(complaint) = line.strip_prefix(harness::kmsg::COMPLAINT) {
+        if let Some(complaint) = line.strip_prefix(harness::wire::marks::COMPLAINT) {
             let first = self.complaints.entry(case.number);
             first.or_insert_with(|| complaint.to_owned());
         }
@@ -543,8 +543,9 @@ fn secrets(cases: usize) -> Secrets {
 /// Why a case failed, by its own words: the last line that neither names a step nor belongs to a stack,
 /// before the cleanup if there is one, as what fails there may only follow from it.
 fn last_words(diagnostics: &[String]) -> String {
-    let is_cleanup = |line: &String| line.starts_with(harness::run::CLEANUP);
-    let says_nothing = |line: &str| line.starts_with(harness::run::STEP) || line.starts_with(' ');
+    let is_cleanup = |line: &String| line.starts_with(harness::wire::marks::CLEANUP);
+    let says_nothing =
+        |line: &str| line.starts_with(harness::wire::marks::STEP) || line.starts_with(' ');
     let cleanup = diagnostics.iter().position(is_cleanup);
     let (own, later) = diagnostics.split_at(cleanup.unwrap_or(diagnostics.len()));
     [own, later]
@@ -557,7 +558,7 @@ fn last_words(diagnostics: &[String]) -> String {
 mod tests {
     use std::sync::mpsc::Receiver;
 
-    use harness::case::Filesystem::{self, Ext3, Xfs};
+    use harness::wire::Filesystem::{self, Ext3, Xfs};
 
     use super::*;
 

@@ -28,8 +28,8 @@ use std::thread::available_parallelism;
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
-use harness::case::Feature;
-use harness::plan::{Plan, Work};
+use harness::wire::Feature;
+use harness::wire::plan::{Plan, Work};
 
 use crate::environment;
 use crate::event::Events;
@@ -100,10 +100,10 @@ fn boot(machine: &Machine<'_>, base: &[String], plan: &Plan, layout: &Layout) ->
     })
 }
 
-/// Empty images, one for each of [`harness::disk::SCRATCH`], gone with the folder.
+/// Empty images, one for each of [`harness::wire::storage::SCRATCH`], gone with the folder.
 pub fn scratch_disks(layout: &Layout) -> Result<(Scratch, Vec<Utf8PathBuf>)> {
     let dir = Scratch::new(&scratch(layout)?, DISKS)?;
-    let images: Vec<_> = harness::disk::SCRATCH
+    let images: Vec<_> = harness::wire::storage::SCRATCH
         .iter()
         .map(|serial| dir.path().join(format!("{serial}.img")))
         .collect();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use camino::Utf8Path;
-use harness::plan::Plan;
+use harness::wire::plan::Plan;
 
 use super::accel::Accel;
 use super::claim::Scratch;
@@ -293,7 +293,7 @@ mod tests {
     use std::process::Command;
     use std::sync::Mutex;
 
-    use harness::case::Filesystem::Ext3;
+    use harness::wire::Filesystem::Ext3;
 
     use super::super::guest::forward;
     use super::*;

@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use camino::Utf8Path;
 use clap::ValueEnum;
-use harness::case::Filesystem;
-use harness::measure::Unit;
+use harness::wire::Filesystem;
+use harness::wire::samples::Unit;
 use serde::Serialize;
 
 use super::format;

@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use camino::Utf8PathBuf;
 use clap::{Args, ValueEnum};
-use harness::case::Filesystem;
-use harness::measure::{self, Effort};
-use harness::plan::Work;
+use harness::measure;
+use harness::wire::Filesystem;
+use harness::wire::plan::Work;
+use harness::wire::samples::Effort;
 use jiff::Zoned;
 
 use super::{machine, names};
@@ -268,7 +269,7 @@ fn list(chosen: &[Chosen]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use harness::case::Filesystem::Xfs;
+    use harness::wire::Filesystem::Xfs;
 
     use super::*;
     use crate::bench::model::samples;

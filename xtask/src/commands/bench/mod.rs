@@ -5,7 +5,7 @@ mod tool;
 
 use camino::Utf8Path;
 use clap::{Args, Subcommand};
-use harness::plan::Work;
+use harness::wire::plan::Work;
 
 use super::Context;
 use super::prepare::Prepared;

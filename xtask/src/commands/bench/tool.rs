@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use camino::Utf8PathBuf;
 use clap::{Args, ValueEnum};
-use harness::measure::Effort;
-use harness::plan::Work;
+use harness::wire::plan::Work;
+use harness::wire::samples::Effort;
 use jiff::Zoned;
 
 use super::{machine, names};
