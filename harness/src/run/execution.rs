@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 use super::autopsy::autopsy;
 use super::output::Output;
 use crate::linux::program;
-use crate::wire::ktap::{Ktap, Verdict};
+use crate::wire::ktap::{Ktap, Outcome, Verdict};
 use crate::wire::lines::Lines;
 use crate::wire::marks::{FAILED, PASSED, SKIP, SKIPPED, STEP};
 use crate::wire::plan::Plan;
@@ -83,7 +83,7 @@ impl<'a> Execution<'a> {
     }
 
     /// Follows the case to its end, or to the deadline.
-    pub fn watch<W: Write>(mut self, ktap: &mut Ktap<W>) -> Result<(Verdict, Guest)> {
+    pub fn watch<W: Write>(mut self, ktap: &mut Ktap<W>) -> Result<(Outcome, Guest)> {
         let mut status = None;
         let mut silent = false;
         while status.is_none() || !silent {
@@ -105,7 +105,8 @@ impl<'a> Execution<'a> {
                     self.say_rest(ktap)?;
                     ktap.diagnostic(self.case, &autopsy(self.group))?;
                     let place = format!("stuck in step \"{}\"", self.step);
-                    return Ok((Verdict::TimedOut(place), Guest::Spoilt));
+                    let outcome = Outcome::new(self.case, Verdict::TimedOut(place));
+                    return Ok((outcome, Guest::Spoilt));
                 }
             }
         }
@@ -114,8 +115,16 @@ impl<'a> Execution<'a> {
         if status.code().is_none() {
             ktap.diagnostic(self.case, &format!("the case died: {status}"))?;
         }
-        let verdict = verdict(status, self.started.elapsed(), self.skip);
-        Ok((verdict, guest(status)))
+        let verdict = verdict(status, self.skip);
+        let outcome = match verdict {
+            // It says nothing of the case how long it took to see that.
+            Verdict::Skipped(_) => Outcome::new(self.case, verdict),
+            _ => Outcome {
+                took: Some(self.started.elapsed()),
+                ..Outcome::new(self.case, verdict)
+            },
+        };
+        Ok((outcome, guest(status)))
     }
 
     /// What happens next; none once the deadline has passed, however much the case still prints.
@@ -185,11 +194,12 @@ fn wait_for(children: Receiver<Child>, events: SyncSender<Event>) -> io::Result<
     thread::Builder::new().spawn(wait).map(drop)
 }
 
-fn verdict(status: ExitStatus, time: Duration, skip: String) -> Verdict {
+fn verdict(status: ExitStatus, skip: String) -> Verdict {
     match status.code().map(u8::try_from) {
-        Some(Ok(PASSED)) => Verdict::Passed(time),
+        Some(Ok(PASSED)) => Verdict::Passed,
         Some(Ok(SKIPPED)) => Verdict::Skipped(skip),
-        _ => Verdict::Failed(time),
+        // Why, the case has said.
+        _ => Verdict::Failed(String::new()),
     }
 }
 
@@ -215,17 +225,17 @@ mod tests {
 
     #[test]
     fn exit_codes_become_verdicts() {
-        let time = Duration::from_millis(7);
-        let verdict = |raw| verdict(ExitStatus::from_raw(raw), time, "no tool".to_owned());
-        assert_eq!(verdict(i32::from(PASSED) << 8), Verdict::Passed(time));
-        assert_eq!(verdict(i32::from(FAILED) << 8), Verdict::Failed(time));
+        let verdict = |raw| verdict(ExitStatus::from_raw(raw), "no tool".to_owned());
+        let failed = || Verdict::Failed(String::new());
+        assert_eq!(verdict(i32::from(PASSED) << 8), Verdict::Passed);
+        assert_eq!(verdict(i32::from(FAILED) << 8), failed());
         assert_eq!(
             verdict(i32::from(SKIPPED) << 8),
             Verdict::Skipped("no tool".to_owned())
         );
-        assert_eq!(verdict(101 << 8), Verdict::Failed(time), "a panic");
-        assert_eq!(verdict(9), Verdict::Failed(time), "a signal");
-        assert_eq!(verdict(i32::from(DIRTY) << 8), Verdict::Failed(time));
+        assert_eq!(verdict(101 << 8), failed(), "a panic");
+        assert_eq!(verdict(9), failed(), "a signal");
+        assert_eq!(verdict(i32::from(DIRTY) << 8), failed());
     }
 
     #[test]
@@ -258,9 +268,13 @@ mod tests {
         let mut said = Port(Vec::new());
         let mut sh = Command::new("sh");
         let execution = Execution::of(sh.args(["-c", script]), "a", deadline).unwrap();
-        let (verdict, guest) = execution.watch(&mut Ktap::new(&mut said, "")).unwrap();
+        let (outcome, guest) = execution.watch(&mut Ktap::new(&mut said, "")).unwrap();
         let said = String::from_utf8(said.0).unwrap();
-        (verdict, guest, said.lines().map(str::to_owned).collect())
+        (
+            outcome.verdict,
+            guest,
+            said.lines().map(str::to_owned).collect(),
+        )
     }
 
     #[test]

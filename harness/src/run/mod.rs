@@ -14,7 +14,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 
 use crate::linux::console;
 use crate::linux::kmsg::{Complaints, Kmsg};
-use crate::wire::ktap::{Ktap, Verdict};
+use crate::wire::ktap::{Ktap, Outcome, Verdict};
 use crate::wire::marks::{COMPLAINT, Ending, MARK};
 use crate::wire::plan::{Plan, Run, Work};
 use crate::wire::{Feature, Filesystem};
@@ -64,19 +64,19 @@ fn run_filesystem<W: Write>(
     for (number, case) in (1..).zip(&run.cases) {
         mark(run.filesystem, case, marks.next());
         ktap.start(case)?;
-        let (verdict, guest) = match attempt(run.filesystem, case, plan, absent, ktap)? {
-            Attempt::Over(verdict, guest) => (verdict, guest),
+        let (outcome, guest) = match attempt(run.filesystem, case, plan, absent, ktap)? {
+            Attempt::Over(outcome, guest) => (outcome, guest),
             Attempt::NotStarted(reason) => {
                 ktap.cannot_start(case, &reason)?;
                 return Ok(None);
             }
         };
         pass_on(case, &log.complaints()?, ktap)?;
-        ktap.result(number, case, &verdict)?;
+        ktap.result(number, &outcome)?;
         if guest == Guest::Spoilt {
             return Ok(None);
         }
-        passed &= verdict.is_ok();
+        passed &= outcome.verdict.is_ok();
         reap_orphans();
         // What came late is the case's own still.
         pass_on(case, &log.complaints()?, ktap)?;
@@ -97,7 +97,7 @@ fn attempt<W: Write>(
     let known = |feature: &Feature| absent.contains(feature) || plan.work != Work::Cases;
     if let Some(feature) = lacking.filter(known) {
         let skipped = Verdict::Skipped(absent::is_not_provided(feature));
-        return Ok(Attempt::Over(skipped, Guest::Good));
+        return Ok(Attempt::Over(Outcome::new(case, skipped), Guest::Good));
     }
     let arguments = match lacking {
         None => plan.work.arguments(filesystem, case, plan.deadline),
@@ -108,14 +108,14 @@ fn attempt<W: Write>(
                 .to_vec()
         }
     };
-    let (verdict, guest) = match Execution::start(case, plan, &arguments) {
+    let (outcome, guest) = match Execution::start(case, plan, &arguments) {
         Ok(execution) => execution.watch(ktap)?,
         Err(error) => return Ok(Attempt::NotStarted(format!("{error:#}"))),
     };
-    if let Verdict::Skipped(_) = verdict {
+    if let Verdict::Skipped(_) = outcome.verdict {
         absent.extend(lacking);
     }
-    Ok(Attempt::Over(verdict, guest))
+    Ok(Attempt::Over(outcome, guest))
 }
 
 /// What the kernel must provide for the work of this name.
@@ -158,7 +158,7 @@ fn mark(filesystem: Filesystem, case: &str, secret: Option<&String>) {
 /// What came of the wish to run a case.
 #[derive(Debug, PartialEq, Eq)]
 enum Attempt {
-    Over(Verdict, Guest),
+    Over(Outcome, Guest),
     /// With the reason, for which the cases before are to blame.
     NotStarted(String),
 }
@@ -209,6 +209,7 @@ mod tests {
         let attempt = attempt(Filesystem::Xfs, name, &plan, &mut absent, &mut ktap).unwrap();
         let reason = "the kernel does not provide the timeout";
         let skipped = Verdict::Skipped(reason.to_owned());
-        assert_eq!(attempt, Attempt::Over(skipped, Guest::Good));
+        let outcome = Outcome::new(name, skipped);
+        assert_eq!(attempt, Attempt::Over(outcome, Guest::Good));
     }
 }

@@ -6,13 +6,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use harness::linux::complaints::is_complaint;
-use harness::wire::ktap::{CANNOT_START, END, unseal};
+use harness::wire::ktap::{self, CANNOT_START, END, Line, Outcome, unseal};
 use harness::wire::marks::{Ending, MARK};
 use harness::wire::plan::{Plan, Run, Secrets};
 
 use super::clock::{self, Clock};
 use crate::event::{CONSOLE, CaseId, CaseResult, Event, Events, GuestId, Verdict};
-use crate::report::ktap::{self, Line, Outcome};
 
 /// How many cases the console may be behind the results before it is not waited for.
 const BEHIND: usize = 8;
@@ -179,9 +178,9 @@ impl Ledger {
         self.clock.sample(time, now);
         match ktap::parse(line) {
             Line::Start(name) => self.start(&name, now),
-            Line::Outcome(outcome) if outcome.of_case => self.end(outcome, now),
+            Line::Case(outcome) => self.end(outcome, now),
             Line::Diagnostic(text) => self.comment(text),
-            Line::Subtest(_) | Line::Outcome(_) | Line::Other => false,
+            Line::Subtest(_) | Line::Whole(_) | Line::Other => false,
         }
     }
 
@@ -386,13 +385,14 @@ impl Ledger {
             return false;
         };
         let host = now - case.since;
-        if matches!(outcome.verdict, Verdict::Hung(_)) && clock::is_early(self.deadline, host) {
+        let verdict = Verdict::from(outcome.verdict);
+        if matches!(verdict, Verdict::Hung(_)) && clock::is_early(self.deadline, host) {
             let deadline = self.deadline;
             let doubt = format!("the guest's clock is wrong: {deadline:.0?} passed in {host:.1?}");
             case.doubt.get_or_insert(doubt);
         }
-        case.has_run |= !matches!(outcome.verdict, Verdict::Skipped(_));
-        case.said = Some((outcome.verdict, outcome.took.unwrap_or(host)));
+        case.has_run |= !matches!(verdict, Verdict::Skipped(_));
+        case.said = Some((verdict, outcome.took.unwrap_or(host)));
         self.settle();
         true
     }

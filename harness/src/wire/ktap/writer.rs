@@ -1,49 +1,20 @@
-//! Writes KTAP version 1 in two levels, filesystem and case, as DESIGN.md
-//! shows it. Format: Documentation/dev-tools/ktap.rst.
+//! Writes what happens in the guest.
 
-use std::fmt::{self, Display};
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 
-use super::filesystem::Filesystem;
-use super::marks::Ending;
+use super::outcome::{Outcome, Verdict};
+use super::text::one_line;
+use crate::wire::filesystem::Filesystem;
+use crate::wire::marks::Ending;
 
 /// Begins the line that says why a case could not be started, `NAME: REASON`.
 pub const CANNOT_START: &str = "cannot start ";
 /// Begins the last line of all: init is about to end the machine, as the [`Ending`] says.
 pub const END: &str = "end ";
-
-/// What came of a case.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    Passed(Duration),
-    Failed(Duration),
-    /// With the reason.
-    Skipped(String),
-    /// With the place where it hung.
-    TimedOut(String),
-}
-
-impl Verdict {
-    pub fn is_ok(&self) -> bool {
-        matches!(self, Verdict::Passed(_) | Verdict::Skipped(_))
-    }
-}
-
-/// As the directive after `#`.
-impl Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Verdict::Passed(time) | Verdict::Failed(time) => {
-                write!(f, "# time={}ms", time.as_millis())
-            }
-            Verdict::Skipped(reason) => write!(f, "# SKIP {}", escape(reason)),
-            Verdict::TimedOut(place) => write!(f, "# TIMEOUT {}", escape(place)),
-        }
-    }
-}
 
 /// A KTAP stream. Every line is flushed: the guest may die at any moment.
 ///
@@ -107,9 +78,8 @@ impl<W: Write> Ktap<W> {
     }
 
     /// Numbers start at 1.
-    pub fn result(&mut self, number: usize, case: &str, verdict: &Verdict) -> io::Result<()> {
-        let ok = if verdict.is_ok() { "ok" } else { "not ok" };
-        self.inner(format_args!("{ok} {number} {case} {verdict}"))
+    pub fn result(&mut self, number: usize, outcome: &Outcome) -> io::Result<()> {
+        self.inner(outcome.line(number))
     }
 
     pub fn end_run(
@@ -118,8 +88,12 @@ impl<W: Write> Ktap<W> {
         filesystem: Filesystem,
         passed: bool,
     ) -> io::Result<()> {
-        let ok = if passed { "ok" } else { "not ok" };
-        self.line(format_args!("{ok} {number} {filesystem}"))
+        let verdict = match passed {
+            true => Verdict::Passed,
+            false => Verdict::Failed(String::new()),
+        };
+        let outcome = Outcome::new(filesystem.name(), verdict);
+        self.line(outcome.line(number))
     }
 
     /// The last line: what follows is the end of the machine.
@@ -139,23 +113,13 @@ impl<W: Write> Ktap<W> {
     }
 }
 
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// A text as it may stand in a result line: on one line, with no `#` that would begin a directive (TAP 14, "Escaping").
-pub fn escape(text: &str) -> String {
-    one_line(text).replace('\\', r"\\").replace('#', r"\#")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_reason_begins_no_directive() {
-        let hung = Verdict::TimedOut("step \"write # 2\"\nC:\\".to_owned());
-        assert_eq!(hung.to_string(), r##"# TIMEOUT step "write \# 2" C:\\"##);
+    fn outcome(name: &str, verdict: Verdict, took: Option<Duration>) -> Outcome {
+        let outcome = Outcome::new(name, verdict);
+        Outcome { took, ..outcome }
     }
 
     #[test]
@@ -167,18 +131,17 @@ mod tests {
             ktap.begin_run(Filesystem::Ext3, 4)?;
             ktap.start("writes_stop")?;
             ktap.diagnostic("writes_stop", "thaw took 12 ms\nand more")?;
-            ktap.result(
-                1,
-                "writes_stop",
-                &Verdict::Passed(Duration::from_millis(812)),
-            )?;
+            let took = Some(Duration::from_millis(812));
+            ktap.result(1, &outcome("writes_stop", Verdict::Passed, took))?;
             ktap.start("case_c")?;
             let place = "stuck in step \"second FITHAW\"".to_owned();
-            ktap.result(2, "case_c", &Verdict::TimedOut(place))?;
+            ktap.result(2, &Outcome::new("case_c", Verdict::TimedOut(place)))?;
             ktap.start("nesting")?;
-            ktap.result(3, "nesting", &Verdict::Skipped("needs\npatch 1".to_owned()))?;
+            let skipped = Verdict::Skipped("needs\npatch 1".to_owned());
+            ktap.result(3, &Outcome::new("nesting", skipped))?;
             ktap.start("errors")?;
-            ktap.result(4, "errors", &Verdict::Failed(Duration::from_secs(1)))?;
+            let failed = Verdict::Failed(String::new());
+            ktap.result(4, &outcome("errors", failed, Some(Duration::from_secs(1))))?;
             ktap.end_run(1, Filesystem::Ext3, false)?;
             ktap.begin_run(Filesystem::Xfs, 0)?;
             ktap.end_run(2, Filesystem::Xfs, true)?;
