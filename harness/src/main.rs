@@ -15,7 +15,7 @@ use harness::{absent, cases, faults, init};
 const USAGE: &str = "\
 usage: harness                          as PID 1: run the plan of the host, end the machine
        harness list                     list the cases
-       harness case FS NAME [SECONDS]   run one case on FS (ext3, xfs) in the guest;
+       harness case FS NAME [SECONDS]   run one case on FS (ext3, xfs, ext4) in the guest;
                                         exit code 0: passed, 1: failed, 4: skipped,
                                         5: failed and not cleaned up
        harness absent FEATURE SECONDS   exit code 4 if the kernel lacks FEATURE, 1 if it has it

@@ -13,15 +13,28 @@ pub enum Filesystem {
     /// Served by the ext4 driver on every base (fs/ext4/super.c registers the name).
     Ext3,
     Xfs,
+    Ext4,
 }
 
 impl Filesystem {
-    pub const ALL: &'static [Filesystem] = &[Filesystem::Ext3, Filesystem::Xfs];
+    pub const ALL: &'static [Filesystem] = &[Filesystem::Ext3, Filesystem::Xfs, Filesystem::Ext4];
+
+    /// Those that are tested unless others are asked for.
+    pub const DEFAULT: &'static [Filesystem] = &[Filesystem::Ext3, Filesystem::Xfs];
+
+    /// Those that were asked for, or the default.
+    pub fn wanted(asked: &[Filesystem]) -> &[Filesystem] {
+        match asked {
+            [] => Filesystem::DEFAULT,
+            asked => asked,
+        }
+    }
 
     pub fn name(self) -> &'static str {
         match self {
             Filesystem::Ext3 => "ext3",
             Filesystem::Xfs => "xfs",
+            Filesystem::Ext4 => "ext4",
         }
     }
 }
@@ -50,6 +63,12 @@ impl FromStr for Filesystem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_default_is_what_nobody_asks_for() {
+        assert_eq!(Filesystem::wanted(&[]), Filesystem::DEFAULT);
+        assert_eq!(Filesystem::wanted(&[Filesystem::Ext4]), [Filesystem::Ext4]);
+    }
 
     #[test]
     fn a_filesystem_has_one_name() {

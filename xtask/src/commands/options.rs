@@ -97,7 +97,7 @@ pub struct AccelOptions {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Cases")]
 pub struct CaseOptions {
-    /// Only on these filesystems, e.g. ext3,xfs
+    /// Only on these filesystems, of ext3, xfs, ext4 [default: ext3,xfs]
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub fs: Vec<Filesystem>,
 

@@ -23,8 +23,9 @@ pub fn choose(options: &CaseOptions) -> Result<Vec<Choice>> {
 }
 
 fn select(all: &'static [Case], options: &CaseOptions) -> Result<Vec<Choice>> {
+    let filesystems = Filesystem::wanted(&options.fs);
     let on_filesystems = |case: &'static Case| -> Choice {
-        let wanted = |fs: &Filesystem| options.fs.is_empty() || options.fs.contains(fs);
+        let wanted = |fs: &Filesystem| filesystems.contains(fs);
         (
             case,
             case.filesystems.iter().copied().filter(wanted).collect(),

@@ -3,6 +3,7 @@
 mod e2fs;
 pub mod entry;
 mod ext3;
+mod ext4;
 mod shutdown;
 mod xfs;
 
@@ -21,6 +22,7 @@ pub fn of(filesystem: Filesystem) -> &'static Entry {
     match filesystem {
         Filesystem::Ext3 => &ext3::ENTRY,
         Filesystem::Xfs => &xfs::ENTRY,
+        Filesystem::Ext4 => &ext4::ENTRY,
     }
 }
 

@@ -53,7 +53,7 @@ pub struct Options {
     #[arg(long, value_enum, value_name = "WITH", default_value = "stock")]
     against: Against,
 
-    /// Only on these filesystems, e.g. ext3,xfs
+    /// Only on these filesystems, of ext3, xfs, ext4 [default: ext3,xfs]
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     fs: Vec<Filesystem>,
 
@@ -243,7 +243,8 @@ fn facts(request: &Request, prepared: &Prepared) -> Result<Kernel> {
 /// In the order in which they run. What is measured in one guest only comes last: whatever it does to that guest, the
 /// numbers that are compared are taken before.
 fn choose(filters: &[String], fs: &[Filesystem]) -> Result<Vec<Chosen>> {
-    let wanted = |filesystem| fs.is_empty() || fs.contains(filesystem);
+    let filesystems = Filesystem::wanted(fs);
+    let wanted = |filesystem| filesystems.contains(filesystem);
     let there = measure::all()
         .iter()
         .map(|it| (it.name, it.filesystems.iter().any(wanted)));
