@@ -11,8 +11,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::sys::reboot::{RebootMode, reboot};
 
-use crate::dm::{self, Dm};
-use crate::run::MARK;
+use crate::devices::dm::{self, Dm};
+use crate::linux::sysrq::{self, Key};
+use crate::wire::marks::MARK;
 
 type Fault = fn() -> Result<()>;
 
@@ -41,7 +42,7 @@ pub fn find(name: &str) -> Option<Fault> {
 }
 
 fn panic_kernel() -> Result<()> {
-    fs::write("/proc/sysrq-trigger", "c")?;
+    sysrq::press(Key::Crash)?;
     bail!("the kernel lives on")
 }
 

@@ -1,8 +1,8 @@
 //! PID 1 of the guest: mounts what programs need, runs the plan, ends the machine.
 
 use std::convert::Infallible;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io::Write as _;
 use std::panic::catch_unwind;
 use std::path::Path;
 
@@ -13,10 +13,12 @@ use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::termios::tcdrain;
 use nix::unistd::sync;
 
-use crate::ktap::Ktap;
-use crate::plan::Plan;
-use crate::port;
-use crate::run::{self, Ending};
+use crate::linux::console;
+use crate::run;
+use crate::wire::ktap::Ktap;
+use crate::wire::marks::Ending;
+use crate::wire::plan::Plan;
+use crate::wire::port;
 
 /// Kernel filesystems: type and place.
 const KERNEL_MOUNTS: [(&str, &str); 3] =
@@ -25,10 +27,6 @@ const KERNEL_MOUNTS: [(&str, &str); 3] =
 /// Where programs write: the root may be the host's, read only. What the host
 /// lacks is left out.
 const WRITABLE: [&str; 5] = ["/run", "/tmp", "/mnt", "/var/lock", "/var/tmp"];
-
-/// Everything but debug messages goes to the console from here on, where the host reads what the kernel complains
-/// of: it may have been started with less, as a serial port makes a boot slow (Documentation/admin-guide/sysctl/kernel.rst).
-const CONSOLE_LEVEL: &str = "7";
 
 /// The folders that are mounted on: a root that is made for this init has them all, empty.
 pub fn mount_points() -> impl Iterator<Item = &'static str> {
@@ -52,14 +50,9 @@ pub fn main() -> ! {
     std::process::exit(1) // the kernel panics, which ends QEMU
 }
 
-/// Lets the kernel's messages reach the console, whatever a case has done about them.
-pub fn show_all() -> io::Result<()> {
-    fs::write("/proc/sys/kernel/printk", CONSOLE_LEVEL)
-}
-
 fn run_plan() -> Result<Ending> {
     mount_all()?;
-    show_all().context("failed to set the console's level")?;
+    console::show_all().context("failed to set the console's level")?;
     let mut plan = port::open(port::PLAN)?;
     let line = port::read_line(&mut plan)?;
     let plan: Plan = serde_json::from_str(&line).with_context(|| format!("bad plan: {line}"))?;
@@ -69,7 +62,7 @@ fn run_plan() -> Result<Ending> {
 
 /// With `-no-reboot`, a reboot ends QEMU just as power-off does.
 fn end(ending: Ending) -> Result<Infallible, Errno> {
-    if let Ok(console) = File::options().write(true).open("/dev/console") {
+    if let Ok(console) = console::open() {
         // The last kernel messages matter; that it fails does not.
         let _ = tcdrain(console);
     }
@@ -113,7 +106,7 @@ fn mount_one(kind: &str, place: &str) -> Result<()> {
 }
 
 fn complain(text: &str) {
-    if let Ok(mut console) = File::options().write(true).open("/dev/console") {
+    if let Ok(mut console) = console::open() {
         // There is no other place to say it.
         let _ = writeln!(console, "harness: {text}");
     }

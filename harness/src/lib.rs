@@ -3,38 +3,18 @@
 //! The host links this crate to list and filter cases; the guest runs its
 //! binary as init. See DESIGN.md for the way a run goes.
 
-pub mod agent;
-pub mod bench;
+pub mod absent;
+pub mod actors;
 pub mod case;
 pub mod cases;
-pub mod compat;
-pub mod disk;
-pub mod dm;
+pub mod devices;
 pub mod faults;
-pub mod feature;
-pub mod fsck;
-pub mod herd;
+pub mod fixture;
+pub mod freeze;
 pub mod init;
-pub mod ioctl;
-pub mod kmsg;
-pub mod ktap;
-pub mod lines;
-pub mod loopdev;
-pub mod lvm;
-pub mod mapping;
+pub mod kit;
+pub mod linux;
 pub mod measure;
-pub mod mount;
-pub mod output;
-pub mod plan;
-pub mod pool;
-pub mod port;
-pub mod program;
-pub mod racer;
 pub mod run;
-pub mod storage;
-pub mod swap;
-pub mod switch;
-pub mod sysctl;
-pub mod task;
+pub mod wire;
 pub mod words;
-pub mod writers;

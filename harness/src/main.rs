@@ -4,15 +4,18 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use harness::bench::{Bench, Skip};
-use harness::case::Feature;
-use harness::measure::{self, Effort, Probe};
-use harness::{cases, faults, feature, init, run, task};
+use harness::actors::process::set_own_name;
+use harness::fixture::{Fixture, Skip};
+use harness::measure::{self, Probe};
+use harness::wire::Feature;
+use harness::wire::marks;
+use harness::wire::samples::Effort;
+use harness::{absent, cases, faults, init};
 
 const USAGE: &str = "\
 usage: harness                          as PID 1: run the plan of the host, end the machine
        harness list                     list the cases
-       harness case FS NAME [SECONDS]   run one case on FS (ext3, xfs) in the guest;
+       harness case FS NAME [SECONDS]   run one case on FS (ext3, xfs, ext4) in the guest;
                                         exit code 0: passed, 1: failed, 4: skipped,
                                         5: failed and not cleaned up
        harness absent FEATURE SECONDS   exit code 4 if the kernel lacks FEATURE, 1 if it has it
@@ -31,7 +34,7 @@ fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             eprintln!("{error:#}");
-            ExitCode::from(run::FAILED)
+            ExitCode::from(marks::FAILED)
         }
     }
 }
@@ -43,7 +46,7 @@ fn dispatch(arguments: &[String]) -> Result<u8> {
             for case in cases::all() {
                 println!("{:32} {}", case.name, case.about);
             }
-            Ok(run::PASSED)
+            Ok(marks::PASSED)
         }
         ["case", filesystem, name] => run_case(filesystem, name, DEADLINE),
         ["case", filesystem, name, seconds] => run_case(filesystem, name, parse_seconds(seconds)?),
@@ -68,14 +71,14 @@ fn parse_seconds(text: &str) -> Result<Duration> {
 fn run_case(filesystem: &str, name: &str, deadline: Duration) -> Result<u8> {
     let case = cases::find(name)
         .with_context(|| format!("no case is named {name:?}; `harness list` names all"))?;
-    let bench = Bench::new(case.complaints, filesystem.parse()?, deadline)?;
-    on(bench, name, case.run)
+    let fixture = Fixture::new(case.complaints, filesystem.parse()?, deadline)?;
+    on(fixture, name, case.run)
 }
 
 fn ask(feature: Feature, deadline: Duration) -> Result<u8> {
-    let bench = Bench::new(&[], feature::FILESYSTEM, deadline)?;
-    on(bench, feature.name(), |bench| {
-        feature::must_be_absent(feature, bench)
+    let fixture = Fixture::new(&[], absent::FILESYSTEM, deadline)?;
+    on(fixture, feature.name(), |fixture| {
+        absent::must_be_absent(feature, fixture)
     })
 }
 
@@ -86,25 +89,25 @@ fn take_measurement(
     effort: Effort,
 ) -> Result<u8> {
     let measurement = measure::find(name).with_context(|| format!("nothing measures {name:?}"))?;
-    let bench = Bench::new(&[], filesystem.parse()?, deadline)?;
-    on(bench, name, |bench| {
-        (measurement.run)(&Probe::new(bench, effort))
+    let fixture = Fixture::new(&[], filesystem.parse()?, deadline)?;
+    on(fixture, name, |fixture| {
+        (measurement.run)(&Probe::new(fixture, effort))
     })
 }
 
 /// Works with the fixture, which is taken down whatever happens.
-fn on(bench: Bench, name: &str, work: impl FnOnce(&Bench) -> Result<()>) -> Result<u8> {
-    task::set_own_name(name);
-    let outcome = work(&bench);
+fn on(fixture: Fixture, name: &str, work: impl FnOnce(&Fixture) -> Result<()>) -> Result<u8> {
+    set_own_name(name);
+    let outcome = work(&fixture);
     let passed = outcome.is_ok();
     // Before the cleanup, which may hang.
     let code = report(outcome);
-    if let Err(problems) = bench.finish(passed) {
+    if let Err(problems) = fixture.finish(passed) {
         problems.found.iter().for_each(|it| eprintln!("{it:#}"));
         return Ok(if problems.dirty {
-            run::DIRTY
+            marks::DIRTY
         } else {
-            run::FAILED
+            marks::FAILED
         });
     }
     Ok(code)
@@ -113,16 +116,16 @@ fn on(bench: Bench, name: &str, work: impl FnOnce(&Bench) -> Result<()>) -> Resu
 /// Says why a case did not pass, and returns the exit code.
 fn report(outcome: Result<()>) -> u8 {
     let Err(error) = outcome else {
-        return run::PASSED;
+        return marks::PASSED;
     };
     match error.downcast() {
         Ok(Skip(reason)) => {
-            println!("{}{reason}", run::SKIP);
-            run::SKIPPED
+            println!("{}{reason}", marks::SKIP);
+            marks::SKIPPED
         }
         Err(error) => {
             eprintln!("{error:#}");
-            run::FAILED
+            marks::FAILED
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use harness::case::Filesystem;
+use harness::wire::{Filesystem, ktap};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug)]
@@ -103,6 +103,18 @@ pub enum Verdict {
     Hung(String),
     /// The guest died or fell silent while the case ran.
     KilledGuest(String),
+}
+
+/// As the guest says it.
+impl From<ktap::Verdict> for Verdict {
+    fn from(verdict: ktap::Verdict) -> Self {
+        match verdict {
+            ktap::Verdict::Passed => Verdict::Passed,
+            ktap::Verdict::Failed(reason) => Verdict::Failed(reason),
+            ktap::Verdict::Skipped(reason) => Verdict::Skipped(reason),
+            ktap::Verdict::TimedOut(place) => Verdict::Hung(place),
+        }
+    }
 }
 
 /// The producers' end. Cloneable; a receiver that is gone is no error, the run just goes unseen.

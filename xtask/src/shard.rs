@@ -101,7 +101,7 @@ impl From<Shard> for String {
 
 #[cfg(test)]
 mod tests {
-    use harness::case::Filesystem::Ext3;
+    use harness::wire::Filesystem::Ext3;
 
     use super::*;
 

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-pub use harness::words::{count, there};
+pub use harness::words::count;
+pub use harness::words::there;
 
 /// How much of a reason is shown where a line is read, in characters; `results.json` has all of it.
 pub const SHOWN: usize = 500;

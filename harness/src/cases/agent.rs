@@ -12,12 +12,32 @@ use std::fs::File;
 use anyhow::{Context as _, Result, ensure};
 use nix::errno::Errno;
 
-use super::dm::{resume, suspend};
-use super::{Writer, fails_with, freeze, is_frozen, is_thawed, prepare, thaw};
-use crate::agent::{Agent, PROGRAM};
-use crate::bench::{Bench, Skip};
-use crate::mount::Mount;
-use crate::program;
+use crate::case::Case;
+use crate::devices::mount::Mount;
+use crate::fixture::agent::{Agent, PROGRAM};
+use crate::fixture::{Fixture, Skip};
+use crate::kit::device::{resume, suspend};
+use crate::kit::state::{fails_with, freeze, is_frozen, is_thawed, thaw};
+use crate::kit::writer::{Writer, prepare};
+use crate::linux::program;
+
+pub const CASES: &[Case] = &[
+    Case::new(
+        "program_qemu_ga",
+        "qemu-ga freezes what is mounted three times, beside another freezer, and thaws it",
+        freezes_and_thaws,
+    ),
+    Case::new(
+        "program_qemu_ga_foreign_hold",
+        "qemu-ga thaws until nothing is left, so that the file holds of others go, too",
+        foreign_hold,
+    ),
+    Case::new(
+        "program_qemu_ga_device_hold",
+        "qemu-ga freezes and thaws while device-mapper holds, which keeps its hold",
+        device_hold,
+    ),
+];
 
 /// Bind mounts beside the first mount.
 const BINDS: [&str; 2] = ["bind-1", "bind-2"];
@@ -29,10 +49,10 @@ struct Mounts(Vec<Mount>);
 struct Files(Vec<File>);
 
 impl Mounts {
-    fn of(bench: &Bench, fs: Mount) -> Result<Mounts> {
+    fn of(fixture: &Fixture, fs: Mount) -> Result<Mounts> {
         let mut mounts = vec![fs];
         for name in BINDS {
-            mounts.push(bench.bind(&mounts[0], name)?);
+            mounts.push(fixture.bind(&mounts[0], name)?);
         }
         Ok(Mounts(mounts))
     }
@@ -45,56 +65,56 @@ impl Mounts {
         self.0.iter().map(prepare).collect::<Result<_>>().map(Files)
     }
 
-    fn let_complete(&self, bench: &Bench, writers: Vec<Writer<'_>>) -> Result<()> {
+    fn let_complete(&self, fixture: &Fixture, writers: Vec<Writer<'_>>) -> Result<()> {
         let mut pairs = writers.into_iter().zip(&self.0);
-        pairs.try_for_each(|(writer, mount)| writer.completes(bench, mount))
+        pairs.try_for_each(|(writer, mount)| writer.completes(fixture, mount))
     }
 }
 
 impl Files {
-    fn start_writers(&self, bench: &Bench) -> Result<Vec<Writer<'_>>> {
+    fn start_writers(&self, fixture: &Fixture) -> Result<Vec<Writer<'_>>> {
         let files = self.0.iter();
-        files.map(|file| Writer::start(bench, file)).collect()
+        files.map(|file| Writer::start(fixture, file)).collect()
     }
 }
 
-fn start(bench: &Bench) -> Result<Agent> {
+fn start(fixture: &Fixture) -> Result<Agent> {
     if !program::exists(PROGRAM) {
         return Err(Skip(format!("{PROGRAM} is not installed")).into());
     }
-    Agent::start(bench)
+    Agent::start(fixture)
 }
 
 /// How the holds of the agent end, of which there are so many.
-type End = fn(&Bench, &mut Agent, &Mounts, u32) -> Result<()>;
+type End = fn(&Fixture, &mut Agent, &Mounts, u32) -> Result<()>;
 
-pub fn freezes_and_thaws(bench: &Bench) -> Result<()> {
-    let mounts = Mounts::of(bench, bench.scratch()?)?;
-    let mut agent = start(bench)?;
+fn freezes_and_thaws(fixture: &Fixture) -> Result<()> {
+    let mounts = Mounts::of(fixture, fixture.scratch()?)?;
+    let mut agent = start(fixture)?;
     let ends: [End; 2] = [by_the_agent, by_hand];
     for end in ends {
         let files = mounts.prepare()?;
         says(&mut agent, "thawed")?;
-        let holds = freezes(bench, &mut agent, &mounts)?;
+        let holds = freezes(fixture, &mut agent, &mounts)?;
         says(&mut agent, "frozen")?;
-        let writers = files.start_writers(bench)?;
+        let writers = files.start_writers(fixture)?;
         another_freezer(mounts.fs())?;
         are_blocked(&writers)?;
-        end(bench, &mut agent, &mounts, holds)?;
+        end(fixture, &mut agent, &mounts, holds)?;
         says(&mut agent, "thawed")?;
-        mounts.let_complete(bench, writers)?;
+        mounts.let_complete(fixture, writers)?;
         has_no_hold(mounts.fs())?;
     }
     Ok(())
 }
 
-fn by_the_agent(bench: &Bench, agent: &mut Agent, _: &Mounts, _: u32) -> Result<()> {
-    thaws(bench, agent)
+fn by_the_agent(fixture: &Fixture, agent: &mut Agent, _: &Mounts, _: u32) -> Result<()> {
+    thaws(fixture, agent)
 }
 
 /// Shows that the agent has as many holds as it says. There is nothing left for it then.
-fn by_hand(bench: &Bench, agent: &mut Agent, mounts: &Mounts, holds: u32) -> Result<()> {
-    bench.step(&format!("FITHAW of what qemu-ga holds: {holds}"));
+fn by_hand(fixture: &Fixture, agent: &mut Agent, mounts: &Mounts, holds: u32) -> Result<()> {
+    fixture.step(&format!("FITHAW of what qemu-ga holds: {holds}"));
     let fs = mounts.fs();
     for hold in 1..=holds {
         is_frozen(fs).with_context(|| format!("before FITHAW {hold} of {holds}"))?;
@@ -115,40 +135,40 @@ fn another_freezer(fs: &Mount) -> Result<()> {
 
 /// The agent cannot tell its own holds from those of others: this is how a
 /// counting kernel is described to users (Documentation/filesystems/freeze.rst).
-pub fn foreign_hold(bench: &Bench) -> Result<()> {
-    let mounts = Mounts::of(bench, bench.scratch()?)?;
+fn foreign_hold(fixture: &Fixture) -> Result<()> {
+    let mounts = Mounts::of(fixture, fixture.scratch()?)?;
     let files = mounts.prepare()?;
-    let mut agent = start(bench)?;
+    let mut agent = start(fixture)?;
     freeze(mounts.fs())?;
-    let writers = files.start_writers(bench)?;
-    freezes(bench, &mut agent, &mounts)?;
+    let writers = files.start_writers(fixture)?;
+    freezes(fixture, &mut agent, &mounts)?;
     are_blocked(&writers)?;
-    thaws(bench, &mut agent)?;
-    mounts.let_complete(bench, writers)?;
+    thaws(fixture, &mut agent)?;
+    mounts.let_complete(fixture, writers)?;
     has_no_hold(mounts.fs())
 }
 
-pub fn device_hold(bench: &Bench) -> Result<()> {
-    let (fs, dm) = bench.scratch_on_dm()?;
-    let mounts = Mounts::of(bench, fs)?;
+fn device_hold(fixture: &Fixture) -> Result<()> {
+    let (fs, dm) = fixture.scratch_on_dm()?;
+    let mounts = Mounts::of(fixture, fs)?;
     let files = mounts.prepare()?;
-    let mut agent = start(bench)?;
-    suspend(bench, &dm)?;
-    let writers = files.start_writers(bench)?;
-    freezes(bench, &mut agent, &mounts)?;
-    thaws(bench, &mut agent)?;
+    let mut agent = start(fixture)?;
+    suspend(fixture, &dm)?;
+    let writers = files.start_writers(fixture)?;
+    freezes(fixture, &mut agent, &mounts)?;
+    thaws(fixture, &mut agent)?;
     are_blocked(&writers)?;
     is_frozen(mounts.fs())?;
-    resume(bench, &dm)?;
-    mounts.let_complete(bench, writers)?;
+    resume(fixture, &dm)?;
+    mounts.let_complete(fixture, writers)?;
     has_no_hold(mounts.fs())
 }
 
 /// The scratch filesystem, and nothing else: not the root. Returns how many holds the agent says it has.
-fn freezes(bench: &Bench, agent: &mut Agent, mounts: &Mounts) -> Result<u32> {
-    bench.step("guest-fsfreeze-freeze");
+fn freezes(fixture: &Fixture, agent: &mut Agent, mounts: &Mounts) -> Result<u32> {
+    fixture.step("guest-fsfreeze-freeze");
     let (holds, most) = (agent.freeze()?, mounts.0.len());
-    bench.step(&format!("holds of qemu-ga: {holds}"));
+    fixture.step(&format!("holds of qemu-ga: {holds}"));
     let possible = (1..=most).contains(&usize::try_from(holds)?);
     ensure!(possible, "holds of qemu-ga: {holds}, not 1 to {most}");
     is_frozen(mounts.fs())?;
@@ -156,8 +176,8 @@ fn freezes(bench: &Bench, agent: &mut Agent, mounts: &Mounts) -> Result<u32> {
 }
 
 /// One filesystem, however often it is mounted.
-fn thaws(bench: &Bench, agent: &mut Agent) -> Result<()> {
-    bench.step("guest-fsfreeze-thaw");
+fn thaws(fixture: &Fixture, agent: &mut Agent) -> Result<()> {
+    fixture.step("guest-fsfreeze-thaw");
     let thawed = agent.thaw()?;
     ensure!(thawed == 1, "thawed {thawed} filesystems, not 1");
     Ok(())

@@ -6,15 +6,46 @@ use std::os::fd::RawFd;
 use anyhow::{Context as _, Result, bail};
 use nix::errno::Errno;
 
-use super::argument::{freezes_for_good, honour, lasts};
-use super::deadline::{HOUR, SHORT, after, ends_at, has_no_file_hold, in_time};
-use super::{Writer, fails_with, freeze, is_thawed, prepare, thaw};
-use crate::bench::{Bench, Skip};
-use crate::compat;
-use crate::ioctl::TIMEOUT_MAX;
-use crate::mapping::{Mapping, WILD};
-use crate::mount::Mount;
-use crate::port;
+use crate::case::Case;
+use crate::devices::mount::Mount;
+use crate::fixture::{Fixture, Skip};
+use crate::freeze::compat;
+use crate::freeze::ioctl::TIMEOUT_MAX;
+use crate::kit::deadline::{HOUR, SHORT, after, ends_at, has_no_file_hold, in_time};
+use crate::kit::lasting::{freezes_for_good, lasts};
+use crate::kit::state::{fails_with, freeze, is_thawed, thaw};
+use crate::kit::sysctl::honour;
+use crate::kit::writer::{Writer, prepare};
+use crate::linux::mapping::{Mapping, WILD};
+use crate::wire::port;
+use crate::wire::{Feature, Filesystem};
+
+pub const CASES: &[Case] = &[
+    Case::new(
+        "freeze_compat",
+        "FIFREEZE and FITHAW of a 32-bit program take and release the same holds",
+        freeze_and_thaw,
+    ),
+    Case::new(
+        "timeout_compat",
+        "both requests with a timeout work for a 32-bit program, which aligns its number less",
+        timeout,
+    )
+    .needing(Feature::Timeout),
+    Case::new(
+        "argument_compat",
+        "with the sysctl on, FIFREEZE of a 32-bit program takes a long of 32 bits",
+        argument,
+    )
+    .needing(Feature::Argument),
+    Case::new(
+        "ext3_ioctl_compat",
+        "both ioctls of a 32-bit program, which have numbers of their own, do the same",
+        ext3,
+    )
+    .needing(Feature::Ext3Ioctl)
+    .only_on(&[Filesystem::Ext3]),
+];
 
 /// Numbers that are no timeout; the last is one if half of it is read.
 const REFUSED: [i64; 5] = [-1, i64::MIN, TIMEOUT_MAX + 1, i64::MAX, (1 << 32) + SHORT];
@@ -38,14 +69,14 @@ fn is_supported() -> Result<()> {
 }
 
 /// Either kind of program thaws what either kind froze.
-pub fn freeze_and_thaw(bench: &Bench) -> Result<()> {
+fn freeze_and_thaw(fixture: &Fixture) -> Result<()> {
     is_supported()?;
-    let fs = bench.scratch()?;
+    let fs = fixture.scratch()?;
     let file = prepare(&fs)?;
     let thaw_32 = || compat::thaw(fs.fd());
     fails_with("FITHAW without a hold", thaw_32(), Errno::EINVAL)?;
     compat::freeze_with(fs.fd(), WILD).context("FIFREEZE")?;
-    let writer = Writer::start(bench, &file)?;
+    let writer = Writer::start(fixture, &file)?;
     freeze(&fs).context("of a 64-bit program")?;
     thaw_32().context("FITHAW")?;
     writer.is_blocked()?;
@@ -53,21 +84,21 @@ pub fn freeze_and_thaw(bench: &Bench) -> Result<()> {
     thaw(&fs).context("of a 64-bit program")?;
     writer.is_blocked()?;
     thaw_32().context("last FITHAW")?;
-    writer.completes(bench, &fs)?;
+    writer.completes(fixture, &fs)?;
     fails_with("FITHAW after the last", thaw_32(), Errno::EINVAL)
 }
 
-pub fn timeout(bench: &Bench) -> Result<()> {
+fn timeout(fixture: &Fixture) -> Result<()> {
     is_supported()?;
-    let fs = bench.scratch()?;
-    bench.step("without a freeze");
+    let fs = fixture.scratch()?;
+    fixture.step("without a freeze");
     are_refused(&fs)?;
     is_thawed(&fs)?;
     has_no_file_hold(&fs)?;
-    a_deadline_is_met(bench, &fs)?;
-    a_deadline_is_moved(bench, &fs)?;
+    a_deadline_is_met(fixture, &fs)?;
+    a_deadline_is_moved(fixture, &fs)?;
     for seconds in [0, TIMEOUT_MAX] {
-        lasts(bench, &fs, &format!("a timeout of {seconds}"), || {
+        lasts(fixture, &fs, &format!("a timeout of {seconds}"), || {
             request(&fs, compat::freeze_timeout, seconds)?;
             request(&fs, compat::reset_timeout, seconds)
         })?;
@@ -76,23 +107,23 @@ pub fn timeout(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-fn a_deadline_is_met(bench: &Bench, fs: &Mount) -> Result<()> {
+fn a_deadline_is_met(fixture: &Fixture, fs: &Mount) -> Result<()> {
     let file = prepare(fs)?;
-    let (writer, deadline) = in_time(bench, fs, |seconds| {
+    let (writer, deadline) = in_time(fixture, fs, |seconds| {
         request(fs, compat::freeze_timeout, seconds).context("FIFREEZE_TIMEOUT")?;
         are_refused(fs)?;
-        Writer::start(bench, &file)
+        Writer::start(fixture, &file)
     })?;
-    ends_at(bench, fs, writer, deadline)
+    ends_at(fixture, fs, writer, deadline)
 }
 
-fn a_deadline_is_moved(bench: &Bench, fs: &Mount) -> Result<()> {
+fn a_deadline_is_moved(fixture: &Fixture, fs: &Mount) -> Result<()> {
     let file = prepare(fs)?;
     request(fs, compat::freeze_timeout, HOUR).context("FIFREEZE_TIMEOUT")?;
-    let writer = Writer::start(bench, &file)?;
+    let writer = Writer::start(fixture, &file)?;
     let deadline = after(SHORT);
     request(fs, compat::reset_timeout, SHORT).context("FIFREEZE_RESET_TIMEOUT")?;
-    ends_at(bench, fs, writer, deadline)
+    ends_at(fixture, fs, writer, deadline)
 }
 
 /// Makes the request with a number that is aligned as badly as i386 allows.
@@ -126,26 +157,28 @@ fn are_refused(fs: &Mount) -> Result<()> {
 }
 
 /// Every number ends where memory ends: it is read as 4 bytes.
-pub fn argument(bench: &Bench) -> Result<()> {
+fn argument(fixture: &Fixture) -> Result<()> {
     is_supported()?;
-    let fs = bench.scratch()?;
+    let fs = fixture.scratch()?;
     let _setting = honour()?;
     let freeze = |seconds: i32| {
         let (_memory, address) = low(&seconds.to_ne_bytes());
         compat::freeze_with(fs.fd(), address)
     };
     let file = prepare(&fs)?;
-    let (writer, deadline) = in_time(bench, &fs, |seconds| {
+    let (writer, deadline) = in_time(fixture, &fs, |seconds| {
         freeze(i32::try_from(seconds)?).context("FIFREEZE")?;
-        Writer::start(bench, &file)
+        Writer::start(fixture, &file)
     })?;
-    ends_at(bench, &fs, writer, deadline)?;
-    lasts(bench, &fs, "a null pointer", || {
+    ends_at(fixture, &fs, writer, deadline)?;
+    lasts(fixture, &fs, "a null pointer", || {
         compat::freeze_with(fs.fd(), 0)
     })?;
-    freezes_for_good(bench, &fs, 1, || freeze(1))?;
+    freezes_for_good(fixture, &fs, 1, || freeze(1))?;
     for seconds in [0, i32::MAX] {
-        lasts(bench, &fs, &format!("a long {seconds}"), || freeze(seconds))?;
+        lasts(fixture, &fs, &format!("a long {seconds}"), || {
+            freeze(seconds)
+        })?;
     }
     for seconds in [-1, i32::MIN] {
         let what = format!("FIFREEZE with a long {seconds}");
@@ -157,9 +190,9 @@ pub fn argument(bench: &Bench) -> Result<()> {
 }
 
 /// The `long` of the ioctls of ext3 has 4 bytes here, too.
-pub fn ext3(bench: &Bench) -> Result<()> {
+fn ext3(fixture: &Fixture) -> Result<()> {
     is_supported()?;
-    let fs = bench.scratch()?;
+    let fs = fixture.scratch()?;
     let freeze = |seconds: i32| {
         let (_memory, address) = low(&seconds.to_ne_bytes());
         compat::ext3_freeze(fs.fd(), address)
@@ -178,15 +211,15 @@ pub fn ext3(bench: &Bench) -> Result<()> {
     for seconds in [0, i32::MAX] {
         let file = prepare(&fs)?;
         freeze(seconds).with_context(|| format!("EXT3_IOC_FREEZE with a long {seconds}"))?;
-        let writer = Writer::start(bench, &file)?;
+        let writer = Writer::start(fixture, &file)?;
         fails_with("freeze of the frozen", freeze(seconds), Errno::EINVAL)?;
         thaw().context("EXT3_IOC_THAW")?;
-        writer.completes(bench, &fs)?;
+        writer.completes(fixture, &fs)?;
     }
     let file = prepare(&fs)?;
-    let (writer, deadline) = in_time(bench, &fs, |seconds| {
+    let (writer, deadline) = in_time(fixture, &fs, |seconds| {
         freeze(i32::try_from(seconds)?).context("EXT3_IOC_FREEZE")?;
-        Writer::start(bench, &file)
+        Writer::start(fixture, &file)
     })?;
-    ends_at(bench, &fs, writer, deadline)
+    ends_at(fixture, &fs, writer, deadline)
 }

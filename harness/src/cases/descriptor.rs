@@ -9,71 +9,96 @@ use nix::fcntl::{OFlag, open};
 use nix::mount::MsFlags;
 use nix::sys::stat::Mode;
 
-use super::{WRITTEN, Writer, fails_with, freeze, holds_old, is_frozen, is_thawed, prepare, thaw};
-use crate::bench::Bench;
-use crate::case::Filesystem;
-use crate::mount::Mount;
-use crate::{disk, ioctl};
+use crate::case::Case;
+use crate::devices::mount::Mount;
+use crate::devices::{disk, filesystem};
+use crate::fixture::Fixture;
+use crate::kit::state::{fails_with, freeze, is_frozen, is_thawed, thaw};
+use crate::kit::writer::{WRITTEN, Writer, holds_old, prepare};
+use crate::wire::storage::SCRATCH;
+
+pub const CASES: &[Case] = &[
+    Case::new(
+        "descriptor_outlives_unmount",
+        "FITHAW works on a descriptor after a lazy unmount, or through a new mount if that is as writable; else SysRq j",
+        outlives_unmount,
+    ),
+    Case::new(
+        "descriptor_outlives_shutdown",
+        "FITHAW works on a descriptor after the filesystem has shut down, when open(2) is EIO",
+        outlives_shutdown,
+    )
+    .complaining(SHUT_DOWN),
+];
+
+/// What it is right to say when the scratch filesystem is told to shut down.
+const SHUT_DOWN: &[&str] = &[
+    "): shut down requested (",
+    "Aborting journal on device vd",
+    "): User initiated shutdown received",
+    "): Log I/O Error (",
+    "): Please unmount the filesystem and rectify the problem(s)",
+];
 
 /// It outlives a lazy unmount. Without one, a new mount helps, if it is writable as the old one, or SysRq j.
-pub fn outlives_unmount(bench: &Bench) -> Result<()> {
-    let device = disk::by_serial(disk::SCRATCH[0])?;
-    let fs = bench.scratch()?;
+fn outlives_unmount(fixture: &Fixture) -> Result<()> {
+    let device = disk::by_serial(SCRATCH[0])?;
+    let fs = fixture.scratch()?;
     drop(prepare(&fs)?);
     freeze(&fs)?;
-    bench.unmount_lazily(&fs)?;
-    let again = again(bench, &device)?;
+    fixture.unmount_lazily(&fs)?;
+    let again = again(fixture, &device)?;
     thaw(&fs).context("through the descriptor that was kept")?;
     is_thawed(&again)?;
     drop(fs);
     freeze(&again)?;
-    bench.unmount(again)?;
-    let again = self::again(bench, &device)?;
+    fixture.unmount(again)?;
+    let again = self::again(fixture, &device)?;
     thaw(&again).context("through a new mount")?;
     is_thawed(&again)?;
     fails_with("FITHAW", again.thaw(), Errno::EINVAL)?;
     holds_old(&again)?;
     freeze(&again)?;
-    bench.unmount(again)?;
-    bench.emergency_thaw()?;
-    bench.step("wait until nobody uses the device");
-    disk::until_unused(&device, bench.patience())
+    fixture.unmount(again)?;
+    fixture.emergency_thaw()?;
+    fixture.step("wait until nobody uses the device");
+    disk::until_unused(&device, fixture.patience())
 }
 
 /// A mount of the filesystem that is frozen and mounted no more.
-fn again(bench: &Bench, device: &Path) -> Result<Mount> {
-    let read_only = bench.mount(device, MsFlags::MS_RDONLY, "");
+fn again(fixture: &Fixture, device: &Path) -> Result<Mount> {
+    let read_only = fixture.mount(device, MsFlags::MS_RDONLY, "");
     match read_only.map_err(|error| error.downcast::<Errno>()) {
         Err(Ok(Errno::EBUSY)) => {}
         outcome => bail!("a read-only mount: {outcome:?}, not EBUSY"),
     }
-    let fs = bench.mount(device, MsFlags::empty(), "")?;
+    let fs = fixture.mount(device, MsFlags::empty(), "")?;
     is_frozen(&fs)?;
     Ok(fs)
 }
 
 /// It outlives the shutdown of a frozen filesystem, which may let nobody open anything.
-pub fn outlives_shutdown(bench: &Bench) -> Result<()> {
-    let fs = bench.scratch()?;
+fn outlives_shutdown(fixture: &Fixture) -> Result<()> {
+    let fs = fixture.scratch()?;
     let file = prepare(&fs)?;
     freeze(&fs)?;
-    let writer = Writer::start(bench, &file)?;
-    bench.step("shut down");
-    ioctl::shut_down(fs.fd()).context("failed to shut down")?;
+    let writer = Writer::start(fixture, &file)?;
+    fixture.step("shut down");
+    filesystem::shut_down(fs.fd()).context("failed to shut down")?;
     writer.is_blocked()?;
     cannot_be_opened(&fs.path(WRITTEN))?;
-    if bench.filesystem() == Filesystem::Xfs {
+    if filesystem::of(fixture.filesystem()).shutdown_closes_root {
         cannot_be_opened(fs.root())?;
     }
     thaw(&fs)?;
-    bench.step("the writer ends");
+    fixture.step("the writer ends");
     fails_with("the write", writer.actor.outcome()?, Errno::EIO)?;
     fails_with("FITHAW", fs.thaw(), Errno::EINVAL)?;
     drop(file);
-    bench.unmount(fs)?;
-    bench.step("recovery");
-    let device = disk::by_serial(disk::SCRATCH[0])?;
-    holds_old(&bench.mount(&device, MsFlags::empty(), "")?)
+    fixture.unmount(fs)?;
+    fixture.step("recovery");
+    let device = disk::by_serial(SCRATCH[0])?;
+    holds_old(&fixture.mount(&device, MsFlags::empty(), "")?)
 }
 
 fn cannot_be_opened(path: &Path) -> Result<()> {

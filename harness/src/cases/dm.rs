@@ -1,154 +1,130 @@
 //! File holds and device-mapper's hold on the same superblock.
 //!
 //! While a device is suspended, an ioctl that misbehaves hangs in an unkillable
-//! state: every one is made through [`Bench::returns`].
+//! state: every one is made through [`Fixture::returns`].
 
-use std::path::PathBuf;
-
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use nix::errno::Errno;
 
-use super::{Writer, fails_with, freeze, holds_old, is_frozen, prepare, snapshot_is_good, thaw};
-use crate::bench::Bench;
-use crate::disk;
-use crate::dm::{self, Dm};
+use crate::case::Case;
+use crate::fixture::Fixture;
+use crate::kit::device::{resume, succeeds, suspend};
+use crate::kit::snapshot::{Origin, snapshot_is_good};
+use crate::kit::state::{fails_with, freeze, is_frozen, thaw};
+use crate::kit::writer::{Writer, holds_old, prepare};
 
-pub fn case_a(bench: &Bench) -> Result<()> {
-    let (fs, dm) = bench.scratch_on_dm()?;
+pub const CASES: &[Case] = &[
+    Case::new(
+        "dm_case_a",
+        "dmsetup suspend, FIFREEZE, FITHAW, dmsetup resume",
+        case_a,
+    ),
+    Case::new(
+        "dm_case_b",
+        "FIFREEZE, dmsetup suspend, dmsetup resume, FITHAW",
+        case_b,
+    ),
+    Case::new(
+        "dm_case_c",
+        "dmsetup suspend, FIFREEZE, FITHAW; a second FITHAW is EINVAL at once",
+        case_c,
+    ),
+    Case::new(
+        "dm_thaw_cannot_steal",
+        "FITHAW after dmsetup suspend is EINVAL and leaves device-mapper's hold alone",
+        thaw_cannot_steal,
+    ),
+    Case::new(
+        "dm_hold_outlives_thaw",
+        "FIFREEZE, dmsetup suspend, FITHAW: frozen until dmsetup resume",
+        hold_outlives_thaw,
+    ),
+    Case::new(
+        "dm_snapshot_while_frozen",
+        "a dm-snapshot taken while frozen holds a clean filesystem",
+        snapshot_while_frozen,
+    ),
+];
+
+fn case_a(fixture: &Fixture) -> Result<()> {
+    let (fs, dm) = fixture.scratch_on_dm()?;
     let file = prepare(&fs)?;
-    suspend(bench, &dm)?;
-    let writer = Writer::start(bench, &file)?;
-    succeeds(bench, "FIFREEZE", || fs.freeze())?;
+    suspend(fixture, &dm)?;
+    let writer = Writer::start(fixture, &file)?;
+    succeeds(fixture, "FIFREEZE", || fs.freeze())?;
     writer.is_blocked()?;
-    succeeds(bench, "FITHAW", || fs.thaw())?;
+    succeeds(fixture, "FITHAW", || fs.thaw())?;
     writer.is_blocked()?;
     is_frozen(&fs)?;
-    resume(bench, &dm)?;
-    writer.completes(bench, &fs)
+    resume(fixture, &dm)?;
+    writer.completes(fixture, &fs)
 }
 
-pub fn case_b(bench: &Bench) -> Result<()> {
-    let (fs, dm) = bench.scratch_on_dm()?;
+fn case_b(fixture: &Fixture) -> Result<()> {
+    let (fs, dm) = fixture.scratch_on_dm()?;
     let file = prepare(&fs)?;
     freeze(&fs)?;
-    let writer = Writer::start(bench, &file)?;
-    suspend(bench, &dm)?;
+    let writer = Writer::start(fixture, &file)?;
+    suspend(fixture, &dm)?;
     writer.is_blocked()?;
-    resume(bench, &dm)?;
+    resume(fixture, &dm)?;
     writer.is_blocked()?;
     thaw(&fs)?;
-    writer.completes(bench, &fs)
+    writer.completes(fixture, &fs)
 }
 
-pub fn case_c(bench: &Bench) -> Result<()> {
-    let (fs, dm) = bench.scratch_on_dm()?;
+fn case_c(fixture: &Fixture) -> Result<()> {
+    let (fs, dm) = fixture.scratch_on_dm()?;
     let file = prepare(&fs)?;
-    suspend(bench, &dm)?;
-    let writer = Writer::start(bench, &file)?;
-    succeeds(bench, "FIFREEZE", || fs.freeze())?;
-    succeeds(bench, "FITHAW", || fs.thaw())?;
+    suspend(fixture, &dm)?;
+    let writer = Writer::start(fixture, &file)?;
+    succeeds(fixture, "FIFREEZE", || fs.freeze())?;
+    succeeds(fixture, "FITHAW", || fs.thaw())?;
     writer.is_blocked()?;
     is_frozen(&fs)?;
-    let second = bench.returns("second FITHAW", || fs.thaw())?;
+    let second = fixture.returns("second FITHAW", || fs.thaw())?;
     fails_with("second FITHAW", second, Errno::EINVAL)?;
     writer.is_blocked()?;
-    resume(bench, &dm)?;
-    writer.completes(bench, &fs)
+    resume(fixture, &dm)?;
+    writer.completes(fixture, &fs)
 }
 
-pub fn thaw_cannot_steal(bench: &Bench) -> Result<()> {
-    let (fs, dm) = bench.scratch_on_dm()?;
+fn thaw_cannot_steal(fixture: &Fixture) -> Result<()> {
+    let (fs, dm) = fixture.scratch_on_dm()?;
     let file = prepare(&fs)?;
-    suspend(bench, &dm)?;
-    let writer = Writer::start(bench, &file)?;
-    let thaw = bench.returns("FITHAW", || fs.thaw())?;
+    suspend(fixture, &dm)?;
+    let writer = Writer::start(fixture, &file)?;
+    let thaw = fixture.returns("FITHAW", || fs.thaw())?;
     fails_with("FITHAW while only device-mapper holds", thaw, Errno::EINVAL)?;
     writer.is_blocked()?;
     is_frozen(&fs)?;
-    resume(bench, &dm)?;
-    writer.completes(bench, &fs)
+    resume(fixture, &dm)?;
+    writer.completes(fixture, &fs)
 }
 
-pub fn hold_outlives_thaw(bench: &Bench) -> Result<()> {
-    let (fs, dm) = bench.scratch_on_dm()?;
+fn hold_outlives_thaw(fixture: &Fixture) -> Result<()> {
+    let (fs, dm) = fixture.scratch_on_dm()?;
     let file = prepare(&fs)?;
     freeze(&fs)?;
-    let writer = Writer::start(bench, &file)?;
-    suspend(bench, &dm)?;
+    let writer = Writer::start(fixture, &file)?;
+    suspend(fixture, &dm)?;
     writer.is_blocked()?;
-    succeeds(bench, "FITHAW while suspended", || fs.thaw())?;
+    succeeds(fixture, "FITHAW while suspended", || fs.thaw())?;
     writer.is_blocked()?;
     is_frozen(&fs)?;
-    resume(bench, &dm)?;
-    writer.completes(bench, &fs)
+    resume(fixture, &dm)?;
+    writer.completes(fixture, &fs)
 }
 
-pub fn snapshot_while_frozen(bench: &Bench) -> Result<()> {
-    let origin = Origin::new(bench)?;
-    let fs = bench.fresh(&origin.node())?;
+fn snapshot_while_frozen(fixture: &Fixture) -> Result<()> {
+    let origin = Origin::new(fixture)?;
+    let fs = fixture.fresh(&origin.node())?;
     let file = prepare(&fs)?;
     freeze(&fs)?;
-    let writer = Writer::start(bench, &file)?;
-    let snapshot = origin.snapshot(bench)?;
+    let writer = Writer::start(fixture, &file)?;
+    let snapshot = origin.snapshot(fixture)?;
     writer.is_blocked()?;
     thaw(&fs)?;
-    writer.completes(bench, &fs)?;
-    snapshot_is_good(bench, &snapshot, holds_old)
-}
-
-/// A device on one scratch disk of which snapshots can be taken, which use the other.
-#[derive(Debug)]
-pub(super) struct Origin {
-    sectors: u64,
-    base: PathBuf,
-    store: PathBuf,
-    device: Dm,
-}
-
-impl Origin {
-    pub(super) fn new(bench: &Bench) -> Result<Origin> {
-        let [disk, store] = disk::SCRATCH.map(disk::by_serial);
-        let (disk, store) = (disk?, store?);
-        let sectors = disk::sectors(&disk)?;
-        let base = bench.dm("base", &dm::linear(sectors, &disk))?.node();
-        let device = bench.dm("origin", &dm::snapshot_origin(sectors, &base))?;
-        Ok(Origin {
-            sectors,
-            base,
-            store,
-            device,
-        })
-    }
-
-    pub(super) fn node(&self) -> PathBuf {
-        self.device.node()
-    }
-
-    /// Takes the one snapshot that there is room for, and returns its node.
-    pub(super) fn snapshot(&self, bench: &Bench) -> Result<PathBuf> {
-        suspend(bench, &self.device)?;
-        bench.step("dmsetup create snapshot");
-        let table = dm::snapshot(self.sectors, &self.base, &self.store);
-        let snapshot = bench.dm("snapshot", &table)?;
-        resume(bench, &self.device)?;
-        Ok(snapshot.node())
-    }
-}
-
-pub(super) fn suspend(bench: &Bench, dm: &Dm) -> Result<()> {
-    bench.step("dmsetup suspend");
-    dm.suspend()
-}
-
-pub(super) fn resume(bench: &Bench, dm: &Dm) -> Result<()> {
-    bench.step("dmsetup resume");
-    dm.resume()
-}
-
-pub(super) fn succeeds(
-    bench: &Bench,
-    what: &str,
-    call: impl FnOnce() -> Result<(), Errno>,
-) -> Result<()> {
-    bench.returns(what, call)?.with_context(|| what.to_owned())
+    writer.completes(fixture, &fs)?;
+    snapshot_is_good(fixture, &snapshot, holds_old)
 }

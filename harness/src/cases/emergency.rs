@@ -3,12 +3,20 @@
 use anyhow::Result;
 use nix::errno::Errno;
 
-use super::dm::{resume, succeeds, suspend};
-use super::{Writer, fails_with, freeze, is_thawed, prepare, thaw};
-use crate::bench::{Bench, EMERGENCY_THAWED};
-use crate::dm::Dm;
-use crate::kmsg::Kmsg;
-use crate::mount::Mount;
+use crate::case::Case;
+use crate::devices::dm::Dm;
+use crate::devices::mount::Mount;
+use crate::fixture::{EMERGENCY_THAWED, Fixture};
+use crate::kit::device::{resume, succeeds, suspend};
+use crate::kit::state::{fails_with, freeze, is_thawed, thaw};
+use crate::kit::writer::{Writer, prepare};
+use crate::linux::kmsg::Kmsg;
+
+pub const CASES: &[Case] = &[Case::new(
+    "dm_emergency_thaw",
+    "SysRq j while suspended releases all holds; dmsetup resume works, and freezing again",
+    while_suspended,
+)];
 
 /// What the kernel logs when it has released device-mapper's hold
 /// (`do_thaw_all_callback` in fs/super.c).
@@ -16,38 +24,38 @@ const RELEASED: &str = "Emergency Thaw on dm-";
 
 /// Device-mapper's hold goes first, the file holds follow. Then ext3 has
 /// something to write, and waits for the device; XFS has not.
-pub fn while_suspended(bench: &Bench) -> Result<()> {
-    let (fs, dm) = bench.scratch_on_dm()?;
+fn while_suspended(fixture: &Fixture) -> Result<()> {
+    let (fs, dm) = fixture.scratch_on_dm()?;
     let file = prepare(&fs)?;
     freeze(&fs)?;
-    suspend(bench, &dm)?;
-    succeeds(bench, "FIFREEZE while suspended", || fs.freeze())?;
-    let writer = Writer::start(bench, &file)?;
+    suspend(fixture, &dm)?;
+    succeeds(fixture, "FIFREEZE while suspended", || fs.freeze())?;
+    let writer = Writer::start(fixture, &file)?;
     let mut log = Kmsg::mark()?;
-    bench.begin_emergency_thaw()?;
+    fixture.begin_emergency_thaw()?;
     log.wait_for(RELEASED)?;
-    resume(bench, &dm)?;
+    resume(fixture, &dm)?;
     log.wait_for(EMERGENCY_THAWED)?;
-    writer.completes(bench, &fs)?;
+    writer.completes(fixture, &fs)?;
     is_thawed(&fs)?;
     fails_with("FITHAW", fs.thaw(), Errno::EINVAL)?;
-    holds_count_again(bench, &fs, &dm)
+    holds_count_again(fixture, &fs, &dm)
 }
 
 /// No hold is left over, nor one owed.
-fn holds_count_again(bench: &Bench, fs: &Mount, dm: &Dm) -> Result<()> {
+fn holds_count_again(fixture: &Fixture, fs: &Mount, dm: &Dm) -> Result<()> {
     let file = prepare(fs)?;
-    suspend(bench, dm)?;
-    let writer = Writer::start(bench, &file)?;
-    resume(bench, dm)?;
-    writer.completes(bench, fs)?;
+    suspend(fixture, dm)?;
+    let writer = Writer::start(fixture, &file)?;
+    resume(fixture, dm)?;
+    writer.completes(fixture, fs)?;
     let file = prepare(fs)?;
     freeze(fs)?;
-    let writer = Writer::start(bench, &file)?;
-    suspend(bench, dm)?;
-    resume(bench, dm)?;
+    let writer = Writer::start(fixture, &file)?;
+    suspend(fixture, dm)?;
+    resume(fixture, dm)?;
     writer.is_blocked()?;
     thaw(fs)?;
-    writer.completes(bench, fs)?;
+    writer.completes(fixture, fs)?;
     fails_with("FITHAW after the last", fs.thaw(), Errno::EINVAL)
 }

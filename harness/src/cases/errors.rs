@@ -9,73 +9,63 @@ use std::os::unix::net::UnixStream;
 use anyhow::{Context as _, Result};
 use nix::errno::Errno;
 use nix::libc;
-use nix::sched::{CloneFlags, unshare};
-use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
 
-use super::{fails_with, freeze, is_frozen, is_thawed, thaw};
-use crate::bench::Bench;
-use crate::ioctl;
+use crate::case::Case;
+use crate::fixture::Fixture;
+use crate::freeze::ioctl;
+use crate::kit::privilege::is_privileged;
+use crate::kit::state::{fails_with, freeze, is_frozen, is_thawed, thaw};
 
-/// The user and group of nobody.
-const NOBODY: u32 = 65534;
-
-/// Who lacks `CAP_SYS_ADMIN` in the superblock's user namespace, and how a child becomes that.
-const UNPRIVILEGED: [(&str, fn()); 2] = [
-    ("as nobody", become_nobody),
-    ("as root of a new user namespace", enter_user_namespace),
+pub const CASES: &[Case] = &[
+    Case::new(
+        "error_not_frozen",
+        "FITHAW without a hold is EINVAL",
+        not_frozen,
+    ),
+    Case::new(
+        "error_no_capability",
+        "both ioctls are EPERM without CAP_SYS_ADMIN in the superblock's user namespace",
+        no_capability,
+    ),
+    Case::new(
+        "error_cannot_freeze",
+        "FIFREEZE is EOPNOTSUPP on tmpfs and proc",
+        cannot_freeze,
+    ),
+    Case::new(
+        "error_wrong_descriptor",
+        "closed and O_PATH descriptors are EBADF; a pipe's or socket's filesystem cannot freeze",
+        wrong_descriptor,
+    ),
+    Case::new(
+        "error_full_counter",
+        "65535 holds fit, the next is EBUSY, and 65535 thaws undo them",
+        full_counter,
+    ),
 ];
 
 /// File holds that fit on one superblock.
 const MOST_HOLDS: u32 = 65535;
 
-pub fn not_frozen(bench: &Bench) -> Result<()> {
-    let fs = bench.scratch()?;
+fn not_frozen(fixture: &Fixture) -> Result<()> {
+    let fs = fixture.scratch()?;
     fails_with("FITHAW of a new mount", fs.thaw(), Errno::EINVAL)?;
     freeze(&fs)?;
     thaw(&fs)?;
     fails_with("FITHAW after the last hold", fs.thaw(), Errno::EINVAL)
 }
 
-pub fn no_capability(bench: &Bench) -> Result<()> {
-    let fs = bench.scratch()?;
-    is_privileged(bench, "FIFREEZE", || fs.freeze())?;
+fn no_capability(fixture: &Fixture) -> Result<()> {
+    let fs = fixture.scratch()?;
+    is_privileged(fixture, "FIFREEZE", || fs.freeze())?;
     is_thawed(&fs)?;
     freeze(&fs)?;
-    is_privileged(bench, "FITHAW", || fs.thaw())?;
+    is_privileged(fixture, "FITHAW", || fs.thaw())?;
     is_frozen(&fs)?;
     thaw(&fs)
 }
 
-/// Fails unless the call is refused to children that have made themselves unprivileged.
-pub(super) fn is_privileged(
-    bench: &Bench,
-    what: &str,
-    call: impl Fn() -> Result<(), Errno>,
-) -> Result<()> {
-    for (who, drop_privilege) in UNPRIVILEGED {
-        let what = format!("{what} {who}");
-        let outcome = bench.returns(&what, || {
-            drop_privilege();
-            call()
-        })?;
-        fails_with(&what, outcome, Errno::EPERM)?;
-    }
-    Ok(())
-}
-
-/// In a child, where a panic is reported as its death.
-fn become_nobody() {
-    setgroups(&[]).expect("root may drop its groups");
-    setgid(Gid::from_raw(NOBODY)).expect("root may change its group");
-    setuid(Uid::from_raw(NOBODY)).expect("root may change its user");
-}
-
-/// Leaves all capabilities, but in a namespace that does not own the superblock.
-fn enter_user_namespace() {
-    unshare(CloneFlags::CLONE_NEWUSER).expect("the kernel has user namespaces");
-}
-
-pub fn cannot_freeze(_: &Bench) -> Result<()> {
+fn cannot_freeze(_: &Fixture) -> Result<()> {
     for root in ["/run", "/proc"] {
         let directory = File::open(root).with_context(|| format!("failed to open {root}"))?;
         cannot(root, directory.as_raw_fd())?;
@@ -86,7 +76,7 @@ pub fn cannot_freeze(_: &Bench) -> Result<()> {
 /// `do_vfs_ioctl` takes the ioctls before any driver can see them, so no
 /// descriptor at all gives `ENOTTY`: what counts is the superblock of the open
 /// file's inode, which for a pipe or socket is one that cannot freeze.
-pub fn wrong_descriptor(_: &Bench) -> Result<()> {
+fn wrong_descriptor(_: &Fixture) -> Result<()> {
     let closed = File::open("/run")
         .context("failed to open /run")?
         .as_raw_fd();
@@ -122,15 +112,15 @@ fn cannot(what: &str, fd: i32) -> Result<()> {
     fails_with(&format!("FITHAW of {what}"), ioctl::thaw(fd), Errno::EINVAL)
 }
 
-pub fn full_counter(bench: &Bench) -> Result<()> {
-    let fs = bench.scratch()?;
-    bench.step("FIFREEZE up to the limit");
+fn full_counter(fixture: &Fixture) -> Result<()> {
+    let fs = fixture.scratch()?;
+    fixture.step("FIFREEZE up to the limit");
     for hold in 1..=MOST_HOLDS {
         fs.freeze()
             .with_context(|| format!("FIFREEZE {hold} of {MOST_HOLDS}"))?;
     }
     fails_with("FIFREEZE beyond the limit", fs.freeze(), Errno::EBUSY)?;
-    bench.step("FITHAW of all");
+    fixture.step("FITHAW of all");
     for hold in 1..=MOST_HOLDS {
         if hold == MOST_HOLDS {
             is_frozen(&fs).context("before the last FITHAW")?;

@@ -5,15 +5,63 @@ use nix::errno::Errno;
 use nix::libc::c_long;
 use nix::mount::MsFlags;
 
-use super::deadline::{ends_at, in_time};
-use super::dm::{resume, suspend};
-use super::errors::is_privileged;
-use super::{Writer, fails_with, freeze, is_frozen, is_thawed, prepare, thaw};
-use crate::bench::Bench;
-use crate::case::Filesystem;
-use crate::mapping::WILD;
-use crate::mount::Mount;
-use crate::{disk, ioctl};
+use crate::case::Case;
+use crate::devices::mount::Mount;
+use crate::devices::{disk, filesystem};
+use crate::fixture::Fixture;
+use crate::freeze::ioctl;
+use crate::kit::deadline::{ends_at, in_time};
+use crate::kit::device::{resume, suspend};
+use crate::kit::privilege::is_privileged;
+use crate::kit::state::{fails_with, freeze, is_frozen, is_thawed, thaw};
+use crate::kit::writer::{Writer, prepare};
+use crate::linux::mapping::WILD;
+use crate::wire::storage::SCRATCH;
+use crate::wire::{Feature, Filesystem};
+
+pub const CASES: &[Case] = &[
+    Case::new(
+        "ext3_ioctl_freeze_and_thaw",
+        "EXT3_IOC_FREEZE with 0 freezes until EXT3_IOC_THAW or FITHAW",
+        freeze_and_thaw,
+    )
+    .needing(Feature::Ext3Ioctl)
+    .only_on(&[Filesystem::Ext3]),
+    Case::new(
+        "ext3_ioctl_timeout",
+        "EXT3_IOC_FREEZE with a timeout ends by itself, not early",
+        timeout,
+    )
+    .needing(Feature::Ext3Ioctl)
+    .only_on(&[Filesystem::Ext3]),
+    Case::new(
+        "ext3_ioctl_errors",
+        "freezing the frozen, thawing the thawed and bad timeouts are EINVAL, bad pointers EFAULT",
+        errors,
+    )
+    .needing(Feature::Ext3Ioctl)
+    .only_on(&[Filesystem::Ext3]),
+    Case::new(
+        "ext3_ioctl_no_capability",
+        "both ioctls are EPERM without CAP_SYS_ADMIN in the superblock's user namespace",
+        no_capability,
+    )
+    .needing(Feature::Ext3Ioctl)
+    .only_on(&[Filesystem::Ext3]),
+    Case::new(
+        "ext3_ioctl_device_hold",
+        "both ioctls are EINVAL while dmsetup suspend holds",
+        device_hold,
+    )
+    .needing(Feature::Ext3Ioctl)
+    .only_on(&[Filesystem::Ext3]),
+    Case::new(
+        "ext3_ioctl_elsewhere",
+        "both ioctls are ENOTTY on what is not mounted as ext3",
+        elsewhere,
+    )
+    .needing(Feature::Ext3Ioctl),
+];
 
 /// A request by its name.
 type Freeze = (&'static str, fn(&Mount) -> Result<(), Errno>);
@@ -31,33 +79,33 @@ fn ext3_thaw(fs: &Mount) -> Result<(), Errno> {
     ioctl::ext3_thaw(fs.fd())
 }
 
-pub fn freeze_and_thaw(bench: &Bench) -> Result<()> {
-    let fs = bench.scratch()?;
+fn freeze_and_thaw(fixture: &Fixture) -> Result<()> {
+    let fs = fixture.scratch()?;
     for thaw in [ext3_thaw, Mount::thaw] {
         let file = prepare(&fs)?;
         ext3_freeze(&fs, 0).context("EXT3_IOC_FREEZE")?;
-        let writer = Writer::start(bench, &file)?;
+        let writer = Writer::start(fixture, &file)?;
         thaw(&fs).context("the thaw")?;
-        writer.completes(bench, &fs)?;
+        writer.completes(fixture, &fs)?;
     }
     freeze(&fs)?;
     ext3_thaw(&fs).context("EXT3_IOC_THAW after FIFREEZE")?;
     is_thawed(&fs)
 }
 
-pub fn timeout(bench: &Bench) -> Result<()> {
-    let fs = bench.scratch()?;
+fn timeout(fixture: &Fixture) -> Result<()> {
+    let fs = fixture.scratch()?;
     let file = prepare(&fs)?;
-    let (writer, deadline) = in_time(bench, &fs, |seconds| {
+    let (writer, deadline) = in_time(fixture, &fs, |seconds| {
         ext3_freeze(&fs, seconds).context("EXT3_IOC_FREEZE")?;
-        Writer::start(bench, &file)
+        Writer::start(fixture, &file)
     })?;
-    ends_at(bench, &fs, writer, deadline)?;
+    ends_at(fixture, &fs, writer, deadline)?;
     fails_with("EXT3_IOC_THAW", ext3_thaw(&fs), Errno::EINVAL)
 }
 
-pub fn errors(bench: &Bench) -> Result<()> {
-    let fs = bench.scratch()?;
+fn errors(fixture: &Fixture) -> Result<()> {
+    let fs = fixture.scratch()?;
     fails_with("thaw of the thawed", ext3_thaw(&fs), Errno::EINVAL)?;
     for seconds in [-1, c_long::MIN, ioctl::TIMEOUT_MAX + 1] {
         let outcome = ext3_freeze(&fs, seconds);
@@ -79,39 +127,39 @@ pub fn errors(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-pub fn no_capability(bench: &Bench) -> Result<()> {
-    let fs = bench.scratch()?;
-    is_privileged(bench, "EXT3_IOC_FREEZE", || ext3_freeze(&fs, 0))?;
+fn no_capability(fixture: &Fixture) -> Result<()> {
+    let fs = fixture.scratch()?;
+    is_privileged(fixture, "EXT3_IOC_FREEZE", || ext3_freeze(&fs, 0))?;
     is_thawed(&fs)?;
     freeze(&fs)?;
-    is_privileged(bench, "EXT3_IOC_THAW", || ext3_thaw(&fs))?;
+    is_privileged(fixture, "EXT3_IOC_THAW", || ext3_thaw(&fs))?;
     is_frozen(&fs)?;
     thaw(&fs)
 }
 
-/// While the device is suspended, every ioctl is made through [`Bench::returns`].
-pub fn device_hold(bench: &Bench) -> Result<()> {
-    let (fs, dm) = bench.scratch_on_dm()?;
+/// While the device is suspended, every ioctl is made through [`Fixture::returns`].
+fn device_hold(fixture: &Fixture) -> Result<()> {
+    let (fs, dm) = fixture.scratch_on_dm()?;
     let file = prepare(&fs)?;
-    suspend(bench, &dm)?;
-    let writer = Writer::start(bench, &file)?;
-    let freeze = bench.returns("EXT3_IOC_FREEZE", || ext3_freeze(&fs, 0))?;
+    suspend(fixture, &dm)?;
+    let writer = Writer::start(fixture, &file)?;
+    let freeze = fixture.returns("EXT3_IOC_FREEZE", || ext3_freeze(&fs, 0))?;
     fails_with("EXT3_IOC_FREEZE while suspended", freeze, Errno::EINVAL)?;
-    let thaw = bench.returns("EXT3_IOC_THAW", || ext3_thaw(&fs))?;
+    let thaw = fixture.returns("EXT3_IOC_THAW", || ext3_thaw(&fs))?;
     fails_with("EXT3_IOC_THAW while suspended", thaw, Errno::EINVAL)?;
     writer.is_blocked()?;
     is_frozen(&fs)?;
-    resume(bench, &dm)?;
-    writer.completes(bench, &fs)
+    resume(fixture, &dm)?;
+    writer.completes(fixture, &fs)
 }
 
 /// XFS, and ext3's disk mounted as ext4.
-pub fn elsewhere(bench: &Bench) -> Result<()> {
-    let mut fs = bench.scratch()?;
-    if bench.filesystem() == Filesystem::Ext3 {
-        bench.unmount(fs)?;
-        let device = disk::by_serial(disk::SCRATCH[0])?;
-        fs = bench.mount_as("ext4", &device, MsFlags::empty(), "")?;
+fn elsewhere(fixture: &Fixture) -> Result<()> {
+    let mut fs = fixture.scratch()?;
+    if let Some(kind) = filesystem::of(fixture.filesystem()).other_type {
+        fixture.unmount(fs)?;
+        let device = disk::by_serial(SCRATCH[0])?;
+        fs = fixture.mount_as(kind, &device, MsFlags::empty(), "")?;
     }
     fails_with("EXT3_IOC_FREEZE", ext3_freeze(&fs, 0), Errno::ENOTTY)?;
     fails_with("EXT3_IOC_THAW", ext3_thaw(&fs), Errno::ENOTTY)?;

@@ -4,11 +4,42 @@ use anyhow::{Context as _, Result, ensure};
 use nix::errno::Errno;
 use nix::mount::MsFlags;
 
-use super::{Writer, fails_with, freeze, is_frozen, is_thawed, prepare, thaw};
-use crate::bench::Bench;
-use crate::disk;
-use crate::mount::Mount;
-use crate::pool::{Call, Pool};
+use crate::actors::pool::{Call, Pool};
+use crate::case::Case;
+use crate::devices::disk;
+use crate::devices::mount::Mount;
+use crate::fixture::Fixture;
+use crate::kit::state::{fails_with, freeze, is_frozen, is_thawed, thaw};
+use crate::kit::writer::{Writer, prepare};
+use crate::wire::storage::SCRATCH;
+
+pub const CASES: &[Case] = &[
+    Case::new(
+        "n_freezes_need_n_thaws",
+        "five FIFREEZE need five FITHAW; a writer waits for the last",
+        n_freezes_need_n_thaws,
+    ),
+    Case::new(
+        "concurrent_freezes",
+        "16 processes freeze and thaw at the same instant, 100 times; only the last thaw thaws",
+        concurrent_freezes,
+    ),
+    Case::new(
+        "freeze_read_only",
+        "holds are counted on a read-only filesystem too",
+        freeze_read_only,
+    ),
+    Case::new(
+        "remount_while_frozen_is_busy",
+        "a remount fails with EBUSY until the last hold is gone",
+        remount_while_frozen_is_busy,
+    ),
+    Case::new(
+        "emergency_thaw",
+        "SysRq j releases all file holds at once",
+        emergency_thaw,
+    ),
+];
 
 const HOLDS: usize = 5;
 
@@ -18,99 +49,99 @@ const ROUNDS: usize = 100;
 /// which costs no process.
 const WRITER_ROUNDS: usize = 25;
 
-fn take_holds(bench: &Bench, fs: &Mount) -> Result<()> {
+fn take_holds(fixture: &Fixture, fs: &Mount) -> Result<()> {
     for hold in 1..=HOLDS {
-        bench.step(&format!("FIFREEZE {hold} of {HOLDS}"));
+        fixture.step(&format!("FIFREEZE {hold} of {HOLDS}"));
         freeze(fs)?;
     }
     Ok(())
 }
 
-pub fn n_freezes_need_n_thaws(bench: &Bench) -> Result<()> {
-    let fs = bench.scratch()?;
+fn n_freezes_need_n_thaws(fixture: &Fixture) -> Result<()> {
+    let fs = fixture.scratch()?;
     let file = prepare(&fs)?;
-    take_holds(bench, &fs)?;
-    let writer = Writer::start(bench, &file)?;
+    take_holds(fixture, &fs)?;
+    let writer = Writer::start(fixture, &file)?;
     for hold in 1..HOLDS {
-        bench.step(&format!("FITHAW {hold} of {HOLDS}"));
+        fixture.step(&format!("FITHAW {hold} of {HOLDS}"));
         thaw(&fs)?;
         writer.is_blocked()?;
     }
-    bench.step("last FITHAW");
+    fixture.step("last FITHAW");
     thaw(&fs)?;
-    writer.completes(bench, &fs)?;
+    writer.completes(fixture, &fs)?;
     fails_with("FITHAW after the last", fs.thaw(), Errno::EINVAL)
 }
 
-pub fn concurrent_freezes(bench: &Bench) -> Result<()> {
-    let fs = bench.scratch()?;
-    let mut pool = bench.pool(FREEZERS, &fs)?;
+fn concurrent_freezes(fixture: &Fixture) -> Result<()> {
+    let fs = fixture.scratch()?;
+    let mut pool = fixture.pool(FREEZERS, &fs)?;
     for round in 0..ROUNDS {
-        bench.step(&format!("round {round}: {FREEZERS} FIFREEZE at once"));
+        fixture.step(&format!("round {round}: {FREEZERS} FIFREEZE at once"));
         let file = prepare(&fs)?;
         all_succeed("FIFREEZE", &mut pool, Call::Freeze, FREEZERS)?;
         let writer = match round % WRITER_ROUNDS {
-            0 => Some(Writer::start(bench, &file)?),
+            0 => Some(Writer::start(fixture, &file)?),
             _ => None,
         };
-        bench.step(&format!("round {round}: all but one FITHAW at once"));
+        fixture.step(&format!("round {round}: all but one FITHAW at once"));
         all_succeed("FITHAW", &mut pool, Call::Thaw, FREEZERS - 1)?;
         is_frozen(&fs)?;
         if let Some(writer) = &writer {
             writer.is_blocked()?;
         }
-        bench.step(&format!("round {round}: last FITHAW"));
+        fixture.step(&format!("round {round}: last FITHAW"));
         all_succeed("last FITHAW", &mut pool, Call::Thaw, 1)?;
         is_thawed(&fs)?;
         if let Some(writer) = writer {
-            writer.completes(bench, &fs)?;
+            writer.completes(fixture, &fs)?;
         }
         fails_with("FITHAW after the last", fs.thaw(), Errno::EINVAL)?;
     }
     Ok(())
 }
 
-pub fn freeze_read_only(bench: &Bench) -> Result<()> {
-    bench.unmount(bench.scratch()?)?;
-    let device = disk::by_serial(disk::SCRATCH[0])?;
-    let fs = bench.mount(&device, MsFlags::MS_RDONLY, "")?;
-    take_holds(bench, &fs)?;
+fn freeze_read_only(fixture: &Fixture) -> Result<()> {
+    fixture.unmount(fixture.scratch()?)?;
+    let device = disk::by_serial(SCRATCH[0])?;
+    let fs = fixture.mount(&device, MsFlags::MS_RDONLY, "")?;
+    take_holds(fixture, &fs)?;
     for hold in 1..=HOLDS {
         is_frozen(&fs)?;
-        bench.step(&format!("FITHAW {hold} of {HOLDS}"));
+        fixture.step(&format!("FITHAW {hold} of {HOLDS}"));
         thaw(&fs)?;
     }
     is_thawed(&fs)?;
     fails_with("FITHAW after the last", fs.thaw(), Errno::EINVAL)?;
-    bench.step("remount writable");
+    fixture.step("remount writable");
     fs.remount(MsFlags::empty())
         .context("remount after the thaw")?;
     prepare(&fs).map(drop)
 }
 
-pub fn remount_while_frozen_is_busy(bench: &Bench) -> Result<()> {
-    let fs = bench.scratch()?;
+fn remount_while_frozen_is_busy(fixture: &Fixture) -> Result<()> {
+    let fs = fixture.scratch()?;
     let read_only = || fs.remount(MsFlags::MS_RDONLY);
     freeze(&fs)?;
     freeze(&fs).context("second hold")?;
-    bench.step("remount with two holds");
+    fixture.step("remount with two holds");
     fails_with("remount with two holds", read_only(), Errno::EBUSY)?;
     thaw(&fs)?;
-    bench.step("remount with one hold");
+    fixture.step("remount with one hold");
     fails_with("remount with one hold", read_only(), Errno::EBUSY)?;
     thaw(&fs)?;
-    bench.step("remount after the last FITHAW");
+    fixture.step("remount after the last FITHAW");
     read_only().context("remount after the last FITHAW")
 }
 
-pub fn emergency_thaw(bench: &Bench) -> Result<()> {
-    let fs = bench.scratch()?;
+fn emergency_thaw(fixture: &Fixture) -> Result<()> {
+    let fs = fixture.scratch()?;
     let file = prepare(&fs)?;
-    take_holds(bench, &fs)?;
-    let writer = Writer::start(bench, &file)?;
-    bench.emergency_thaw()?;
+    take_holds(fixture, &fs)?;
+    let writer = Writer::start(fixture, &file)?;
+    fixture.emergency_thaw()?;
     is_thawed(&fs)?;
-    writer.completes(bench, &fs)?;
+    writer.completes(fixture, &fs)?;
     fails_with("FITHAW after the emergency thaw", fs.thaw(), Errno::EINVAL)
 }
 

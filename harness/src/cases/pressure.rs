@@ -7,16 +7,25 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::{Signal, kill, raise};
 
-use super::deadline::{HOUR, SHORT, after, ends_at, reset};
-use super::timeout::has_got;
-use super::{Writer, prepare};
-use crate::bench::{Bench, Skip};
-use crate::disk;
-use crate::mount::Mount;
-use crate::swap::{
+use crate::actors::actor::Actor;
+use crate::case::Case;
+use crate::devices::disk;
+use crate::devices::mount::Mount;
+use crate::devices::swap::{
     available, dirty_memory, missing_program, seems_unused, swapped_out, touch, volunteer_for_oom,
 };
-use crate::task::Actor;
+use crate::fixture::{Fixture, Skip};
+use crate::kit::deadline::{HOUR, SHORT, after, ends_at, reset};
+use crate::kit::writer::{Writer, prepare};
+use crate::wire::Feature;
+use crate::wire::storage::SCRATCH;
+
+pub const CASES: &[Case] = &[Case::new(
+    "timeout_rescues_swapped_out",
+    "the deadline ends the freeze of a program that was swapped out, while memory is short",
+    rescues_swapped_out,
+)
+.needing(Feature::Timeout)];
 
 /// Bytes that the freezer has, and the part of them that must be in swap space.
 const MEMORY: usize = 8 << 20;
@@ -31,41 +40,41 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Nothing here depends on how fast memory fills: the deadline is far away
 /// until the pressure is there.
-pub fn rescues_swapped_out(bench: &Bench) -> Result<()> {
+fn rescues_swapped_out(fixture: &Fixture) -> Result<()> {
     if let Some(program) = missing_program() {
         return Err(Skip(format!("{program} is not installed")).into());
     }
-    bench.swap_on(&disk::by_serial(disk::SCRATCH[1])?)?;
-    let fs = bench.scratch()?;
+    fixture.swap_on(&disk::by_serial(SCRATCH[1])?)?;
+    let fs = fixture.scratch()?;
     let file = prepare(&fs)?;
-    let freezer = freezer(bench, &fs)?;
-    let writer = Writer::start(bench, &file)?;
-    let hog = hog(bench)?;
-    bench.step("wait until the freezer is swapped out");
+    let freezer = freezer(fixture, &fs)?;
+    let writer = Writer::start(fixture, &file)?;
+    let hog = hog(fixture)?;
+    fixture.step("wait until the freezer is swapped out");
     while swapped_out(freezer.pid())? < SWAPPED_OUT {
         hog.is_alive()?;
         sleep(PAUSE);
     }
     writer.is_blocked()?;
-    bench.step("the deadline, with the pressure still on");
+    fixture.step("the deadline, with the pressure still on");
     let deadline = after(SHORT);
     reset(&fs, SHORT)?;
-    ends_at(bench, &fs, writer, deadline)?;
+    ends_at(fixture, &fs, writer, deadline)?;
     hog.is_alive()?;
     let left = swapped_out(freezer.pid())?;
     ensure!(
         left >= SWAPPED_OUT,
         "only {left} bytes of the freezer are swapped out"
     );
-    bench.step("the freezer comes back");
+    fixture.step("the freezer comes back");
     kill(hog.pid(), Signal::SIGKILL).context("failed to kill the hog")?;
     kill(freezer.pid(), Signal::SIGCONT).context("failed to wake the freezer")?;
     freezer.outcome()?.context("the freezer")
 }
 
 /// Freezes, and stops until it is told to go on.
-fn freezer(bench: &Bench, fs: &Mount) -> Result<Actor> {
-    let freezer = bench.actor("freezer", || {
+fn freezer(fixture: &Fixture, fs: &Mount) -> Result<Actor> {
+    let freezer = fixture.actor("freezer", || {
         let memory = dirty_memory(MEMORY);
         fs.freeze_timeout(HOUR)?;
         raise(Signal::SIGSTOP)?;
@@ -74,16 +83,16 @@ fn freezer(bench: &Bench, fs: &Mount) -> Result<Actor> {
             false => Err(io::ErrorKind::InvalidData.into()),
         }
     })?;
-    has_got(&freezer, Signal::SIGSTOP)?;
+    freezer.has_got(Signal::SIGSTOP)?;
     seems_unused(freezer.pid())?;
     Ok(freezer)
 }
 
 /// Goes over more memory than there is, again and again.
-fn hog(bench: &Bench) -> Result<Actor> {
+fn hog(fixture: &Fixture) -> Result<Actor> {
     let bytes = available()? + BEYOND;
-    bench.step(&format!("a hog with {} MiB", bytes >> 20));
-    bench.actor("hog", || {
+    fixture.step(&format!("a hog with {} MiB", bytes >> 20));
+    fixture.actor("hog", || {
         volunteer_for_oom()?;
         let mut memory = dirty_memory(bytes);
         loop {

@@ -4,9 +4,30 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use super::{Writer, freeze, holds_old, prepare, snapshot_is_good, thaw};
-use crate::bench::{Bench, skip};
-use crate::program;
+use crate::case::Case;
+use crate::fixture::{Fixture, skip};
+use crate::kit::snapshot::snapshot_is_good;
+use crate::kit::state::{freeze, thaw};
+use crate::kit::writer::{Writer, holds_old, prepare};
+use crate::linux::program;
+
+pub const CASES: &[Case] = &[
+    Case::new(
+        "program_fsfreeze",
+        "fsfreeze of util-linux freezes and thaws",
+        fsfreeze,
+    ),
+    Case::new(
+        "program_xfs_freeze",
+        "xfs_freeze of xfsprogs freezes and thaws",
+        xfs_freeze,
+    ),
+    Case::new(
+        "program_lvcreate_snapshot",
+        "lvcreate -s while frozen takes a snapshot with a clean filesystem",
+        lvcreate_snapshot,
+    ),
+];
 
 /// Mebibytes: mkfs.xfs wants 300 at least, both disks have 1024 together.
 const ORIGIN: u32 = 320;
@@ -15,29 +36,29 @@ const SNAPSHOT: u32 = 64;
 /// As the programs say it in the locale C.
 const EINVAL: &str = "Invalid argument";
 
-pub fn fsfreeze(bench: &Bench) -> Result<()> {
-    freezes_and_thaws(bench, "fsfreeze")
+fn fsfreeze(fixture: &Fixture) -> Result<()> {
+    freezes_and_thaws(fixture, "fsfreeze")
 }
 
-pub fn xfs_freeze(bench: &Bench) -> Result<()> {
-    freezes_and_thaws(bench, "xfs_freeze")
+fn xfs_freeze(fixture: &Fixture) -> Result<()> {
+    freezes_and_thaws(fixture, "xfs_freeze")
 }
 
 /// Both programs take `-f` and `-u` and a mount point.
-fn freezes_and_thaws(bench: &Bench, program: &str) -> Result<()> {
+fn freezes_and_thaws(fixture: &Fixture, program: &str) -> Result<()> {
     if !program::exists(program) {
         return skip(format!("{program} is not installed"));
     }
-    let fs = bench.scratch()?;
+    let fs = fixture.scratch()?;
     let file = prepare(&fs)?;
     let run = |option: &str| {
-        bench.step(&format!("{program} {option}"));
+        fixture.step(&format!("{program} {option}"));
         program::run(Command::new(program).arg(option).arg(fs.root()))
     };
     run("-f")?;
-    let writer = Writer::start(bench, &file)?;
+    let writer = Writer::start(fixture, &file)?;
     run("-u")?;
-    writer.completes(bench, &fs)?;
+    writer.completes(fixture, &fs)?;
     match run("-u") {
         Ok(_) => bail!("{program} -u works although nothing is frozen"),
         Err(error) if error.to_string().contains(EINVAL) => Ok(()),
@@ -45,20 +66,20 @@ fn freezes_and_thaws(bench: &Bench, program: &str) -> Result<()> {
     }
 }
 
-pub fn lvcreate_snapshot(bench: &Bench) -> Result<()> {
+fn lvcreate_snapshot(fixture: &Fixture) -> Result<()> {
     if !program::exists("lvcreate") {
         return skip("lvcreate is not installed");
     }
-    bench.step("vgcreate and lvcreate");
-    let group = bench.volume_group("freeze")?;
-    let fs = bench.fresh(&group.volume("origin", ORIGIN)?)?;
+    fixture.step("vgcreate and lvcreate");
+    let group = fixture.volume_group("freeze")?;
+    let fs = fixture.fresh(&group.volume("origin", ORIGIN)?)?;
     let file = prepare(&fs)?;
     freeze(&fs)?;
-    let writer = Writer::start(bench, &file)?;
-    bench.step("lvcreate -s");
+    let writer = Writer::start(fixture, &file)?;
+    fixture.step("lvcreate -s");
     let snapshot = group.snapshot("origin", "copy", SNAPSHOT)?;
     writer.is_blocked()?;
     thaw(&fs)?;
-    writer.completes(bench, &fs)?;
-    snapshot_is_good(bench, &snapshot, holds_old)
+    writer.completes(fixture, &fs)?;
+    snapshot_is_good(fixture, &snapshot, holds_old)
 }

@@ -2,14 +2,29 @@
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::dm::Origin;
-use super::{freeze, snapshot_is_good, thaw};
-use crate::bench::{Bench, skip};
-use crate::disk;
-use crate::mount::Mount;
-use crate::storage::Storage;
+use crate::actors::writers::{Files, Writers};
+use crate::case::Case;
+use crate::devices::disk;
+use crate::devices::mount::Mount;
+use crate::fixture::{Fixture, skip};
+use crate::kit::snapshot::{Origin, snapshot_is_good};
+use crate::kit::state::{freeze, thaw};
+use crate::wire::storage::SCRATCH;
+use crate::wire::storage::Storage;
 use crate::words::count;
-use crate::writers::{Files, Writers};
+
+pub const CASES: &[Case] = &[
+    Case::new(
+        "snapshot_outside",
+        "a copy that the host takes of the frozen disk is clean, with all that writers had completed",
+        outside,
+    ),
+    Case::new(
+        "snapshot_inside",
+        "a dm-snapshot of the frozen device is clean, with all that writers had completed",
+        inside,
+    ),
+];
 
 const WRITERS: usize = 4;
 /// Files that each writer completes before the freeze, at least.
@@ -18,57 +33,57 @@ const BEFORE: usize = 6;
 const AFTER: usize = 2;
 
 /// The host copies the disk, of which the guest's kernel knows nothing.
-pub fn outside(bench: &Bench) -> Result<()> {
+fn outside(fixture: &Fixture) -> Result<()> {
     let Some(mut host) = Storage::connect()? else {
         return skip("nobody outside the guest takes requests");
     };
-    let [original, copy] = disk::SCRATCH;
-    let fs = bench.scratch()?;
-    let ((), complete) = snapshot_under_writers(bench, &fs, || {
-        bench.step("the host copies the disk");
+    let [original, copy] = SCRATCH;
+    let fs = fixture.scratch()?;
+    let ((), complete) = snapshot_under_writers(fixture, &fs, || {
+        fixture.step("the host copies the disk");
         host.copy(original, copy)
     })?;
-    bench.step("the host checks the copy");
-    host.check(copy, bench.filesystem())?;
+    fixture.step("the host checks the copy");
+    host.check(copy, fixture.filesystem())?;
     let copy = disk::by_serial(copy)?;
     disk::forget(&copy)?;
-    snapshot_is_good(bench, &copy, |fs| complete.are_all_in(fs))
+    snapshot_is_good(fixture, &copy, |fs| complete.are_all_in(fs))
 }
 
 /// Device-mapper takes the snapshot, in the guest.
-pub fn inside(bench: &Bench) -> Result<()> {
-    let origin = Origin::new(bench)?;
-    let fs = bench.fresh(&origin.node())?;
-    let (snapshot, complete) = snapshot_under_writers(bench, &fs, || origin.snapshot(bench))?;
-    snapshot_is_good(bench, &snapshot, |fs| complete.are_all_in(fs))
+fn inside(fixture: &Fixture) -> Result<()> {
+    let origin = Origin::new(fixture)?;
+    let fs = fixture.fresh(&origin.node())?;
+    let (snapshot, complete) = snapshot_under_writers(fixture, &fs, || origin.snapshot(fixture))?;
+    snapshot_is_good(fixture, &snapshot, |fs| complete.are_all_in(fs))
 }
 
 /// Takes a snapshot while a freeze holds writers back, and returns it and what they had completed.
 fn snapshot_under_writers<T>(
-    bench: &Bench,
+    fixture: &Fixture,
     fs: &Mount,
     take: impl FnOnce() -> Result<T>,
 ) -> Result<(T, Files)> {
-    let mut writers = bench.writers(WRITERS, fs)?;
+    let mut writers = fixture.writers(WRITERS, fs)?;
     writers.complete(BEFORE)?;
-    bench.step("FIFREEZE while writers write");
+    fixture.step("FIFREEZE while writers write");
     freeze(fs)?;
     let complete = writers.blocked()?;
-    bench.step(&format!("complete: {}", count(complete.count(), "file")));
+    fixture.step(&format!("complete: {}", count(complete.count(), "file")));
     let snapshot = take()?;
-    bench.step("the writers are still blocked");
+    fixture.step("the writers are still blocked");
     ensure!(
         writers.blocked()? == complete,
         "files were completed while frozen"
     );
     thaw(fs)?;
-    go_on_to_the_end(bench, writers, fs)?;
+    go_on_to_the_end(fixture, writers, fs)?;
     Ok((snapshot, complete))
 }
 
 /// After the thaw, more files are completed, and none is lost.
-fn go_on_to_the_end(bench: &Bench, mut writers: Writers, fs: &Mount) -> Result<()> {
-    bench.step("the writers go on");
+fn go_on_to_the_end(fixture: &Fixture, mut writers: Writers, fs: &Mount) -> Result<()> {
+    fixture.step("the writers go on");
     writers.complete(AFTER)?;
     writers
         .stop()?

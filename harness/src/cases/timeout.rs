@@ -7,26 +7,51 @@ use std::os::unix::fs::FileExt as _;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use nix::errno::Errno;
 use nix::mount::MsFlags;
 use nix::sys::signal::{Signal, raise};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 
-use super::deadline::{
+use crate::case::Case;
+use crate::devices::mount::Mount;
+use crate::devices::{disk, dm, filesystem};
+use crate::fixture::Fixture;
+use crate::freeze::ioctl;
+use crate::kit::complaints::DEVICE_GONE;
+use crate::kit::deadline::{
     HOUR, SHORT, after, ends_at, freeze_for, has_no_file_hold, in_time, logged_at,
     logged_nothing_else, not_before, reset, stays_frozen_beyond,
 };
-use super::dm::{resume, succeeds, suspend};
-use super::errors::is_privileged;
-use super::{NEW, OLD, WRITTEN, Writer, fails_with, freeze, is_frozen, is_thawed, prepare, thaw};
-use crate::bench::Bench;
-use crate::case::Filesystem;
-use crate::kmsg::Kmsg;
-use crate::mapping::Mapping;
-use crate::mount::Mount;
-use crate::task::Actor;
-use crate::{disk, dm, ioctl};
+use crate::kit::device::{resume, succeeds, suspend};
+use crate::kit::privilege::is_privileged;
+use crate::kit::state::{fails_with, freeze, is_frozen, is_thawed, thaw};
+use crate::kit::writer::{NEW, OLD, WRITTEN, Writer, prepare};
+use crate::linux::kmsg::Kmsg;
+use crate::linux::mapping::Mapping;
+use crate::wire::Feature;
+use crate::wire::storage::SCRATCH;
+
+pub const CASES: &[Case] = &[
+    Case::new("timeout_thaws", "FIFREEZE_TIMEOUT ends by itself, not early, and the log says so once", thaws).needing(Feature::Timeout),
+    Case::new("timeout_reset_later", "FIFREEZE_RESET_TIMEOUT moves the deadline to later", reset_later).needing(Feature::Timeout),
+    Case::new("timeout_reset_sooner", "FIFREEZE_RESET_TIMEOUT moves the deadline to sooner", reset_sooner).needing(Feature::Timeout),
+    Case::new("timeout_reset_cancels", "FIFREEZE_RESET_TIMEOUT with 0 removes the deadline, also for who freezes later", reset_cancels).needing(Feature::Timeout),
+    Case::new("timeout_last_thaw_cancels", "the deadline of a freeze that was thawed does not end the next freeze", last_thaw_cancels).needing(Feature::Timeout),
+    Case::new("timeout_emergency_thaw_cancels", "the deadline of a freeze that SysRq j ended does not end the next freeze", emergency_thaw_cancels).needing(Feature::Timeout),
+    Case::new("timeout_never_shortens", "a second FIFREEZE_TIMEOUT may extend the first one's time, but not shorten it", never_shortens).needing(Feature::Timeout),
+    Case::new("timeout_ends_all_file_holds", "at the deadline all file holds go at once, whichever ioctl took them; a FITHAW before the last does not save them", ends_all_file_holds).needing(Feature::Timeout),
+    Case::new("timeout_leaves_device_hold", "after the deadline the hold of dmsetup suspend remains", leaves_device_hold).needing(Feature::Timeout),
+    Case::new("timeout_rescues_itself", "a program that keeps resetting the timeout, and then writes to what it froze, comes free", rescues_itself).needing(Feature::Timeout),
+    Case::new("timeout_rescues_killed", "the deadline ends the freeze of a program that was killed", rescues_killed).needing(Feature::Timeout),
+    Case::new("timeout_rescues_stopped", "the deadline ends the freeze of a program that was stopped", rescues_stopped).needing(Feature::Timeout),
+    Case::new("timeout_unmount_pending", "a filesystem that was unmounted while frozen is gone at the deadline, clean", unmount_pending).needing(Feature::Timeout),
+    Case::new("timeout_read_only_mount", "the deadline ends the freeze of a read-only filesystem", read_only_mount).needing(Feature::Timeout),
+    Case::new("timeout_device_gone", "the deadline ends the freeze of a filesystem whose device fails, and it can be unmounted", device_gone).needing(Feature::Timeout).complaining(DEVICE_GONE),
+    Case::new("timeout_device_gone_writable", "the deadline lets a writer go whose device has failed, and it can be unmounted", device_gone_writable).needing(Feature::Timeout).complaining(DEVICE_GONE),
+    Case::new("timeout_values", "0 to 0x7fffffff are timeouts, all else is EINVAL and changes nothing", values).needing(Feature::Timeout),
+    Case::new("timeout_pointers", "a timeout that cannot be read is EFAULT and changes nothing; it is only read", pointers).needing(Feature::Timeout),
+    Case::new("timeout_permissions", "EPERM comes before EFAULT; tmpfs is EOPNOTSUPP", permissions).needing(Feature::Timeout),
+];
 
 /// How often the program that rescues itself moves its deadline.
 const RESETS: u32 = 3;
@@ -40,16 +65,16 @@ type Request = fn(RawFd, usize) -> Result<(), Errno>;
 const FREEZE_TIMEOUT: (&str, Request) = ("FIFREEZE_TIMEOUT", ioctl::freeze_timeout);
 const RESET_TIMEOUT: (&str, Request) = ("FIFREEZE_RESET_TIMEOUT", ioctl::reset_timeout);
 
-pub fn thaws(bench: &Bench) -> Result<()> {
-    let fs = bench.scratch()?;
+fn thaws(fixture: &Fixture) -> Result<()> {
+    let fs = fixture.scratch()?;
     let file = prepare(&fs)?;
-    let ((writer, mut log), deadline) = in_time(bench, &fs, |seconds| {
+    let ((writer, mut log), deadline) = in_time(fixture, &fs, |seconds| {
         freeze_for(&fs, seconds)?;
-        Ok((Writer::start(bench, &file)?, Kmsg::mark()?))
+        Ok((Writer::start(fixture, &file)?, Kmsg::mark()?))
     })?;
-    ends_at(bench, &fs, writer, deadline)?;
-    let line = logged_at(bench, &mut log, deadline)?;
-    let device = disk::by_serial(disk::SCRATCH[0])?;
+    ends_at(fixture, &fs, writer, deadline)?;
+    let line = logged_at(fixture, &mut log, deadline)?;
+    let device = disk::by_serial(SCRATCH[0])?;
     let name = device.file_name().context("a disk has a name")?;
     ensure!(
         line.contains(&*name.to_string_lossy()),
@@ -59,146 +84,146 @@ pub fn thaws(bench: &Bench) -> Result<()> {
     logged_nothing_else(&mut log)
 }
 
-pub fn reset_later(bench: &Bench) -> Result<()> {
-    let fs = bench.scratch()?;
+fn reset_later(fixture: &Fixture) -> Result<()> {
+    let fs = fixture.scratch()?;
     let file = prepare(&fs)?;
-    let ((writer, later), _) = in_time(bench, &fs, |seconds| {
+    let ((writer, later), _) = in_time(fixture, &fs, |seconds| {
         freeze_for(&fs, seconds)?;
-        let writer = Writer::start(bench, &file)?;
+        let writer = Writer::start(fixture, &file)?;
         let later = after(seconds + 1);
         reset(&fs, seconds + 1)?;
         Ok((writer, later))
     })?;
-    ends_at(bench, &fs, writer, later)
+    ends_at(fixture, &fs, writer, later)
 }
 
-pub fn reset_sooner(bench: &Bench) -> Result<()> {
-    let fs = bench.scratch()?;
+fn reset_sooner(fixture: &Fixture) -> Result<()> {
+    let fs = fixture.scratch()?;
     let file = prepare(&fs)?;
     freeze_for(&fs, HOUR)?;
-    let writer = Writer::start(bench, &file)?;
+    let writer = Writer::start(fixture, &file)?;
     let sooner = after(SHORT);
     reset(&fs, SHORT)?;
-    ends_at(bench, &fs, writer, sooner)
+    ends_at(fixture, &fs, writer, sooner)
 }
 
-pub fn reset_cancels(bench: &Bench) -> Result<()> {
-    let fs = bench.scratch()?;
+fn reset_cancels(fixture: &Fixture) -> Result<()> {
+    let fs = fixture.scratch()?;
     let file = prepare(&fs)?;
-    let (writer, deadline) = in_time(bench, &fs, |seconds| {
+    let (writer, deadline) = in_time(fixture, &fs, |seconds| {
         freeze_for(&fs, seconds)?;
-        let writer = Writer::start(bench, &file)?;
+        let writer = Writer::start(fixture, &file)?;
         reset(&fs, 0)?;
         Ok(writer)
     })?;
-    stays_frozen_beyond(bench, &fs, &writer, deadline)?;
-    bench.step("who comes later with a deadline does not shorten that");
+    stays_frozen_beyond(fixture, &fs, &writer, deadline)?;
+    fixture.step("who comes later with a deadline does not shorten that");
     let deadline = after(SHORT);
     freeze_for(&fs, SHORT)?;
-    stays_frozen_beyond(bench, &fs, &writer, deadline)?;
+    stays_frozen_beyond(fixture, &fs, &writer, deadline)?;
     thaw(&fs)?;
     thaw(&fs).context("second hold")?;
-    writer.completes(bench, &fs)
+    writer.completes(fixture, &fs)
 }
 
-pub fn last_thaw_cancels(bench: &Bench) -> Result<()> {
-    the_next_freeze_lasts(bench, thaw)
+fn last_thaw_cancels(fixture: &Fixture) -> Result<()> {
+    the_next_freeze_lasts(fixture, thaw)
 }
 
-pub fn emergency_thaw_cancels(bench: &Bench) -> Result<()> {
-    the_next_freeze_lasts(bench, |_| bench.emergency_thaw())
+fn emergency_thaw_cancels(fixture: &Fixture) -> Result<()> {
+    the_next_freeze_lasts(fixture, |_| fixture.emergency_thaw())
 }
 
 /// What ends the freeze ends its deadline, too: it does not end the next freeze.
-fn the_next_freeze_lasts(bench: &Bench, end: impl Fn(&Mount) -> Result<()>) -> Result<()> {
-    let fs = bench.scratch()?;
+fn the_next_freeze_lasts(fixture: &Fixture, end: impl Fn(&Mount) -> Result<()>) -> Result<()> {
+    let fs = fixture.scratch()?;
     let file = prepare(&fs)?;
-    let (mut log, deadline) = in_time(bench, &fs, |seconds| {
+    let (mut log, deadline) = in_time(fixture, &fs, |seconds| {
         freeze_for(&fs, seconds)?;
         end(&fs)?;
         freeze(&fs)?;
         Kmsg::mark()
     })?;
-    let writer = Writer::start(bench, &file)?;
-    stays_frozen_beyond(bench, &fs, &writer, deadline)?;
+    let writer = Writer::start(fixture, &file)?;
+    stays_frozen_beyond(fixture, &fs, &writer, deadline)?;
     logged_nothing_else(&mut log)?;
     thaw(&fs)?;
-    writer.completes(bench, &fs)
+    writer.completes(fixture, &fs)
 }
 
-pub fn never_shortens(bench: &Bench) -> Result<()> {
-    let fs = bench.scratch()?;
-    the_latest_deadline_counts(bench, &fs)?;
-    no_deadline_is_the_latest(bench, &fs)
+fn never_shortens(fixture: &Fixture) -> Result<()> {
+    let fs = fixture.scratch()?;
+    the_latest_deadline_counts(fixture, &fs)?;
+    no_deadline_is_the_latest(fixture, &fs)
 }
 
-fn the_latest_deadline_counts(bench: &Bench, fs: &Mount) -> Result<()> {
+fn the_latest_deadline_counts(fixture: &Fixture, fs: &Mount) -> Result<()> {
     let file = prepare(fs)?;
-    let ((writer, latest), _) = in_time(bench, fs, |seconds| {
+    let ((writer, latest), _) = in_time(fixture, fs, |seconds| {
         freeze_for(fs, seconds)?;
         let latest = after(seconds + 1);
         freeze_for(fs, seconds + 1).context("a later one")?;
         freeze_for(fs, seconds).context("a sooner one")?;
-        Ok((Writer::start(bench, &file)?, latest))
+        Ok((Writer::start(fixture, &file)?, latest))
     })?;
-    ends_at(bench, fs, writer, latest)
+    ends_at(fixture, fs, writer, latest)
 }
 
-fn no_deadline_is_the_latest(bench: &Bench, fs: &Mount) -> Result<()> {
+fn no_deadline_is_the_latest(fixture: &Fixture, fs: &Mount) -> Result<()> {
     let file = prepare(fs)?;
     freeze(fs)?;
-    let writer = Writer::start(bench, &file)?;
+    let writer = Writer::start(fixture, &file)?;
     let deadline = after(SHORT);
     freeze_for(fs, SHORT)?;
-    stays_frozen_beyond(bench, fs, &writer, deadline)?;
+    stays_frozen_beyond(fixture, fs, &writer, deadline)?;
     thaw(fs)?;
     thaw(fs).context("second hold")?;
-    writer.completes(bench, fs)
+    writer.completes(fixture, fs)
 }
 
-pub fn ends_all_file_holds(bench: &Bench) -> Result<()> {
-    let fs = bench.scratch()?;
+fn ends_all_file_holds(fixture: &Fixture) -> Result<()> {
+    let fs = fixture.scratch()?;
     let file = prepare(&fs)?;
-    let ((writer, latest), _) = in_time(bench, &fs, |seconds| {
+    let ((writer, latest), _) = in_time(fixture, &fs, |seconds| {
         freeze_for(&fs, seconds)?;
         freeze(&fs)?;
         let latest = after(seconds);
         freeze_for(&fs, seconds)?;
         thaw(&fs).context("not the last")?;
-        Ok((Writer::start(bench, &file)?, latest))
+        Ok((Writer::start(fixture, &file)?, latest))
     })?;
-    ends_at(bench, &fs, writer, latest)
+    ends_at(fixture, &fs, writer, latest)
 }
 
-/// While the device is suspended, every ioctl is made through [`Bench::returns`].
-pub fn leaves_device_hold(bench: &Bench) -> Result<()> {
-    let (fs, dm) = bench.scratch_on_dm()?;
+/// While the device is suspended, every ioctl is made through [`Fixture::returns`].
+fn leaves_device_hold(fixture: &Fixture) -> Result<()> {
+    let (fs, dm) = fixture.scratch_on_dm()?;
     let file = prepare(&fs)?;
-    suspend(bench, &dm)?;
-    let writer = Writer::start(bench, &file)?;
+    suspend(fixture, &dm)?;
+    let writer = Writer::start(fixture, &file)?;
     let mut log = Kmsg::mark()?;
     let deadline = after(SHORT);
-    succeeds(bench, "FIFREEZE_TIMEOUT", || fs.freeze_timeout(SHORT))?;
-    logged_at(bench, &mut log, deadline)?;
-    let thaw = bench.returns("FITHAW", || fs.thaw())?;
+    succeeds(fixture, "FIFREEZE_TIMEOUT", || fs.freeze_timeout(SHORT))?;
+    logged_at(fixture, &mut log, deadline)?;
+    let thaw = fixture.returns("FITHAW", || fs.thaw())?;
     fails_with("FITHAW after the deadline", thaw, Errno::EINVAL)?;
-    let reset = bench.returns("FIFREEZE_RESET_TIMEOUT", || fs.reset_timeout(SHORT))?;
+    let reset = fixture.returns("FIFREEZE_RESET_TIMEOUT", || fs.reset_timeout(SHORT))?;
     fails_with("reset after the deadline", reset, Errno::EINVAL)?;
     writer.is_blocked()?;
     is_frozen(&fs)?;
-    resume(bench, &dm)?;
-    writer.completes(bench, &fs)
+    resume(fixture, &dm)?;
+    writer.completes(fixture, &fs)
 }
 
 /// The use that the timeout was made for.
-pub fn rescues_itself(bench: &Bench) -> Result<()> {
-    let fs = bench.scratch()?;
+fn rescues_itself(fixture: &Fixture) -> Result<()> {
+    let fs = fixture.scratch()?;
     let file = prepare(&fs)?;
     let mut time = Duration::from_secs(SHORT.unsigned_abs());
     let rescue = loop {
-        bench.step(&format!("freeze for {time:?} again and again, then write"));
+        fixture.step(&format!("freeze for {time:?} again and again, then write"));
         let rescue = Instant::now() + time / 2 * RESETS + time;
-        let freezer = bench.actor("freezer", || freeze_and_write(&fs, &file, time))?;
+        let freezer = fixture.actor("freezer", || freeze_and_write(&fs, &file, time))?;
         match freezer.outcome()? {
             Err(Errno::ETIME) => time *= 2,
             outcome => break outcome.map(|()| rescue),
@@ -229,117 +254,107 @@ fn freeze_and_write(fs: &Mount, file: &File, time: Duration) -> io::Result<()> {
     file.write_all_at(&NEW, 0)
 }
 
-pub fn rescues_killed(bench: &Bench) -> Result<()> {
-    rescues_from(bench, Signal::SIGKILL)
+fn rescues_killed(fixture: &Fixture) -> Result<()> {
+    rescues_from(fixture, Signal::SIGKILL)
 }
 
-pub fn rescues_stopped(bench: &Bench) -> Result<()> {
-    rescues_from(bench, Signal::SIGSTOP)
+fn rescues_stopped(fixture: &Fixture) -> Result<()> {
+    rescues_from(fixture, Signal::SIGSTOP)
 }
 
 /// The freezer gets the signal once it has frozen.
-fn rescues_from(bench: &Bench, signal: Signal) -> Result<()> {
-    let fs = bench.scratch()?;
+fn rescues_from(fixture: &Fixture, signal: Signal) -> Result<()> {
+    let fs = fixture.scratch()?;
     let file = prepare(&fs)?;
-    let (writer, deadline) = in_time(bench, &fs, |seconds| {
-        let freezer = bench.actor("freezer", || {
+    let (writer, deadline) = in_time(fixture, &fs, |seconds| {
+        let freezer = fixture.actor("freezer", || {
             fs.freeze_timeout(seconds)?;
             Ok(raise(signal)?)
         })?;
-        has_got(&freezer, signal)?;
-        Writer::start(bench, &file)
+        freezer.has_got(signal)?;
+        Writer::start(fixture, &file)
     })?;
-    ends_at(bench, &fs, writer, deadline)
+    ends_at(fixture, &fs, writer, deadline)
 }
 
-/// Returns when the signal has ended or stopped the process.
-pub(super) fn has_got(actor: &Actor, signal: Signal) -> Result<()> {
-    // The bench collects it in the end.
-    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WSTOPPED | WaitPidFlag::WNOWAIT;
-    match waitid(Id::Pid(actor.pid()), flags).context("failed to wait for an actor")? {
-        WaitStatus::Signaled(_, by, _) | WaitStatus::Stopped(_, by) if by == signal => Ok(()),
-        status => bail!("not {signal}, but {status:?}"),
-    }
-}
-
-pub fn unmount_pending(bench: &Bench) -> Result<()> {
-    let device = disk::by_serial(disk::SCRATCH[0])?;
-    let fs = bench.scratch()?;
+fn unmount_pending(fixture: &Fixture) -> Result<()> {
+    let device = disk::by_serial(SCRATCH[0])?;
+    let fs = fixture.scratch()?;
     drop(prepare(&fs)?);
     let deadline = after(SHORT);
     freeze_for(&fs, SHORT)?;
-    bench.unmount(fs)?;
-    bench.step("wait until nobody uses the device");
-    disk::until_unused(&device, bench.patience())?;
+    fixture.unmount(fs)?;
+    fixture.step("wait until nobody uses the device");
+    disk::until_unused(&device, fixture.patience())?;
     not_before(deadline)?;
-    bench.step("fsck");
-    disk::check(bench.filesystem(), &device)?;
-    let fs = bench.mount(&device, MsFlags::empty(), "")?;
+    fixture.step("fsck");
+    filesystem::check(fixture.filesystem(), &device)?;
+    let fs = fixture.mount(&device, MsFlags::empty(), "")?;
     fs.holds(WRITTEN, &OLD)?;
     fs.write(WRITTEN, &NEW).map(drop)
 }
 
-pub fn read_only_mount(bench: &Bench) -> Result<()> {
-    bench.unmount(bench.scratch()?)?;
-    let device = disk::by_serial(disk::SCRATCH[0])?;
-    let fs = bench.mount(&device, MsFlags::MS_RDONLY, "")?;
-    let (mut log, deadline) = in_time(bench, &fs, |seconds| {
+fn read_only_mount(fixture: &Fixture) -> Result<()> {
+    fixture.unmount(fixture.scratch()?)?;
+    let device = disk::by_serial(SCRATCH[0])?;
+    let fs = fixture.mount(&device, MsFlags::MS_RDONLY, "")?;
+    let (mut log, deadline) = in_time(fixture, &fs, |seconds| {
         freeze_for(&fs, seconds)?;
         is_frozen(&fs)?;
         Kmsg::mark()
     })?;
-    logged_at(bench, &mut log, deadline)?;
+    logged_at(fixture, &mut log, deadline)?;
     is_thawed(&fs)?;
     has_no_file_hold(&fs)?;
-    bench.step("remount writable");
+    fixture.step("remount writable");
     fs.remount(MsFlags::empty())
         .context("remount after the deadline")?;
     prepare(&fs).map(drop)
 }
 
-/// Read-only: ext3 writes nothing at the thaw, and has nothing to complain of.
-pub fn device_gone(bench: &Bench) -> Result<()> {
-    let (fs, dm) = bench.scratch_on_dm()?;
-    let sectors = disk::sectors(&disk::by_serial(disk::SCRATCH[0])?)?;
-    if bench.filesystem() == Filesystem::Ext3 {
+/// Read-only, the filesystem writes nothing at the thaw, and has nothing to complain of.
+fn device_gone(fixture: &Fixture) -> Result<()> {
+    let (fs, dm) = fixture.scratch_on_dm()?;
+    let sectors = disk::sectors(&disk::by_serial(SCRATCH[0])?)?;
+    if filesystem::of(fixture.filesystem()).thaw_writes {
         fs.remount(MsFlags::MS_RDONLY).context("remount")?;
     }
     freeze_for(&fs, HOUR)?;
-    bench.step("the device fails");
+    fixture.step("the device fails");
     dm.replace(&dm::error(sectors))?;
     let mut log = Kmsg::mark()?;
     let deadline = after(SHORT);
     reset(&fs, SHORT)?;
-    logged_at(bench, &mut log, deadline)?;
+    logged_at(fixture, &mut log, deadline)?;
     has_no_file_hold(&fs)?;
-    bench.unmount(fs)
+    fixture.unmount(fs)
 }
 
 /// The writer may fail: on what does not matter, as long as it does not hang.
-pub fn device_gone_writable(bench: &Bench) -> Result<()> {
-    let (fs, dm) = bench.scratch_on_dm()?;
-    let sectors = disk::sectors(&disk::by_serial(disk::SCRATCH[0])?)?;
+fn device_gone_writable(fixture: &Fixture) -> Result<()> {
+    let (fs, dm) = fixture.scratch_on_dm()?;
+    let sectors = disk::sectors(&disk::by_serial(SCRATCH[0])?)?;
     let file = prepare(&fs)?;
     freeze_for(&fs, HOUR)?;
-    let writer = Writer::start(bench, &file)?;
-    bench.step("the device fails");
+    let writer = Writer::start(fixture, &file)?;
+    fixture.step("the device fails");
     dm.replace(&dm::error(sectors))?;
     writer.is_blocked()?;
     let mut log = Kmsg::mark()?;
     let deadline = after(SHORT);
     reset(&fs, SHORT)?;
-    logged_at(bench, &mut log, deadline)?;
-    bench.step("the writer ends");
+    logged_at(fixture, &mut log, deadline)?;
+    fixture.step("the writer ends");
     let outcome = writer.actor.outcome()?;
-    bench.step(&format!("it ended with {outcome:?}"));
+    fixture.step(&format!("it ended with {outcome:?}"));
     has_no_file_hold(&fs)?;
     drop(file);
-    bench.unmount(fs)
+    fixture.unmount(fs)
 }
 
-pub fn values(bench: &Bench) -> Result<()> {
-    let fs = bench.scratch()?;
-    bench.step("without a freeze");
+fn values(fixture: &Fixture) -> Result<()> {
+    let fs = fixture.scratch()?;
+    fixture.step("without a freeze");
     are_refused(FREEZE_TIMEOUT, &fs)?;
     are_refused(RESET_TIMEOUT, &fs)?;
     is_thawed(&fs)?;
@@ -348,43 +363,43 @@ pub fn values(bench: &Bench) -> Result<()> {
         fails_with("reset without a hold", outcome, Errno::EINVAL)?;
     }
     fails_with("FITHAW", fs.thaw(), Errno::EINVAL)?;
-    long_timeouts(bench, &fs)?;
-    one_second(bench, &fs)?;
-    refused_while_frozen(bench, &fs)
+    long_timeouts(fixture, &fs)?;
+    one_second(fixture, &fs)?;
+    refused_while_frozen(fixture, &fs)
 }
 
 /// 0 is no deadline, and the largest is far away.
-fn long_timeouts(bench: &Bench, fs: &Mount) -> Result<()> {
+fn long_timeouts(fixture: &Fixture, fs: &Mount) -> Result<()> {
     for seconds in [0, ioctl::TIMEOUT_MAX] {
         let file = prepare(fs)?;
         freeze_for(fs, seconds)?;
-        let writer = Writer::start(bench, &file)?;
+        let writer = Writer::start(fixture, &file)?;
         reset(fs, seconds)?;
         writer.is_blocked()?;
         thaw(fs)?;
-        writer.completes(bench, fs)?;
+        writer.completes(fixture, fs)?;
         has_no_file_hold(fs)?;
     }
     Ok(())
 }
 
-fn one_second(bench: &Bench, fs: &Mount) -> Result<()> {
+fn one_second(fixture: &Fixture, fs: &Mount) -> Result<()> {
     let mut log = Kmsg::mark()?;
     let deadline = after(1);
     freeze_for(fs, 1)?;
-    logged_at(bench, &mut log, deadline)?;
+    logged_at(fixture, &mut log, deadline)?;
     has_no_file_hold(fs)
 }
 
-fn refused_while_frozen(bench: &Bench, fs: &Mount) -> Result<()> {
+fn refused_while_frozen(fixture: &Fixture, fs: &Mount) -> Result<()> {
     let file = prepare(fs)?;
-    let (writer, deadline) = in_time(bench, fs, |seconds| {
+    let (writer, deadline) = in_time(fixture, fs, |seconds| {
         freeze_for(fs, seconds)?;
         are_refused(FREEZE_TIMEOUT, fs)?;
         are_refused(RESET_TIMEOUT, fs)?;
-        Writer::start(bench, &file)
+        Writer::start(fixture, &file)
     })?;
-    ends_at(bench, fs, writer, deadline)
+    ends_at(fixture, fs, writer, deadline)
 }
 
 fn are_refused((what, request): (&str, Request), fs: &Mount) -> Result<()> {
@@ -395,20 +410,20 @@ fn are_refused((what, request): (&str, Request), fs: &Mount) -> Result<()> {
     Ok(())
 }
 
-pub fn pointers(bench: &Bench) -> Result<()> {
-    let fs = bench.scratch()?;
+fn pointers(fixture: &Fixture) -> Result<()> {
+    let fs = fixture.scratch()?;
     let file = prepare(&fs)?;
-    bench.step("without a freeze");
+    fixture.step("without a freeze");
     cannot_be_read(FREEZE_TIMEOUT, &fs)?;
     is_thawed(&fs)?;
     fails_with("FITHAW", fs.thaw(), Errno::EINVAL)?;
-    let (writer, deadline) = in_time(bench, &fs, |seconds| {
+    let (writer, deadline) = in_time(fixture, &fs, |seconds| {
         freeze_for(&fs, seconds)?;
         cannot_be_read(FREEZE_TIMEOUT, &fs)?;
         cannot_be_read(RESET_TIMEOUT, &fs)?;
-        Writer::start(bench, &file)
+        Writer::start(fixture, &file)
     })?;
-    ends_at(bench, &fs, writer, deadline)?;
+    ends_at(fixture, &fs, writer, deadline)?;
     // In a section that is mapped without the right to write.
     static READ_ONLY: i64 = HOUR;
     for (what, request) in [FREEZE_TIMEOUT, RESET_TIMEOUT] {
@@ -438,13 +453,13 @@ fn cannot_be_read((what, request): (&str, Request), fs: &Mount) -> Result<()> {
     Ok(())
 }
 
-pub fn permissions(bench: &Bench) -> Result<()> {
-    let fs = bench.scratch()?;
+fn permissions(fixture: &Fixture) -> Result<()> {
+    let fs = fixture.scratch()?;
     freeze(&fs)?;
     for (what, request) in [FREEZE_TIMEOUT, RESET_TIMEOUT] {
-        is_privileged(bench, what, || request(fs.fd(), ioctl::address(&HOUR)))?;
+        is_privileged(fixture, what, || request(fs.fd(), ioctl::address(&HOUR)))?;
         let null = format!("{what} with a null pointer");
-        is_privileged(bench, &null, || request(fs.fd(), 0))?;
+        is_privileged(fixture, &null, || request(fs.fd(), 0))?;
     }
     thaw(&fs)?;
     is_thawed(&fs)?;

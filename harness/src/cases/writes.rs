@@ -7,19 +7,54 @@ use std::os::unix::fs::FileExt as _;
 
 use anyhow::{Context as _, Result};
 
-use super::{NEW, OLD, WRITTEN, freeze, prepare, thaw};
-use crate::bench::Bench;
-use crate::mapping::Mapping;
-use crate::mount::Mount;
+use crate::case::Case;
+use crate::devices::mount::Mount;
+use crate::fixture::Fixture;
+use crate::kit::state::{freeze, thaw};
+use crate::kit::writer::{NEW, OLD, WRITTEN, prepare};
+use crate::linux::mapping::Mapping;
+
+pub const CASES: &[Case] = &[
+    Case::new(
+        "writes_stop_write",
+        "a frozen filesystem blocks write(2), and reads go on",
+        write,
+    ),
+    Case::new(
+        "writes_stop_fsync",
+        "a write that an fsync follows is blocked, and durable after the thaw",
+        fsync,
+    ),
+    Case::new(
+        "writes_stop_create",
+        "a frozen filesystem blocks the creation of a file",
+        create,
+    ),
+    Case::new(
+        "writes_stop_rename",
+        "a frozen filesystem blocks rename(2)",
+        rename,
+    ),
+    Case::new(
+        "writes_stop_truncate",
+        "a frozen filesystem blocks ftruncate(2)",
+        truncate,
+    ),
+    Case::new(
+        "writes_stop_mmap",
+        "a frozen filesystem blocks a store to a clean page of a shared mapping",
+        mmap,
+    ),
+];
 
 const BYSTANDER: &str = "bystander";
 const RENAMED: &str = "renamed";
 
-pub fn write(bench: &Bench) -> Result<()> {
-    let fs = bench.scratch()?;
+fn write(fixture: &Fixture) -> Result<()> {
+    let fs = fixture.scratch()?;
     let file = prepare(&fs)?;
     stops(
-        bench,
+        fixture,
         &fs,
         || file.write_all_at(&NEW, 0),
         Mount::is_old,
@@ -30,22 +65,22 @@ pub fn write(bench: &Bench) -> Result<()> {
 /// No file can be dirty on a frozen filesystem, and syncing a clean one has
 /// nothing to wait for: so the write belongs to the operation, and it is the
 /// write that is blocked. That the data outlives a crash is not shown.
-pub fn fsync(bench: &Bench) -> Result<()> {
-    let fs = bench.scratch()?;
+fn fsync(fixture: &Fixture) -> Result<()> {
+    let fs = fixture.scratch()?;
     let file = prepare(&fs)?;
     let write_and_sync = || {
         file.write_all_at(&NEW, 0)?;
         file.sync_all()
     };
-    stops(bench, &fs, write_and_sync, Mount::is_old, Mount::is_new)
+    stops(fixture, &fs, write_and_sync, Mount::is_old, Mount::is_new)
 }
 
-pub fn create(bench: &Bench) -> Result<()> {
-    let fs = bench.scratch()?;
+fn create(fixture: &Fixture) -> Result<()> {
+    let fs = fixture.scratch()?;
     let path = fs.path(WRITTEN);
     let create = || File::create_new(&path).map(drop);
     stops(
-        bench,
+        fixture,
         &fs,
         create,
         |fs| fs.lacks(WRITTEN),
@@ -53,8 +88,8 @@ pub fn create(bench: &Bench) -> Result<()> {
     )
 }
 
-pub fn rename(bench: &Bench) -> Result<()> {
-    let fs = bench.scratch()?;
+fn rename(fixture: &Fixture) -> Result<()> {
+    let fs = fixture.scratch()?;
     prepare(&fs)?;
     let (from, to) = (fs.path(WRITTEN), fs.path(RENAMED));
     let untouched = |fs: &Mount| {
@@ -65,21 +100,21 @@ pub fn rename(bench: &Bench) -> Result<()> {
         fs.holds(RENAMED, &OLD)?;
         fs.lacks(WRITTEN)
     };
-    stops(bench, &fs, || fs::rename(&from, &to), untouched, renamed)
+    stops(fixture, &fs, || fs::rename(&from, &to), untouched, renamed)
 }
 
-pub fn truncate(bench: &Bench) -> Result<()> {
-    let fs = bench.scratch()?;
+fn truncate(fixture: &Fixture) -> Result<()> {
+    let fs = fixture.scratch()?;
     let file = prepare(&fs)?;
     let half = OLD.len() / 2;
     let truncate = || file.set_len(half as u64);
-    stops(bench, &fs, truncate, Mount::is_old, |fs| {
+    stops(fixture, &fs, truncate, Mount::is_old, |fs| {
         fs.holds(WRITTEN, &OLD[..half])
     })
 }
 
-pub fn mmap(bench: &Bench) -> Result<()> {
-    let fs = bench.scratch()?;
+fn mmap(fixture: &Fixture) -> Result<()> {
+    let fs = fixture.scratch()?;
     let file = prepare(&fs)?;
     let length = NonZeroUsize::new(OLD.len()).context("the file is not empty")?;
     let mut mapping = Mapping::new(&file, length)?;
@@ -90,7 +125,7 @@ pub fn mmap(bench: &Bench) -> Result<()> {
         mapping.fill(NEW[0]);
         Ok(())
     };
-    stops(bench, &fs, store, Mount::is_old, Mount::is_new)
+    stops(fixture, &fs, store, Mount::is_old, Mount::is_new)
 }
 
 impl Mount {
@@ -106,25 +141,25 @@ impl Mount {
 /// Freezes, shows that `operation` is blocked and has had no effect while
 /// reads go on, and that it completes after the thaw.
 fn stops(
-    bench: &Bench,
+    fixture: &Fixture,
     fs: &Mount,
     operation: impl FnOnce() -> io::Result<()>,
     untouched: impl Fn(&Mount) -> Result<()>,
     done: impl Fn(&Mount) -> Result<()>,
 ) -> Result<()> {
     fs.write(BYSTANDER, &OLD)?;
-    bench.step("freeze");
+    fixture.step("freeze");
     freeze(fs)?;
-    bench.step("the operation starts and is blocked");
-    let actor = bench.actor("the operation", operation)?;
+    fixture.step("the operation starts and is blocked");
+    let actor = fixture.actor("the operation", operation)?;
     actor.blocked()?;
-    bench.step("reads go on");
+    fixture.step("reads go on");
     fs.holds(BYSTANDER, &OLD)?;
     untouched(fs).context("while frozen")?;
     actor.blocked()?;
-    bench.step("thaw");
+    fixture.step("thaw");
     thaw(fs)?;
-    bench.step("the operation completes");
+    fixture.step("the operation completes");
     actor
         .outcome()?
         .context("the operation failed after the thaw")?;

@@ -8,8 +8,36 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use nix::unistd;
 
-use super::Unit;
+use super::measurement::{Goal, Measurement};
 use super::probe::{Probe, overwrite, time};
+use crate::wire::samples::Unit;
+
+pub const MEASUREMENTS: &[Measurement] = &[
+    Measurement::new(
+        "getppid",
+        "getppid(2), which no patch touches: shows how equal the guests are",
+        Goal::Report,
+        getppid,
+    ),
+    Measurement::new(
+        "write_cached",
+        "write(2) of 4 KiB to a page that is in memory",
+        Goal::LikeStock,
+        write_cached,
+    ),
+    Measurement::new(
+        "create_unlink",
+        "open(2) that creates a file, close(2), unlink(2)",
+        Goal::LikeStock,
+        create_unlink,
+    ),
+    Measurement::new(
+        "write_stream",
+        "32 MiB written and made durable",
+        Goal::LikeStock,
+        write_stream,
+    ),
+];
 
 /// Bytes of a page.
 pub const PAGE: usize = 4096;
@@ -18,15 +46,15 @@ const CHUNK: usize = 1 << 20;
 /// Chunks of a stream.
 const CHUNKS: usize = 32;
 
-pub fn getppid(probe: &Probe<'_>) -> Result<()> {
+fn getppid(probe: &Probe<'_>) -> Result<()> {
     probe.record_calls(|| {
         std::hint::black_box(unistd::getppid());
         Ok(())
     })
 }
 
-pub fn write_cached(probe: &Probe<'_>) -> Result<()> {
-    let fs = probe.bench.scratch()?;
+fn write_cached(probe: &Probe<'_>) -> Result<()> {
+    let fs = probe.fixture.scratch()?;
     let file = fs.write("file", &[b'a'; PAGE])?;
     probe.record_calls(|| write_page(&file))
 }
@@ -37,8 +65,8 @@ pub fn write_page(file: &File) -> Result<()> {
         .context("failed to write a page")
 }
 
-pub fn create_unlink(probe: &Probe<'_>) -> Result<()> {
-    let fs = probe.bench.scratch()?;
+fn create_unlink(probe: &Probe<'_>) -> Result<()> {
+    let fs = probe.fixture.scratch()?;
     let path = fs.path("new");
     probe.record_calls(|| {
         File::create_new(&path).context("failed to create a file")?;
@@ -46,8 +74,8 @@ pub fn create_unlink(probe: &Probe<'_>) -> Result<()> {
     })
 }
 
-pub fn write_stream(probe: &Probe<'_>) -> Result<()> {
-    let fs = probe.bench.scratch()?;
+fn write_stream(probe: &Probe<'_>) -> Result<()> {
+    let fs = probe.fixture.scratch()?;
     let path = fs.path("stream");
     let chunk = vec![b'a'; CHUNK];
     let stream = || {

@@ -10,16 +10,37 @@ use nix::time::{ClockId, clock_gettime};
 
 use super::calls::{PAGE, write_page};
 use super::probe::{Probe, batch_size, time_of_one};
-use super::{IDLE, PENDING, Unit};
-use crate::disk;
-use crate::ioctl::HOUR;
-use crate::mount::Mount;
+
+use super::measurement::{Goal, Measurement};
+use crate::devices::disk;
+use crate::devices::mount::Mount;
+use crate::kit::deadline::HOUR;
+use crate::wire::Feature;
+use crate::wire::samples::{IDLE, PENDING, Unit};
+use crate::wire::storage::SCRATCH;
+
+pub const MEASUREMENTS: &[Measurement] = &[
+    Measurement::new(
+        "deadline_late",
+        "from the deadline to the end of a write that waited for it",
+        Goal::Punctual,
+        late,
+    )
+    .needing(Feature::Timeout),
+    Measurement::new(
+        "deadline_elsewhere",
+        "write(2) of 4 KiB while another filesystem is frozen, with a deadline and without",
+        Goal::Free,
+        elsewhere,
+    )
+    .needing(Feature::Timeout),
+];
 
 /// Seconds: the shortest timeout.
 const SHORTEST: i64 = 1;
 
-pub fn late(probe: &Probe<'_>) -> Result<()> {
-    let fs = probe.bench.scratch()?;
+fn late(probe: &Probe<'_>) -> Result<()> {
+    let fs = probe.fixture.scratch()?;
     let file = fs.write("file", &[b'a'; PAGE])?;
     let times = (0..probe.pick(3, 10))
         .map(|_| lateness(probe, &fs, &file))
@@ -33,7 +54,7 @@ fn lateness(probe: &Probe<'_>, fs: &Mount, file: &File) -> Result<Duration> {
     fs.freeze_timeout(HOUR).context("FIFREEZE_TIMEOUT")?;
     let (mut report, sender) = io::pipe().context("failed to make a pipe")?;
     let writer = probe
-        .bench
+        .fixture
         .actor("write", || write_and_tell(file, sender))?;
     writer.blocked()?;
     let deadline = now()? + Duration::from_secs(SHORTEST.unsigned_abs());
@@ -63,9 +84,9 @@ fn now() -> io::Result<Duration> {
     Ok(clock_gettime(ClockId::CLOCK_MONOTONIC)?.into())
 }
 
-pub fn elsewhere(probe: &Probe<'_>) -> Result<()> {
-    let frozen = probe.bench.scratch()?;
-    let fs = probe.bench.fresh(&disk::by_serial(disk::SCRATCH[1])?)?;
+fn elsewhere(probe: &Probe<'_>) -> Result<()> {
+    let frozen = probe.fixture.scratch()?;
+    let fs = probe.fixture.fresh(&disk::by_serial(SCRATCH[1])?)?;
     let file = fs.write("file", &[b'a'; PAGE])?;
     frozen.freeze().context("FIFREEZE")?;
     let mut call = || write_page(&file);

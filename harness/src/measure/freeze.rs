@@ -8,9 +8,37 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use nix::errno::Errno;
 
+use super::measurement::{Goal, Measurement};
 use super::probe::{Probe, overwrite, time};
-use crate::bench::skip;
-use crate::mount::Mount;
+use crate::devices::mount::Mount;
+use crate::fixture::skip;
+
+pub const MEASUREMENTS: &[Measurement] = &[
+    Measurement::new(
+        "freeze_idle",
+        "FIFREEZE and FITHAW of a filesystem that nobody uses",
+        Goal::Report,
+        idle,
+    ),
+    Measurement::new(
+        "freeze_loaded",
+        "FIFREEZE and FITHAW while two processes write",
+        Goal::Report,
+        loaded,
+    ),
+    Measurement::new(
+        "freeze_dirty",
+        "FIFREEZE and FITHAW with 10,000 inodes to write back",
+        Goal::Report,
+        dirty,
+    ),
+    Measurement::new(
+        "freeze_nested",
+        "FIFREEZE and FITHAW of a filesystem that is frozen already",
+        Goal::Report,
+        nested,
+    ),
+];
 
 /// Inodes that are dirty when the filesystem freezes, and in how many directories.
 const INODES: usize = 10_000;
@@ -20,19 +48,19 @@ const WRITERS: usize = 2;
 /// File holds of one filesystem beyond the first.
 const HOLDS: usize = 100;
 
-pub fn idle(probe: &Probe<'_>) -> Result<()> {
-    let fs = probe.bench.scratch()?;
+fn idle(probe: &Probe<'_>) -> Result<()> {
+    let fs = probe.fixture.scratch()?;
     record(probe, &fs, probe.pick(10, 50), || Ok(()))
 }
 
-pub fn loaded(probe: &Probe<'_>) -> Result<()> {
-    let fs = probe.bench.scratch()?;
-    let mut writers = probe.bench.writers(WRITERS, &fs)?;
+fn loaded(probe: &Probe<'_>) -> Result<()> {
+    let fs = probe.fixture.scratch()?;
+    let mut writers = probe.fixture.writers(WRITERS, &fs)?;
     record(probe, &fs, probe.pick(5, 20), || writers.complete(1))
 }
 
-pub fn dirty(probe: &Probe<'_>) -> Result<()> {
-    let fs = probe.bench.scratch()?;
+fn dirty(probe: &Probe<'_>) -> Result<()> {
+    let fs = probe.fixture.scratch()?;
     let directories: Vec<_> = (0..DIRECTORIES)
         .map(|it| fs.path(&it.to_string()))
         .collect();
@@ -53,8 +81,8 @@ fn dirty_in(directory: &Path) -> Result<()> {
         .with_context(|| format!("failed to write in {}", directory.display()))
 }
 
-pub fn nested(probe: &Probe<'_>) -> Result<()> {
-    let fs = probe.bench.scratch()?;
+fn nested(probe: &Probe<'_>) -> Result<()> {
+    let fs = probe.fixture.scratch()?;
     fs.freeze().context("the first FIFREEZE")?;
     match fs.freeze() {
         Err(Errno::EBUSY) => {

@@ -14,15 +14,21 @@ use nix::errno::Errno;
 use nix::mount::{MsFlags, mount, umount};
 use nix::sys::resource::{Resource, setrlimit};
 
+use super::measurement::{Goal, Measurement};
 use super::probe::{Probe, time};
-use crate::disk;
-use crate::ioctl::HOUR;
-use crate::loopdev::{Loop, PARTITIONS};
-use crate::mount::Mount;
-use crate::program;
-use crate::swap;
-use crate::sysctl::Setting;
+use crate::devices::disk;
+use crate::devices::loopdev::{Loop, PARTITIONS};
+use crate::devices::mount::Mount;
+use crate::devices::swap;
+use crate::kit::deadline::HOUR;
+use crate::linux::program;
+use crate::linux::sysctl::Setting;
+use crate::wire::Feature;
 use crate::words;
+
+pub const MEASUREMENTS: &[Measurement] = &[
+    Measurement::new("deadlines_many", "deadlines of 1, 10, ... 10,000 small filesystems, as far as time and memory go: to set them, to meet them all", Goal::Report, deadlines).needing(Feature::Timeout).once(),
+];
 
 /// How many filesystems are tried, as far as time and memory go.
 const LEVELS: [usize; 5] = [1, 10, 100, 1000, 10_000];
@@ -39,7 +45,7 @@ const PRINTK: &str = "/proc/sys/kernel/printk";
 /// Bytes of memory that stay free.
 const RESERVE: usize = 128 << 20;
 
-pub fn deadlines(probe: &Probe<'_>) -> Result<()> {
+fn deadlines(probe: &Probe<'_>) -> Result<()> {
     setrlimit(Resource::RLIMIT_NOFILE, ROOM, ROOM).context("failed to allow many files")?;
     let _threads = Setting::change(THREADS, &ROOM.to_string())?;
     let _quiet = Setting::change(PRINTK, "1")?;
@@ -47,7 +53,7 @@ pub fn deadlines(probe: &Probe<'_>) -> Result<()> {
     let budget = Duration::from_secs(probe.pick(30, 300));
     let end = Instant::now() + budget;
     for level in LEVELS {
-        probe.bench.step(&words::count(level, "filesystem"));
+        probe.fixture.step(&words::count(level, "filesystem"));
         let before = fleet.members.len();
         let shortage = fleet.grow(level, end)?;
         let count = fleet.members.len();

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::{Effort, NOTE, SAMPLES, Samples, Unit};
-use crate::bench::Bench;
+use crate::fixture::Fixture;
+use crate::wire::samples::{Effort, NOTE, SAMPLES, Samples, Unit};
 
 /// How long one batch of calls takes: far beyond what the clock itself costs, and
 /// shorter than a slice of time on a busy host, so that most are not interrupted.
@@ -17,13 +17,13 @@ const BATCH: Duration = Duration::from_millis(1);
 
 #[derive(Debug)]
 pub struct Probe<'a> {
-    pub bench: &'a Bench,
+    pub fixture: &'a Fixture,
     effort: Effort,
 }
 
 impl<'a> Probe<'a> {
-    pub fn new(bench: &'a Bench, effort: Effort) -> Probe<'a> {
-        Probe { bench, effort }
+    pub fn new(fixture: &'a Fixture, effort: Effort) -> Probe<'a> {
+        Probe { fixture, effort }
     }
 
     /// One of two values, by the effort that is wanted.

@@ -1,6 +1,7 @@
 //! What the numbers show, and whether the goals are met.
 
-use harness::measure::{self, Goal, IDLE, PENDING, Unit};
+use harness::measure::{self, Goal};
+use harness::wire::samples::{IDLE, PENDING, Unit};
 use serde::Serialize;
 
 use super::format;

@@ -1,6 +1,6 @@
 //! Numbers for people: three digits, and a unit that suits.
 
-use harness::measure::Unit;
+use harness::wire::samples::Unit;
 
 use super::stats::{Ratio, Spread};
 

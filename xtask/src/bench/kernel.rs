@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use fs_err::File;
-use harness::case::{Feature, Filesystem};
-use harness::measure::{Measurement, NOTE, SAMPLES, Samples};
+use harness::measure::Measurement;
+use harness::wire::samples::{NOTE, SAMPLES, Samples};
+use harness::wire::{Feature, Filesystem};
 
 use super::model::{Guest, Measured, Run, Side};
 use crate::event::{CaseId, CaseResult, Event, Events, Verdict};
@@ -175,8 +176,9 @@ fn problems(result: &CaseResult, side: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use harness::case::Filesystem::{Ext3, Xfs};
-    use harness::measure::{self, Unit};
+    use harness::measure;
+    use harness::wire::Filesystem::{Ext3, Xfs};
+    use harness::wire::samples::Unit;
 
     use super::*;
     use crate::report::model::samples;

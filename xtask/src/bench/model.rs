@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use harness::case::Filesystem;
-use harness::measure::{Effort, Samples, Unit};
+use harness::wire::Filesystem;
+use harness::wire::samples::{Effort, Samples, Unit};
 use serde::Serialize;
 
 use super::machine::Machine;
@@ -152,8 +152,8 @@ impl fmt::Display for Series {
 
 #[cfg(test)]
 pub mod samples {
-    use harness::case::Filesystem::{Ext3, Xfs};
-    use harness::measure::{IDLE, PENDING};
+    use harness::wire::Filesystem::{Ext3, Xfs};
+    use harness::wire::samples::{IDLE, PENDING};
 
     use super::*;
     use crate::report;
@@ -250,7 +250,7 @@ pub mod samples {
 
 #[cfg(test)]
 mod tests {
-    use harness::case::Filesystem::Ext3;
+    use harness::wire::Filesystem::Ext3;
 
     use super::*;
 

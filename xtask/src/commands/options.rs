@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
-use harness::case::Filesystem;
+use harness::wire::Filesystem;
 
 use crate::failure::Result;
 use crate::flow::prepare::Guests;
@@ -99,7 +99,7 @@ pub struct AccelOptions {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Cases")]
 pub struct CaseOptions {
-    /// Only on these filesystems, e.g. ext3,xfs
+    /// Only on these filesystems, of ext3, xfs, ext4 [default: ext3,xfs]
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub fs: Vec<Filesystem>,
 

@@ -1,7 +1,8 @@
 //! What is needed for which work, and whether this machine has it.
 
 use camino::{Utf8Path, Utf8PathBuf};
-use harness::program::{PATH, TOOLS};
+use harness::devices::tools;
+use harness::linux::program::PATH;
 
 /// A tool or header that is not there, and the Debian package that has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,9 +72,7 @@ const NEEDED: &[(Need, Thing, &str)] = &[
 
 /// Looks for all that `need` takes; nothing is run but python3.
 pub fn missing(need: Need) -> Vec<Missing> {
-    let tools = TOOLS
-        .iter()
-        .map(|(name, package)| (Need::Run, Tool(name), *package));
+    let tools = tools::all().map(|(name, package)| (Need::Run, Tool(name), package));
     let wanted = NEEDED.iter().copied().chain(tools);
     wanted
         .filter(|(of, thing, _)| *of == need && !thing.is_there())
@@ -109,7 +108,7 @@ pub fn program(name: &str) -> Option<Utf8PathBuf> {
     find(name, &format!("{path}:/usr/local/sbin:/usr/sbin:/sbin"))
 }
 
-/// Where the guest finds one of its [`TOOLS`]. The caller may have another of that name on a PATH of his own.
+/// Where the guest finds one of its [`tools`]. The caller may have another of that name on a PATH of his own.
 pub fn tool(name: &str) -> Option<Utf8PathBuf> {
     find(name, PATH)
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
-use harness::program::{PATH, TOOLS};
+use harness::devices::tools;
+use harness::linux::program::PATH;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
@@ -43,11 +44,10 @@ struct Answer {
     version: String,
 }
 
-/// What each of [`TOOLS`] on this machine says of itself, by its name. Only those are run that are new or have changed.
+/// What each of the [`tools`] on this machine says of itself, by its name. Only those are run that are new or have changed.
 pub fn versions(session: &Session) -> failure::Result<BTreeMap<String, String>> {
-    let tools = TOOLS
-        .iter()
-        .filter_map(|(name, package)| Some((*name, option(package), tool(name)?)));
+    let tools =
+        tools::all().filter_map(|(name, package)| Some((name, option(package), tool(name)?)));
     let answers = answers(tools, &session.layout.work("programs.json"), &session.stop)?;
     let versions = answers.into_iter().map(|(name, it)| (name, it.version));
     Ok(versions.collect())

@@ -1,6 +1,7 @@
 //! From flags to the cases that are wanted.
 
-use harness::case::{Case, Filesystem};
+use harness::case::Case;
+use harness::wire::Filesystem;
 use regex::{Regex, RegexBuilder};
 
 use crate::event::CaseId;
@@ -21,8 +22,9 @@ pub fn choose(fs: &[Filesystem], filters: &[String]) -> Result<Vec<Choice>> {
 }
 
 fn select(all: &'static [Case], fs: &[Filesystem], filters: &[String]) -> Result<Vec<Choice>> {
+    let filesystems = Filesystem::wanted(fs);
     let on_filesystems = |case: &'static Case| -> Choice {
-        let wanted = |it: &Filesystem| fs.is_empty() || fs.contains(it);
+        let wanted = |it: &Filesystem| filesystems.contains(it);
         (
             case,
             case.filesystems.iter().copied().filter(wanted).collect(),
@@ -149,7 +151,7 @@ fn likeness(name: &str, filter: &str) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use harness::case::Filesystem::{Ext3, Xfs};
+    use harness::wire::Filesystem::{Ext3, Xfs};
 
     use super::*;
 

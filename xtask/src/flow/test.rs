@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use clap::ValueEnum;
-use harness::case::Feature;
-use harness::plan::Work;
+use harness::cases;
+use harness::wire::Feature;
+use harness::wire::plan::Work;
 
 use super::facts::{kernel_facts, machine_facts};
 use super::prepare::{Guests, make_ready};
@@ -189,7 +190,9 @@ fn shows_all(run: &Run, provides: &[Feature]) -> Result<()> {
         return Ok(());
     }
     for feature in provides {
-        let of = |result: &&CaseResult| Work::Cases.needs(&result.id.case) == Some(*feature);
+        let of = |result: &&CaseResult| {
+            cases::find(&result.id.case).and_then(|case| case.needs) == Some(*feature)
+        };
         let (skipped, ran): (Vec<_>, Vec<_>) = (run.results.iter().filter(of))
             .partition(|result| matches!(result.verdict, Verdict::Skipped(_)));
         if ran.is_empty() && !skipped.is_empty() {
@@ -239,7 +242,7 @@ pub fn verdict(run: &Run) -> Result<u8> {
 
 #[cfg(test)]
 mod tests {
-    use harness::case::Filesystem::Ext3;
+    use harness::wire::Filesystem::Ext3;
 
     use super::*;
     use crate::report::model::samples;

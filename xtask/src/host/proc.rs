@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use camino::Utf8Path;
-use harness::task::{self, Stat};
+use harness::linux::proc as tasks;
+use harness::linux::proc::Stat;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
@@ -414,7 +415,7 @@ impl Group {
         let is_member =
             |task: &Stat| task.group == self.id().as_raw() && !matches!(task.state, 'Z' | 'X');
         // Without a /proc nobody knows: then signals do no harm.
-        task::all().map_or(true, |tasks| tasks.iter().any(is_member))
+        tasks::all().map_or(true, |tasks| tasks.iter().any(is_member))
     }
 
     fn signal(&self, signal: Signal) {

@@ -1,7 +1,7 @@
 //! From a base or a tree to a kernel that boots: source, tree, config, build.
 
 use camino::Utf8PathBuf;
-use harness::case::Feature;
+use harness::wire::Feature;
 
 use super::bases;
 use super::build::Build;

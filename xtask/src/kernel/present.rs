@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use harness::case::Feature;
+use harness::wire::Feature;
 
 use super::apply::Bench;
 use super::source::Source;

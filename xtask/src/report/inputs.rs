@@ -118,7 +118,7 @@ fn unfinished(folder: &Utf8Path) -> Option<String> {
 mod tests {
     use std::os::unix::fs::symlink;
 
-    use harness::case::Filesystem::Ext3;
+    use harness::wire::Filesystem::Ext3;
     use serde_json::{Value, json};
 
     use super::*;

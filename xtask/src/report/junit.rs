@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use harness::case::Filesystem;
+use harness::wire::Filesystem;
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
 
@@ -265,7 +265,7 @@ fn is_xml(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use harness::case::Filesystem::{Ext3, Xfs};
+    use harness::wire::Filesystem::{Ext3, Xfs};
 
     use super::*;
     use crate::report::model::samples::{aborted, result, run};

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use harness::case::Filesystem;
+use harness::wire::Filesystem;
 
 use super::model::{Run, case_names, cell};
 use crate::words::{self, count};
@@ -115,7 +115,7 @@ fn on_all(run: &Run, case: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use harness::case::Filesystem::{Ext3, Xfs};
+    use harness::wire::Filesystem::{Ext3, Xfs};
 
     use super::*;
     use crate::event::Verdict;

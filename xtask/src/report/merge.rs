@@ -194,7 +194,7 @@ fn earliest(inputs: &[Input]) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use harness::case::Filesystem::{Ext3, Xfs};
+    use harness::wire::Filesystem::{Ext3, Xfs};
 
     use super::*;
     use crate::event::Verdict;

@@ -136,7 +136,7 @@ impl KernelFacts {
 }
 
 /// A filesystem by case table, with every verdict of every repeat: `ok`, or `ok 4, HUNG 1`.
-pub fn cell(results: &[CaseResult], filesystem: harness::case::Filesystem, case: &str) -> String {
+pub fn cell(results: &[CaseResult], filesystem: harness::wire::Filesystem, case: &str) -> String {
     let words: Vec<_> = results
         .iter()
         .filter(|result| result.id.filesystem == filesystem && result.id.case == case)
@@ -170,7 +170,7 @@ pub fn case_names<'a>(ids: impl IntoIterator<Item = &'a CaseId>) -> Vec<&'a str>
 
 #[cfg(test)]
 pub mod samples {
-    use harness::case::Filesystem;
+    use harness::wire::Filesystem;
 
     use super::*;
     use crate::event::CaseId;
@@ -233,7 +233,7 @@ pub mod samples {
 
 #[cfg(test)]
 mod tests {
-    use harness::case::Filesystem::{Ext3, Xfs};
+    use harness::wire::Filesystem::{Ext3, Xfs};
 
     use super::samples::result;
     use super::*;

@@ -2,19 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use harness::program::TOOLS;
+use harness::devices::tools;
 
 use crate::deps::versions::number;
 
 /// `e2fsprogs 1.47.0, xfsprogs 6.1.0, ...`: each package once, with all that its programs say.
 pub fn in_short(programs: &BTreeMap<String, String>) -> String {
     let mut packages: Vec<(&str, Vec<&str>)> = Vec::new();
-    for (name, package) in TOOLS {
-        let Some(line) = programs.get(*name) else {
+    for (name, package) in tools::all() {
+        let Some(line) = programs.get(name) else {
             continue;
         };
         let version = number(line).unwrap_or(line);
-        match packages.iter_mut().find(|(known, _)| known == package) {
+        match packages.iter_mut().find(|(known, _)| *known == package) {
             Some((_, versions)) if versions.contains(&version) => {}
             Some((_, versions)) => versions.push(version),
             None => packages.push((package, vec![version])),

@@ -226,7 +226,7 @@ fn times(time: Duration, factor: f64) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use harness::case::Filesystem::Ext3;
+    use harness::wire::Filesystem::Ext3;
 
     use super::*;
     use crate::event::Verdict;

@@ -300,7 +300,7 @@ fn set_aside(latest: &Utf8Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use harness::case::Filesystem::Ext3;
+    use harness::wire::Filesystem::Ext3;
 
     use super::*;
     use crate::event::Verdict;

@@ -3,8 +3,9 @@
 use camino::Utf8Path;
 use comfy_table::{Table, presets};
 use console::{StyledObject, style};
-use harness::case::{Case, Filesystem};
-use harness::run::{CLEANUP, STEP};
+use harness::case::Case;
+use harness::wire::Filesystem;
+use harness::wire::marks::{CLEANUP, STEP};
 
 use super::model::{Counts, Run, case_names, cell};
 use super::output::say;
@@ -236,7 +237,7 @@ pub fn text(text: &str) {
 
 #[cfg(test)]
 mod tests {
-    use harness::case::Filesystem::{Ext3, Xfs};
+    use harness::wire::Filesystem::{Ext3, Xfs};
 
     use super::*;
     use crate::report::model::samples::{aborted, result, run};

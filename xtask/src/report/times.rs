@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use camino::Utf8Path;
-use harness::case::Filesystem;
+use harness::wire::Filesystem;
 
 use super::inputs::{Input, RESULTS};
 use super::output;
@@ -72,7 +72,7 @@ impl Times {
 
 #[cfg(test)]
 mod tests {
-    use harness::case::Filesystem::{Ext3, Xfs};
+    use harness::wire::Filesystem::{Ext3, Xfs};
 
     use super::*;
     use crate::report::model::samples;

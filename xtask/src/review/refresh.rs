@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use harness::case::Feature;
+use harness::wire::Feature;
 use similar::TextDiff;
 
 use crate::failure::{Failure, Kind, Result};

@@ -6,7 +6,7 @@ mod patch;
 pub use patch::Patch;
 
 use camino::Utf8Path;
-use harness::case::Feature;
+use harness::wire::Feature;
 
 use crate::failure::{Kind, Result};
 use crate::host::layout::Layout;

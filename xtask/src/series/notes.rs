@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use harness::case::Feature;
+use harness::wire::Feature;
 use regex::Regex;
 
 /// Begins a note that says what a kernel has from this patch on, e.g. `Provides: timeout argument`.

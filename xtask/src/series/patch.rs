@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use harness::case::Feature;
+use harness::wire::Feature;
 use regex::bytes::Regex as Bytes;
 use regex::{Captures, Regex};
 

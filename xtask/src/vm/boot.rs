@@ -10,8 +10,8 @@ use crate::failure::Result;
 use crate::host::files::Lease;
 use crate::host::session::Session;
 use camino::Utf8Path;
-use harness::case::Feature;
-use harness::plan::Work;
+use harness::wire::Feature;
+use harness::wire::plan::Work;
 
 /// Where a guest's root comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

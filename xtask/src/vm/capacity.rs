@@ -16,7 +16,7 @@ const MEMORY: u64 = 1 << 30;
 /// A guest's memory, and half as much for what QEMU needs beside it, most of it translated code.
 const GUEST: u64 = MEMORY / 2 * 3;
 /// Bytes that a guest's disks may grow to.
-const DISKS: u64 = DISK * harness::disk::SCRATCH.len() as u64;
+const DISKS: u64 = DISK * harness::wire::storage::SCRATCH.len() as u64;
 /// How much work is worth a guest of its own, which takes seconds to boot under emulation.
 const WORTH: Duration = Duration::from_secs(5);
 
@@ -34,7 +34,7 @@ impl Host {
     /// This one, by /proc/meminfo's MemAvailable (proc_meminfo(5)) and the limits of its control groups; disks are
     /// to be in `folder`.
     pub fn this(folder: &Utf8Path) -> Result<Self> {
-        let available = harness::swap::available()? as u64;
+        let available = harness::devices::swap::available()? as u64;
         Ok(Self {
             cpus: host_cpus(),
             memory: available.min(cgroup::memory().unwrap_or(u64::MAX)),

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use harness::case::Filesystem::Ext3;
-use harness::plan::Work;
+use harness::wire::Filesystem::Ext3;
+use harness::wire::plan::Work;
 
 use super::boot::{Machine, Way};
 use super::qemu::accel::Accel;

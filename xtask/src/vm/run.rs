@@ -1,7 +1,7 @@
 //! Runs of cases, in as many guests as it takes.
 
 use anyhow::Result;
-use harness::plan::Plan;
+use harness::wire::plan::Plan;
 
 use super::boot::{self, Machine};
 use super::qemu::channel::Ports;

@@ -7,13 +7,39 @@ use anyhow::{Context as _, Result};
 use nix::errno::Errno;
 use nix::mount::umount;
 
-use super::{Aim, GAP, all_are_well, expired, freeze_all, open, race};
-use crate::bench::{Bench, skip};
-use crate::cases::deadline::{EXPIRED, has_no_file_hold, sleep_until};
-use crate::cases::prepare;
-use crate::dm;
-use crate::herd::{self, Member};
-use crate::switch::Switch;
+use super::aim::Aim;
+use super::round::{GAP, all_are_well, expired, freeze_all, open, race};
+use crate::case::Case;
+use crate::devices::dm;
+use crate::devices::herd::{self, Member};
+use crate::devices::switch::Switch;
+use crate::fixture::{Fixture, skip};
+use crate::kit::complaints::DEVICE_GONE;
+use crate::kit::deadline::{EXPIRED, has_no_file_hold, sleep_until};
+use crate::kit::writer::prepare;
+use crate::wire::Feature;
+
+pub const CASES: &[Case] = &[
+    Case::new(
+        "timeout_races_suspend",
+        "deadlines of 16 filesystems pass while their devices are suspended and resumed",
+        suspends,
+    )
+    .needing(Feature::Timeout),
+    Case::new(
+        "timeout_races_device_gone",
+        "deadlines of 16 filesystems pass while their devices fail",
+        fails,
+    )
+    .needing(Feature::Timeout)
+    .complaining(DEVICE_GONE),
+    Case::new(
+        "timeout_races_emergency_thaw",
+        "deadlines of 16 filesystems pass while SysRq j thaws them",
+        emergency_thaw,
+    )
+    .needing(Feature::Timeout),
+];
 
 const ROUNDS: usize = 2;
 /// Attempts to thaw while deadlines pass, until it was so in [`ROUNDS`] of them.
@@ -26,23 +52,23 @@ fn switches(herd: &[Member]) -> Result<Vec<Switch>> {
 }
 
 /// A suspension delays the end of the freeze, and does not prevent it.
-pub fn suspends(bench: &Bench) -> Result<()> {
-    let herd = bench.herd()?;
+fn suspends(fixture: &Fixture) -> Result<()> {
+    let herd = fixture.herd()?;
     let (mounts, switches) = (open(&herd)?, switches(&herd)?);
     let mut aim = Aim::new();
     for _ in 0..ROUNDS {
-        bench.step("freeze, suspend and resume");
+        fixture.step("freeze, suspend and resume");
         let (deadlines, mut log) = freeze_all(&mounts, GAP)?;
         let moments: Vec<_> = deadlines.iter().map(|&at| aim.near(at)).collect();
         let pauses: Vec<_> = switches.iter().map(|it| (it, aim.pause())).collect();
-        let racer = race(bench, &pauses, moments, |(switch, pause)| {
+        let racer = race(fixture, &pauses, moments, |(switch, pause)| {
             suspend_for(switch, *pause)
         })?;
         for outcome in racer.outcomes()? {
             outcome.context("suspend and resume")?;
         }
-        expired(bench, &mut log, herd.len())?;
-        all_are_well(bench, &mounts)?;
+        expired(fixture, &mut log, herd.len())?;
+        all_are_well(fixture, &mounts)?;
     }
     Ok(())
 }
@@ -54,25 +80,25 @@ fn suspend_for(switch: &Switch, pause: Duration) -> Result<(), Errno> {
 }
 
 /// The freeze ends also if there is nothing left to freeze.
-pub fn fails(bench: &Bench) -> Result<()> {
-    let herd = bench.herd()?;
+fn fails(fixture: &Fixture) -> Result<()> {
+    let herd = fixture.herd()?;
     let (mounts, switches) = (open(&herd)?, switches(&herd)?);
     for (fs, member) in mounts.iter().zip(&herd) {
         prepare(fs)?;
         member.dm.load(&dm::error(herd::SECTORS))?;
     }
-    bench.step("freeze, and let the devices fail");
+    fixture.step("freeze, and let the devices fail");
     let mut aim = Aim::new();
     let (deadlines, mut log) = freeze_all(&mounts, GAP)?;
     let moments: Vec<_> = deadlines.iter().map(|&at| aim.near(at)).collect();
-    let racer = race(bench, &switches, moments, Switch::exchange)?;
+    let racer = race(fixture, &switches, moments, Switch::exchange)?;
     for outcome in racer.outcomes()? {
         outcome.context("the exchange of a table")?;
     }
-    expired(bench, &mut log, herd.len())?;
+    expired(fixture, &mut log, herd.len())?;
     mounts.iter().try_for_each(has_no_file_hold)?;
     drop(mounts);
-    bench.step("unmount");
+    fixture.step("unmount");
     for member in &herd {
         umount(member.root()).context("umount of what has failed")?;
     }
@@ -80,19 +106,19 @@ pub fn fails(bench: &Bench) -> Result<()> {
 }
 
 /// The emergency thaw comes when some deadlines have passed, and others have not.
-pub fn emergency_thaw(bench: &Bench) -> Result<()> {
-    let herd = bench.herd()?;
+fn emergency_thaw(fixture: &Fixture) -> Result<()> {
+    let herd = fixture.herd()?;
     let mounts = open(&herd)?;
     let mut lead = Duration::ZERO;
     let mut met = 0;
     for _ in 0..THAWS {
-        bench.step("freeze");
+        fixture.step("freeze");
         let (deadlines, mut log) = freeze_all(&mounts, GAP / 4)?;
         sleep_until(deadlines[deadlines.len() / 2] - lead);
-        bench.emergency_thaw()?;
-        all_are_well(bench, &mounts)?;
+        fixture.emergency_thaw()?;
+        all_are_well(fixture, &mounts)?;
         let (count, all) = (log.containing(EXPIRED)?.len(), herd.len());
-        bench.step(&format!("{count} of {all} deadlines have passed"));
+        fixture.step(&format!("{count} of {all} deadlines have passed"));
         match count {
             0 => lead = lead.saturating_sub(LEAD / 2),
             _ if count == all => lead += LEAD,

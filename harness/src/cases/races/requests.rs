@@ -11,14 +11,25 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::mount::MsFlags;
 
-use super::{Aim, GAP, all_are_well, expired, freeze_all, open, race};
-use crate::bench::Bench;
-use crate::cases::deadline::{EXPIRED, HOUR, logged_nothing_else};
-use crate::cases::{NEW, WRITTEN, is_thawed, prepare};
-use crate::herd::Member;
-use crate::mount::Mount;
-use crate::racer::{Call, Racer};
+use super::aim::Aim;
+use super::round::{GAP, all_are_well, expired, freeze_all, open, race};
+use crate::actors::racer::{Call, Racer};
+use crate::case::Case;
+use crate::devices::herd::Member;
+use crate::devices::mount::Mount;
+use crate::fixture::Fixture;
+use crate::kit::deadline::{EXPIRED, HOUR, logged_nothing_else};
+use crate::kit::state::is_thawed;
+use crate::kit::writer::{NEW, WRITTEN, prepare};
+use crate::wire::Feature;
 use crate::words::count;
+
+pub const CASES: &[Case] = &[Case::new(
+    "timeout_races",
+    "deadlines of 16 filesystems pass while others freeze, thaw, reset, remount and write",
+    requests,
+)
+.needing(Feature::Timeout)];
 
 /// How long to go on; one round takes some seconds.
 const TIME: Duration = Duration::from_secs(15);
@@ -66,12 +77,12 @@ const PREVENTERS: [Act; 3] = [
 ];
 
 /// A round: returns how many deadlines have passed.
-type Round = fn(&Bench, &[Mount], &mut Aim) -> Result<usize>;
+type Round = fn(&Fixture, &[Mount], &mut Aim) -> Result<usize>;
 
 const ROUNDS: [Round; 3] = [anything_goes, success_saves, one_or_the_other];
 
-pub fn requests(bench: &Bench) -> Result<()> {
-    let herd: Vec<Member> = bench.herd()?;
+fn requests(fixture: &Fixture) -> Result<()> {
+    let herd: Vec<Member> = fixture.herd()?;
     let mounts = open(&herd)?;
     for fs in &mounts {
         prepare(fs)?;
@@ -80,32 +91,32 @@ pub fn requests(bench: &Bench) -> Result<()> {
     let (mut deadlines, mut passed) = (0, 0);
     let end = Instant::now() + TIME;
     for (nth, round) in ROUNDS.iter().cycle().enumerate() {
-        let count = round(bench, &mounts, &mut aim)?;
+        let count = round(fixture, &mounts, &mut aim)?;
         aim.correct(count, mounts.len());
         deadlines += mounts.len();
         passed += count;
-        bench.step(&format!("{passed} of {deadlines} deadlines have passed"));
+        fixture.step(&format!("{passed} of {deadlines} deadlines have passed"));
         if nth + 1 >= ROUNDS.len() && Instant::now() >= end {
             break;
         }
     }
-    all_are_well(bench, &mounts)
+    all_are_well(fixture, &mounts)
 }
 
 /// Whatever the racers do, afterwards the filesystem can be thawed and written to.
-fn anything_goes(bench: &Bench, mounts: &[Mount], aim: &mut Aim) -> Result<usize> {
-    bench.step("anything goes");
+fn anything_goes(fixture: &Fixture, mounts: &[Mount], aim: &mut Aim) -> Result<usize> {
+    fixture.step("anything goes");
     let (deadlines, mut log) = freeze_all(mounts, GAP)?;
     let mut racers = Vec::new();
     for _ in 0..RACERS {
-        racers.push(racer(bench, mounts, &deadlines, aim)?);
+        racers.push(racer(fixture, mounts, &deadlines, aim)?);
     }
     let mut writers = Vec::new();
     for nth in 0..WRITERS {
         let some: Vec<_> = mounts.iter().skip(nth).step_by(WRITERS).collect();
         let moments = deadlines.iter().skip(nth).step_by(WRITERS);
         let moments: Vec<_> = moments.map(|&deadline| aim.near(deadline)).collect();
-        writers.push(race(bench, &some, moments, write)?);
+        writers.push(race(fixture, &some, moments, write)?);
     }
     for (racer, requests) in racers {
         for ((what, _, refusal), outcome) in requests.into_iter().zip(racer.outcomes()?) {
@@ -129,7 +140,7 @@ fn anything_goes(bench: &Bench, mounts: &[Mount], aim: &mut Aim) -> Result<usize
 
 /// Some requests at each deadline, none of which waits for a thaw.
 fn racer(
-    bench: &Bench,
+    fixture: &Fixture,
     mounts: &[Mount],
     deadlines: &[Instant],
     aim: &mut Aim,
@@ -143,7 +154,7 @@ fn racer(
             requests.push(request);
         }
     }
-    Ok((bench.racer(&calls)?, requests))
+    Ok((fixture.racer(&calls)?, requests))
 }
 
 fn write(fs: &&Mount) -> Result<(), Errno> {
@@ -155,12 +166,12 @@ fn write(fs: &&Mount) -> Result<(), Errno> {
 }
 
 /// The freeze lasts if, and only if, anybody was told that it does.
-fn success_saves(bench: &Bench, mounts: &[Mount], aim: &mut Aim) -> Result<usize> {
-    bench.step("success saves");
+fn success_saves(fixture: &Fixture, mounts: &[Mount], aim: &mut Aim) -> Result<usize> {
+    fixture.step("success saves");
     let (deadlines, mut log) = freeze_all(mounts, GAP)?;
     for (fs, saved) in mounts
         .iter()
-        .zip(told(bench, mounts, &deadlines, SAVERS, aim)?)
+        .zip(told(fixture, mounts, &deadlines, SAVERS, aim)?)
     {
         let holds = fs.thaw_fully()?;
         let name = fs.root().display();
@@ -176,17 +187,17 @@ fn success_saves(bench: &Bench, mounts: &[Mount], aim: &mut Aim) -> Result<usize
 
 /// The kernel says that the deadline has passed if, and only if, nobody was
 /// told to have prevented it.
-fn one_or_the_other(bench: &Bench, mounts: &[Mount], aim: &mut Aim) -> Result<usize> {
-    bench.step("prevented or passed");
+fn one_or_the_other(fixture: &Fixture, mounts: &[Mount], aim: &mut Aim) -> Result<usize> {
+    fixture.step("prevented or passed");
     let (deadlines, mut log) = freeze_all(mounts, GAP)?;
-    let prevented = told(bench, mounts, &deadlines, PREVENTERS, aim)?;
+    let prevented = told(fixture, mounts, &deadlines, PREVENTERS, aim)?;
     let mut left = BTreeSet::new();
     for (fs, prevented) in mounts.iter().zip(prevented) {
         if !prevented {
             left.insert(device(fs)?);
         }
     }
-    let passed = expired(bench, &mut log, left.len())?;
+    let passed = expired(fixture, &mut log, left.len())?;
     ensure!(passed == left, "passed {passed:?}, not prevented {left:?}");
     for fs in mounts {
         let (holds, name) = (fs.thaw_fully()?, device(fs)?);
@@ -200,7 +211,7 @@ fn one_or_the_other(bench: &Bench, mounts: &[Mount], aim: &mut Aim) -> Result<us
 
 /// For each filesystem, whether anybody's act near the deadline worked.
 fn told(
-    bench: &Bench,
+    fixture: &Fixture,
     mounts: &[Mount],
     deadlines: &[Instant],
     acts: [Act; 3],
@@ -210,7 +221,7 @@ fn told(
     for _ in 0..RACERS {
         let moments: Vec<_> = deadlines.iter().map(|&at| aim.near(at)).collect();
         let chosen: Vec<_> = mounts.iter().map(|fs| (fs, aim.one_of(acts))).collect();
-        racers.push(race(bench, &chosen, moments, |(fs, act)| act(fs))?);
+        racers.push(race(fixture, &chosen, moments, |(fs, act)| act(fs))?);
     }
     let mut told = vec![false; mounts.len()];
     for racer in racers {

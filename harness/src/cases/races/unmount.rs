@@ -3,42 +3,52 @@
 use anyhow::{Context as _, Result};
 use nix::mount::umount;
 
-use super::{Aim, GAP, all_are_well, expired, freeze_all, open, race};
-use crate::bench::Bench;
-use crate::cases::{OLD, WRITTEN, prepare};
-use crate::disk;
-use crate::herd::Member;
+use super::aim::Aim;
+use super::round::{GAP, all_are_well, expired, freeze_all, open, race};
+use crate::case::Case;
+use crate::devices::disk;
+use crate::devices::herd::Member;
+use crate::fixture::Fixture;
+use crate::kit::writer::{OLD, WRITTEN, prepare};
+use crate::wire::Feature;
+
+pub const CASES: &[Case] = &[Case::new(
+    "timeout_races_unmount",
+    "deadlines of 16 filesystems pass while they are unmounted",
+    unmount,
+)
+.needing(Feature::Timeout)];
 
 const ROUNDS: usize = 2;
 
 /// Either the freeze ends first, or it ends while nothing but the freeze keeps
 /// the filesystem: it ends in any case, and what was written is there.
-pub fn unmount(bench: &Bench) -> Result<()> {
-    let herd = bench.herd()?;
+fn unmount(fixture: &Fixture) -> Result<()> {
+    let herd = fixture.herd()?;
     let mut aim = Aim::new();
     for _ in 0..ROUNDS {
-        round(bench, &herd, &mut aim)?;
+        round(fixture, &herd, &mut aim)?;
     }
-    all_are_well(bench, &open(&herd)?)
+    all_are_well(fixture, &open(&herd)?)
 }
 
-fn round(bench: &Bench, herd: &[Member], aim: &mut Aim) -> Result<()> {
+fn round(fixture: &Fixture, herd: &[Member], aim: &mut Aim) -> Result<()> {
     let mounts = open(herd)?;
     for fs in &mounts {
         prepare(fs)?;
     }
-    bench.step("freeze and unmount");
+    fixture.step("freeze and unmount");
     let (deadlines, mut log) = freeze_all(&mounts, GAP)?;
     drop(mounts);
     let moments: Vec<_> = deadlines.iter().map(|&at| aim.near(at)).collect();
-    let racer = race(bench, herd, moments, |member| umount(member.root()))?;
+    let racer = race(fixture, herd, moments, |member| umount(member.root()))?;
     for outcome in racer.outcomes()? {
         outcome.context("umount")?;
     }
-    expired(bench, &mut log, herd.len())?;
-    bench.step("mount again");
+    expired(fixture, &mut log, herd.len())?;
+    fixture.step("mount again");
     for member in herd {
-        disk::until_unused(&member.dm.node(), bench.patience())?;
+        disk::until_unused(&member.dm.node(), fixture.patience())?;
         member.mount()?;
         member.open()?.holds(WRITTEN, &OLD)?;
     }

@@ -1,6 +1,6 @@
 //! What a run of `bench tool` looks like.
 
-use harness::measure::Unit;
+use harness::wire::samples::Unit;
 
 use super::model::{Quantity, Run, Side};
 use crate::bench::format;

@@ -6,8 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use camino::Utf8Path;
-use harness::case::Filesystem;
-use harness::measure::Unit;
+use harness::wire::Filesystem;
+use harness::wire::samples::Unit;
 
 use super::model::{Part, Quantity, Run, Side, Taken};
 use super::plan::Plan;

@@ -1,8 +1,8 @@
 //! `bench kernel`: the kernel with the series against the one without.
 
 use clap::Args;
-use harness::case::Filesystem;
-use harness::measure::Effort;
+use harness::wire::Filesystem;
+use harness::wire::samples::Effort;
 
 use crate::commands::options::{GuestOptions, KernelOptions};
 use crate::failure::{PASSED, Result};
@@ -35,7 +35,7 @@ pub struct Options {
     #[arg(long, value_enum, value_name = "WITH", default_value = "stock")]
     against: Against,
 
-    /// Only on these filesystems, e.g. ext3,xfs
+    /// Only on these filesystems, of ext3, xfs, ext4 [default: ext3,xfs]
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     fs: Vec<Filesystem>,
 

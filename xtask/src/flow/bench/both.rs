@@ -1,7 +1,7 @@
 //! What the benchmarks share.
 
 use camino::Utf8Path;
-use harness::plan::Work;
+use harness::wire::plan::Work;
 
 use crate::bench::plot::Plot;
 use crate::flow::prepare::Prepared;

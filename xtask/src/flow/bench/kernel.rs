@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use camino::Utf8PathBuf;
 use clap::ValueEnum;
-use harness::case::Filesystem;
-use harness::measure::{self, Effort};
-use harness::plan::Work;
+use harness::measure;
+use harness::wire::Filesystem;
+use harness::wire::plan::Work;
+use harness::wire::samples::Effort;
 use jiff::Zoned;
 
 use super::both::{machine, names};
@@ -205,7 +206,8 @@ fn facts(request: &Request, prepared: &Prepared) -> Result<Kernel> {
 /// In the order in which they run. What is measured in one guest only comes last: whatever it does to that guest, the
 /// numbers that are compared are taken before.
 pub fn choose(filters: &[String], fs: &[Filesystem]) -> Result<Vec<Chosen>> {
-    let wanted = |filesystem| fs.is_empty() || fs.contains(filesystem);
+    let filesystems = Filesystem::wanted(fs);
+    let wanted = |filesystem| filesystems.contains(filesystem);
     let there = measure::all()
         .iter()
         .map(|it| (it.name, it.filesystems.iter().any(wanted)));
@@ -231,7 +233,7 @@ pub fn list(chosen: &[Chosen]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use harness::case::Filesystem::Xfs;
+    use harness::wire::Filesystem::Xfs;
 
     use super::*;
     use crate::bench::model::samples;

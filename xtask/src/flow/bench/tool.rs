@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use camino::Utf8PathBuf;
-use harness::measure::Effort;
-use harness::plan::Work;
+use harness::wire::plan::Work;
+use harness::wire::samples::Effort;
 use jiff::Zoned;
 
 use super::both::{machine, names};

@@ -10,8 +10,8 @@ use std::thread::{self, JoinHandle};
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
-use harness::plan::Plan;
-use harness::port;
+use harness::wire::plan::Plan;
+use harness::wire::port;
 
 use super::lines::{Line, forward};
 use super::{qmp, storage};

@@ -12,10 +12,10 @@ pub const DISK: u64 = 512 << 20;
 /// Begins the names of the folders that have a guest's scratch disks.
 pub const FOLDERS: &str = "disks-";
 
-/// Empty images, one for each of [`harness::disk::SCRATCH`], gone with the folder.
+/// Empty images, one for each of [`harness::wire::storage::SCRATCH`], gone with the folder.
 pub fn scratch_disks(layout: &Layout) -> Result<(Scratch, Vec<Utf8PathBuf>)> {
     let dir = Scratch::new(&scratch(layout)?, FOLDERS)?;
-    let images: Vec<_> = harness::disk::SCRATCH
+    let images: Vec<_> = harness::wire::storage::SCRATCH
         .iter()
         .map(|serial| dir.path().join(format!("{serial}.img")))
         .collect();

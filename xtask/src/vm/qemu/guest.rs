@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
-use harness::plan::Plan;
-use harness::task::Stat;
+use harness::linux::proc::Stat;
+use harness::wire::plan::Plan;
 use nix::sys::signal::Signal;
 
 use super::channel::Ports;

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::sync::mpsc::SyncSender;
 use std::thread;
 
-use harness::lines::Lines;
+use harness::wire::lines::Lines;
 
 /// Something the guest, or the program that runs it, said.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,10 +11,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
-use harness::disk;
-use harness::fsck;
-use harness::program;
-use harness::storage::{Answer, Request};
+use harness::devices::filesystem;
+use harness::linux::program;
+use harness::wire::storage::{Answer, Request, SCRATCH};
 use nix::sys::signal::Signal;
 
 use crate::host::environment;
@@ -79,13 +78,13 @@ fn carry_out(line: &[u8], images: &[Utf8PathBuf], leash: Leash<'_>) -> Result<()
         Request::Check { disk, filesystem } => {
             let image = image(&disk, images)?;
             let run = |command: &mut Command| leash.run(command);
-            fsck::is_clean_by(&run, filesystem, image.as_std_path())
+            filesystem::is_clean_by(&run, filesystem, image.as_std_path())
         }
     }
 }
 
 fn image<'a>(serial: &str, images: &'a [Utf8PathBuf]) -> Result<&'a Utf8Path> {
-    let mut disks = disk::SCRATCH.iter().zip(images);
+    let mut disks = SCRATCH.iter().zip(images);
     let found = disks.find(|(name, _)| **name == serial);
     let (_, image) = found.with_context(|| format!("no disk has the serial number {serial:?}"))?;
     Ok(image)
@@ -126,7 +125,7 @@ mod tests {
     /// Two disks, on which nothing is, in a folder that goes with the test.
     fn disks() -> (TempDir, [Utf8PathBuf; 2]) {
         let dir = tempfile::tempdir().unwrap();
-        let disks = disk::SCRATCH.map(|serial| {
+        let disks = SCRATCH.map(|serial| {
             let image = Utf8Path::from_path(dir.path()).unwrap().join(serial);
             File::create(&image).unwrap().set_len(SIZE).unwrap();
             image

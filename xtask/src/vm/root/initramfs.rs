@@ -10,7 +10,8 @@ use std::io::Write;
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use cpio::newc::{Builder, ModeFileType, trailer};
-use harness::{init, program};
+use harness::devices::tools;
+use harness::init;
 use serde::{Deserialize, Serialize};
 
 use super::loader;
@@ -100,10 +101,8 @@ pub fn of_one(program: &Utf8Path) -> Result<Vec<u8>> {
 impl Wanted {
     /// Tools that this machine lacks are left out: the case that calls one says so.
     fn find(harness: &Utf8Path) -> Self {
-        let tools = program::TOOLS
-            .iter()
-            .filter_map(|(name, _)| need::tool(name));
-        let configuration = program::CONFIGURATION.iter().map(Utf8PathBuf::from);
+        let tools = tools::all().filter_map(|(name, _)| need::tool(name));
+        let configuration = tools::configuration().map(Utf8PathBuf::from);
         Self {
             harness: harness.to_owned(),
             tools: tools.collect(),

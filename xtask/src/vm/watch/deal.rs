@@ -30,7 +30,7 @@ fn shortest(loads: &[Duration]) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use harness::case::Filesystem::Ext3;
+    use harness::wire::Filesystem::Ext3;
 
     use super::*;
     use crate::event::CaseId;

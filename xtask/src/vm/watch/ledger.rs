@@ -5,14 +5,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use harness::kmsg::is_complaint;
-use harness::ktap::{CANNOT_START, END, unseal};
-use harness::plan::{Plan, Run, Secrets};
-use harness::run::{Ending, MARK};
+use harness::linux::complaints::is_complaint;
+use harness::wire::ktap::{self, CANNOT_START, END, Line, Outcome, unseal};
+use harness::wire::marks::{Ending, MARK};
+use harness::wire::plan::{Plan, Run, Secrets};
 
 use super::clock::{self, Clock};
 use crate::event::{CONSOLE, CaseId, CaseResult, Event, Events, GuestId, Verdict};
-use crate::report::ktap::{self, Line, Outcome};
 use crate::vm::qemu::end::End;
 
 /// How many cases the console may be behind the results before it is not waited for.
@@ -166,9 +165,9 @@ impl Ledger {
         self.clock.sample(time, now);
         match ktap::parse(line) {
             Line::Start(name) => self.start(&name, now),
-            Line::Outcome(outcome) if outcome.of_case => self.end(outcome, now),
+            Line::Case(outcome) => self.end(outcome, now),
             Line::Diagnostic(text) => self.comment(text),
-            Line::Subtest(_) | Line::Outcome(_) | Line::Other => false,
+            Line::Subtest(_) | Line::Whole(_) | Line::Other => false,
         }
     }
 
@@ -351,7 +350,7 @@ impl Ledger {
         let prefix = format!("{}: ", case.id.case);
         let line = text.strip_prefix(&prefix).unwrap_or(text).to_owned();
         case.diagnostics.push(line.clone());
-        if let Some(complaint) = line.strip_prefix(harness::kmsg::COMPLAINT) {
+        if let Some(complaint) = line.strip_prefix(harness::wire::marks::COMPLAINT) {
             let first = self.complaints.entry(case.number);
             first.or_insert_with(|| complaint.to_owned());
         }
@@ -373,13 +372,14 @@ impl Ledger {
             return false;
         };
         let host = now - case.since;
-        if matches!(outcome.verdict, Verdict::Hung(_)) && clock::is_early(self.deadline, host) {
+        let verdict = Verdict::from(outcome.verdict);
+        if matches!(verdict, Verdict::Hung(_)) && clock::is_early(self.deadline, host) {
             let deadline = self.deadline;
             let doubt = format!("the guest's clock is wrong: {deadline:.0?} passed in {host:.1?}");
             case.doubt.get_or_insert(doubt);
         }
-        case.has_run |= !matches!(outcome.verdict, Verdict::Skipped(_));
-        case.said = Some((outcome.verdict, outcome.took.unwrap_or(host)));
+        case.has_run |= !matches!(verdict, Verdict::Skipped(_));
+        case.said = Some((verdict, outcome.took.unwrap_or(host)));
         self.settle();
         true
     }
@@ -530,8 +530,9 @@ fn secrets(cases: usize) -> Secrets {
 /// Why a case failed, by its own words: the last line that neither names a step nor belongs to a stack,
 /// before the cleanup if there is one, as what fails there may only follow from it.
 fn last_words(diagnostics: &[String]) -> String {
-    let is_cleanup = |line: &String| line.starts_with(harness::run::CLEANUP);
-    let says_nothing = |line: &str| line.starts_with(harness::run::STEP) || line.starts_with(' ');
+    let is_cleanup = |line: &String| line.starts_with(harness::wire::marks::CLEANUP);
+    let says_nothing =
+        |line: &str| line.starts_with(harness::wire::marks::STEP) || line.starts_with(' ');
     let cleanup = diagnostics.iter().position(is_cleanup);
     let (own, later) = diagnostics.split_at(cleanup.unwrap_or(diagnostics.len()));
     [own, later]
@@ -544,7 +545,7 @@ fn last_words(diagnostics: &[String]) -> String {
 mod tests {
     use std::sync::mpsc::Receiver;
 
-    use harness::case::Filesystem::{self, Ext3, Xfs};
+    use harness::wire::Filesystem::{self, Ext3, Xfs};
 
     use super::*;
 

@@ -230,7 +230,7 @@ fn account(wanted: usize, reported: usize) -> failure::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use harness::case::Filesystem::Ext3;
+    use harness::wire::Filesystem::Ext3;
 
     use super::*;
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use camino::Utf8Path;
-use harness::plan::Plan;
+use harness::wire::plan::Plan;
 
 use super::ledger::{Ledger, Stage};
 use super::queue::{Queue, Workload};
@@ -295,7 +295,7 @@ mod tests {
     use std::process::Command;
     use std::sync::Mutex;
 
-    use harness::case::Filesystem::Ext3;
+    use harness::wire::Filesystem::Ext3;
 
     use super::*;
     use crate::event::{CaseId, CaseResult};

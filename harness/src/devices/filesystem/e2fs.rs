@@ -1,0 +1,48 @@
+//! What ext3 and its successors share: e2fsprogs, and the superblock.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::entry::Runner;
+use crate::linux::program;
+
+/// The package of all programs here.
+pub const PACKAGE: &str = "e2fsprogs";
+
+/// A program that checks and changes nothing.
+pub const CHECKER: (&str, &[&str]) = ("e2fsck", &["-fn"]);
+
+/// Where `s_feature_incompat` is, in bytes, and the bit of a journal to be
+/// replayed (Documentation/filesystems/ext4/super.rst).
+const INCOMPATIBLE: u64 = 1024 + 0x60;
+const RECOVER: u32 = 0x4;
+
+/// With the smallest journal: writing it takes most of the time.
+pub fn mkfs(mut command: Command, device: &Path) -> Result<()> {
+    let command = command.args(["-q", "-F", "-Jsize=4"]).arg(device);
+    program::run(command).map(drop)
+}
+
+/// Whether it is consistent, with nothing to recover.
+pub fn is_clean(run: Runner<'_>, device: &Path) -> Result<()> {
+    needs_no_recovery(device)?;
+    let (name, options) = CHECKER;
+    let mut check = program::of_administrator(name);
+    check.args(options).arg(device);
+    run(&mut check)?.of_success(&check).map(drop)
+}
+
+/// The check of e2fsck is not enough: nothing may be in its place yet, and all that is new in the journal.
+fn needs_no_recovery(device: &Path) -> Result<()> {
+    let mut flags = [0; 4];
+    File::open(device)
+        .and_then(|disk| disk.read_exact_at(&mut flags, INCOMPATIBLE))
+        .with_context(|| format!("failed to read {}", device.display()))?;
+    let needed = u32::from_le_bytes(flags) & RECOVER != 0;
+    ensure!(!needed, "{} needs journal recovery", device.display());
+    Ok(())
+}

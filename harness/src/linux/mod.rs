@@ -1,0 +1,10 @@
+//! What the kernel and the programs around it show to everybody.
+
+pub mod complaints;
+pub mod console;
+pub mod kmsg;
+pub mod mapping;
+pub mod proc;
+pub mod program;
+pub mod sysctl;
+pub mod sysrq;
