@@ -21,6 +21,7 @@ Exit codes:
 pub fn run(context: &Context) -> Result<u8> {
     let lacking = missing(TO_TEST);
     let optional = [
+        ("building what was built before", missing(&[Need::Cache])),
         ("series check", missing(&[Need::Check])),
         ("shell, --boot virtme, bench tool", missing(&[Need::Virtme])),
     ];

@@ -5,7 +5,7 @@ use camino::Utf8PathBuf;
 use super::Context;
 use super::options::{AccelOptions, DepsOptions, GuestOptions};
 use crate::deps::{self, Missing, Need};
-use crate::event::Events;
+use crate::event::{Event, Events};
 use crate::failure::{Kind, Result};
 use crate::kernel::{self, Kernel, Request};
 use crate::vm::accel::{self, Accel, Bootable};
@@ -107,7 +107,11 @@ pub fn provide_deps(
 ) -> Result<()> {
     let missing = missing(needs);
     if options.install_deps {
-        return deps::install(&missing, &context.layout, events, &context.stop);
+        deps::install(&missing, &context.layout, events, &context.stop)?;
+        return match needs.contains(&Need::Build) {
+            true => install_ccache(events, context),
+            false => Ok(()),
+        };
     }
     match deps::to_have(&missing) {
         Some(line) => Err(Kind::Machinery.error(format!(
@@ -119,6 +123,20 @@ pub fn provide_deps(
                 .join(", ")
         ))),
         None => Ok(()),
+    }
+}
+
+/// Nothing depends on it.
+fn install_ccache(events: &Events, context: &Context) -> Result<()> {
+    let missing = deps::missing(Need::Cache);
+    match deps::install(&missing, &context.layout, events, &context.stop) {
+        Err(failure) if failure.kind != Kind::Interrupted => {
+            events.send(Event::Warning(format!(
+                "kernels are compiled without ccache: {failure}"
+            )));
+            Ok(())
+        }
+        end => end,
     }
 }
 

@@ -29,6 +29,8 @@ pub enum Need {
     Run,
     /// For virtme-ng, which pip installs: guests with the host's root take it, and benchmarks compare with it.
     Virtme,
+    /// To compile kernels in a fraction of the time, once they have been compiled on this machine; nothing depends on it.
+    Cache,
     /// For the tests of this repository that are ignored where tools may be missing.
     Tests,
     /// To check patches, besides building: sparse, and python3, which runs the kernel's kernel-doc and spdxcheck.
@@ -72,6 +74,7 @@ const NEEDED: &[(Need, Thing, &str)] = &[
         PythonModule("venv, ensurepip"),
         "python3-venv",
     ),
+    (Need::Cache, Program("ccache"), "ccache"),
     (Need::Tests, Program("git"), "git"),
     (Need::Tests, Tool("mkfs.ext3"), "e2fsprogs"),
     (Need::Tests, Tool("e2fsck"), "e2fsprogs"),

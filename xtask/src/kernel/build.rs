@@ -7,6 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
+use super::ccache::{self, Ccache};
 use super::compiler::{complaints, step};
 use super::config::{Fragment, lost};
 use super::files::{self, Lease, Seal};
@@ -14,7 +15,6 @@ use super::git::{DATE, Git};
 use super::phase::{Pace, phase};
 use super::space;
 use super::tree::Tree;
-use crate::deps::program;
 use crate::environment;
 use crate::event::{Event, Events};
 use crate::failure::{Failure, Kind, Result};
@@ -79,8 +79,8 @@ pub fn folder(layout: &Layout, tree: &str, configs: &[String]) -> Utf8PathBuf {
 impl Build<'_> {
     /// Builds unless nothing has changed since the last success. All that make says is in `build.log`.
     pub fn run(&self, layout: &Layout, events: &Events, stop: &Stop) -> Result<Built> {
-        let tools = Tools::find(layout, stop)?;
-        let fingerprint = self.fingerprint(&tools);
+        let compiler = compiler(stop)?;
+        let fingerprint = self.fingerprint(&compiler);
         let stamp = self.folder.join("finished.json");
         let (image, out) = (self.image(&fingerprint), self.folder.join("out"));
         let finished: Option<Finished> = files::recall(&stamp);
@@ -105,7 +105,8 @@ impl Build<'_> {
         files::remove(&stamp)?;
         files::remove(&self.folder.join("build.log"))?;
         fs_err::create_dir_all(&out)?;
-        let make = self.make(&tools, "build.log", &out, events, stop);
+        let ccache = Ccache::find(layout, events, stop)?;
+        let make = self.make(&compiler, ccache, "build.log", &out, events, stop);
         make.configure()?;
         make.image()?;
         let lease = self.keep(&image, &out)?;
@@ -126,23 +127,18 @@ impl Build<'_> {
     }
 
     /// Names all that the result depends on.
-    fn fingerprint(&self, tools: &Tools) -> String {
+    fn fingerprint(&self, compiler: &str) -> String {
         let inputs = self.fragments.iter().map(|fragment| fragment.text.as_str());
         files::digest(
-            [RECIPE, &self.tree.content, COMPILER, &tools.version]
+            [RECIPE, &self.tree.content, COMPILER, compiler]
                 .into_iter()
                 .chain(inputs),
         )
     }
 
     /// The same for what [`Build::objects`] returns.
-    pub fn checks_fingerprint(
-        &self,
-        objects: &[String],
-        layout: &Layout,
-        stop: &Stop,
-    ) -> Result<String> {
-        let build = self.fingerprint(&Tools::find(layout, stop)?);
+    pub fn checks_fingerprint(&self, objects: &[String], stop: &Stop) -> Result<String> {
+        let build = self.fingerprint(&compiler(stop)?);
         let sparse = proc::read(environment::command("sparse").arg("--version"), stop)?;
         let inputs = [build.as_str(), &sparse].into_iter();
         let inputs = inputs.chain(WITH_CHECKS.iter().copied());
@@ -161,18 +157,20 @@ impl Build<'_> {
         events: &Events,
         stop: &Stop,
     ) -> Result<String> {
-        let tools = Tools::find(layout, stop)?;
+        let compiler = compiler(stop)?;
         let out = self.folder.join("out");
         files::remove(&self.folder.join("check.log"))?;
         fs_err::create_dir_all(&out)?;
-        let make = self.make(&tools, "check.log", &out, events, stop);
+        let ccache = Ccache::find(layout, events, stop)?;
+        let make = self.make(&compiler, ccache, "check.log", &out, events, stop);
         make.configure()?;
         make.objects(objects)
     }
 
     fn make<'a>(
         &'a self,
-        tools: &'a Tools,
+        compiler: &'a str,
+        ccache: Option<Ccache>,
         log: &str,
         out: &'a Utf8Path,
         events: &'a Events,
@@ -180,7 +178,8 @@ impl Build<'_> {
     ) -> Make<'a> {
         Make {
             build: self,
-            tools,
+            compiler,
+            ccache,
             log: self.folder.join(log),
             out,
             events,
@@ -216,32 +215,18 @@ impl Build<'_> {
     }
 }
 
-/// The compiler, and how make is told about it.
-struct Tools {
-    compiler: String,
-    version: String,
-    cache: Utf8PathBuf,
-}
-
-impl Tools {
-    fn find(layout: &Layout, stop: &Stop) -> Result<Self> {
-        let version = proc::read(environment::command("gcc").arg("--version"), stop)?;
-        let compiler = if program("ccache").is_some() {
-            "ccache gcc"
-        } else {
-            "gcc"
-        };
-        Ok(Self {
-            compiler: compiler.to_owned(),
-            version,
-            cache: layout.work("ccache"),
-        })
-    }
+/// What the compiler says of itself.
+fn compiler(stop: &Stop) -> Result<String> {
+    Ok(proc::read(
+        environment::command("gcc").arg("--version"),
+        stop,
+    )?)
 }
 
 struct Make<'a> {
     build: &'a Build<'a>,
-    tools: &'a Tools,
+    compiler: &'a str,
+    ccache: Option<Ccache>,
     log: Utf8PathBuf,
     out: &'a Utf8Path,
     events: &'a Events,
@@ -264,11 +249,15 @@ impl Make<'_> {
             "--output-sync=target".to_owned(),
             format!("O={}", self.out),
         ]);
-        make.args([
-            "ARCH=x86_64",
-            &format!("CC={}", self.tools.compiler),
-            "LOCALVERSION=",
-        ]);
+        make.args(["ARCH=x86_64", "LOCALVERSION="]);
+        match &self.ccache {
+            None => make.arg("CC=gcc"),
+            Some(_) => {
+                let flag = ccache::flag(&self.build.tree.path, self.out);
+                make.arg("CC=ccache gcc")
+                    .args(flag.map(|flag| format!("KCFLAGS={flag}")))
+            }
+        };
         make.args(what);
         self.clean(&mut make);
         make
@@ -279,9 +268,10 @@ impl Make<'_> {
         command
             .env("KBUILD_BUILD_USER", "freeze")
             .env("KBUILD_BUILD_HOST", "localhost")
-            .env("KBUILD_BUILD_TIMESTAMP", DATE)
-            .env("CCACHE_DIR", &self.tools.cache)
-            .env("CCACHE_MAXSIZE", "2G");
+            .env("KBUILD_BUILD_TIMESTAMP", DATE);
+        if let Some(ccache) = &self.ccache {
+            ccache.set(command);
+        }
     }
 
     /// Merges the fragments with the kernel's own script and lets Kconfig complete them; a lost line is an error.
@@ -341,7 +331,7 @@ impl Make<'_> {
             .fragments
             .iter()
             .map(|fragment| fragment.text.as_str());
-        let tools = [COMPILER, &self.tools.version];
+        let tools = [COMPILER, self.compiler];
         Ok(files::digest(
             tools
                 .into_iter()
@@ -526,20 +516,37 @@ mod tests {
         }
     }
 
-    fn tools(compiler: &str, version: &str) -> Tools {
-        Tools {
-            compiler: compiler.into(),
-            version: version.into(),
-            cache: "/c".into(),
-        }
+    #[test]
+    fn a_kernel_is_named_after_its_compiler() {
+        let tree = tree();
+        let name = |compiler| build(&tree).fingerprint(compiler);
+        assert_eq!(name("12"), name("12"));
+        assert_ne!(name("12"), name("14"));
     }
 
     #[test]
-    fn a_kernel_is_the_same_with_and_without_ccache() {
+    fn ccache_is_told_to_make_where_there_is_one() {
+        let (events, _said) = Events::channel();
         let tree = tree();
-        let name = |tools| build(&tree).fingerprint(&tools);
-        assert_eq!(name(tools("gcc", "12")), name(tools("ccache gcc", "12")));
-        assert_ne!(name(tools("gcc", "12")), name(tools("gcc", "14")));
+        let told = |ccache| {
+            let (build, stop) = (build(&tree), Stop::default());
+            let make = build.make("12", ccache, "log", "/b/x/out".into(), &events, &stop);
+            let make = make.command(&["vmlinux"]);
+            let arguments = make.get_args().map(|it| it.to_string_lossy().into_owned());
+            let set = make
+                .get_envs()
+                .map(|(name, _)| name.to_string_lossy().into_owned());
+            let of_ccache = set.filter(|name| name.starts_with("CCACHE_BASEDIR"));
+            let of_compiler = arguments.filter(|it| it.starts_with("CC=") || it.starts_with("KC"));
+            (of_compiler.collect::<Vec<_>>(), of_ccache.count())
+        };
+        assert_eq!(told(None), (vec!["CC=gcc".to_owned()], 0));
+        let flag = "KCFLAGS=-fmacro-prefix-map=../../../t/=".to_owned();
+        let ccache = Ccache::in_folder("/b".into());
+        assert_eq!(
+            told(Some(ccache)),
+            (vec!["CC=ccache gcc".to_owned(), flag], 1)
+        );
     }
 
     #[test]

@@ -103,7 +103,7 @@ pub fn compile(
         title: String::new(),
     };
     let objects: Vec<String> = sources.iter().map(|file| object(file)).collect();
-    let fingerprint = build.checks_fingerprint(&objects, layout, stop)?;
+    let fingerprint = build.checks_fingerprint(&objects, stop)?;
     let memory = build.folder.join("said").join(&fingerprint[..16]);
     if let Some(known) = files::recall(&memory) {
         return Ok(known);

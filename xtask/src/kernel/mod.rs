@@ -7,6 +7,7 @@ mod as_git_am;
 mod bases;
 mod build;
 pub mod carried;
+mod ccache;
 pub mod check;
 mod compiler;
 mod config;

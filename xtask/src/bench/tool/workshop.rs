@@ -35,7 +35,7 @@ impl<'a> Workshop<'a> {
     /// Makes the folders; the trees are still to come.
     pub fn new(plan: &'a Plan<'a>, events: &'a Events) -> Result<Self> {
         let dir = Scratch::new(&vm::scratch(plan.layout)?, "builds-")?;
-        let layout = Layout::at(dir.path());
+        let layout = Layout::apart(dir.path());
         fs_err::create_dir_all(layout.work(""))?;
         for (there, here) in [
             (plan.layout.patches(), layout.patches()),
@@ -92,8 +92,9 @@ impl<'a> Workshop<'a> {
     fn forget(&self, side: Side, tree: &Utf8Path) -> Result<()> {
         self.git(tree, &["checkout", "--quiet", "--", "."])?;
         if side == Side::Xtask {
-            files::discard(&self.layout.builds(), self.plan.stop)?;
-            return files::discard(&self.layout.work("ccache"), self.plan.stop);
+            let made = [Some(self.layout.builds()), self.layout.ccache()];
+            let mut made = made.iter().flatten();
+            return made.try_for_each(|folder| files::discard(folder, self.plan.stop));
         }
         self.git(tree, &["clean", "-ffdxq"])
     }
