@@ -1,17 +1,20 @@
-//! `ci`: what a merge needs, stopping at the first step that fails.
+//! `ci`: what a merge needs, stopping at the first step that fails, and how long each took.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use clap::{Args, Parser};
+use comfy_table::{Table, presets};
 
 use super::options::DepsOptions;
 use super::prepare::provide_deps;
 use super::{Context, FAILED, PASSED, foreground, test_kernel};
-use crate::deps::Need;
+use crate::deps::{self, Need};
 use crate::environment;
 use crate::failure::{Kind, Result};
 use crate::proc;
 use crate::report::{terminal, watched};
+use crate::words;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -33,85 +36,141 @@ pub struct Options {
     pub no_kernel: bool,
 }
 
-const CHECKS: &[&[&str]] = &[
-    &["fmt", "--all", "--check"],
-    &[
+/// A command of a merge's checks.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Cargo(&'static [&'static str]),
+    /// The same with a variable in its environment.
+    CargoWith((&'static str, &'static str), &'static [&'static str]),
+    /// The one of [`deps::typos`].
+    Typos,
+    TestKernel(&'static [&'static str]),
+}
+
+use Step::{Cargo, CargoWith, TestKernel, Typos};
+
+/// What is cheap comes first.
+const CHECKS: &[Step] = &[
+    Cargo(&["fmt", "--all", "--check"]),
+    Typos,
+    Cargo(&[
         "clippy",
         "--workspace",
         "--all-targets",
         "--",
         "-D",
         "warnings",
-    ],
+    ]),
+    CargoWith(
+        ("RUSTDOCFLAGS", "-Dwarnings"),
+        &[
+            "doc",
+            "--workspace",
+            "--no-deps",
+            "--document-private-items",
+        ],
+    ),
     // Those as well that are ignored since they take tools, but not a kernel.
-    &[
+    Cargo(&[
         "test",
         "--workspace",
         "--",
         "--include-ignored",
         "--skip",
         WITH_KERNEL,
-    ],
+    ]),
 ];
 
 /// Where the tests are that boot a kernel which was built before.
 const WITH_KERNEL: &str = "vm::faults";
-const CHECKS_WITH_KERNEL: &[&[&str]] =
-    &[&["test", "--package", "xtask", "--", "--ignored", WITH_KERNEL]];
+const CHECKS_WITH_KERNEL: &[Step] = &[Cargo(&[
+    "test",
+    "--package",
+    "xtask",
+    "--",
+    "--ignored",
+    WITH_KERNEL,
+])];
 
 /// Parts of a toolchain that rustup installs apart, and the cargo commands that take them.
 const COMPONENTS: &[(&str, &str)] = &[("rustfmt", "fmt"), ("clippy", "clippy")];
 
-/// Every base with all that is provided for it, and one kernel that looks for what cases cannot see.
-const KERNELS: &[&[&str]] = &[
-    &[
+/// Every base once, with all that is provided for it; one as a kernel that looks for what cases cannot see.
+const KERNELS: &[Step] = &[
+    TestKernel(&[
         "--base",
-        "all",
+        "6.12",
         "--series",
         "generic-freeze",
         "--series",
         "ext3-ioctl",
-    ],
-    &[
+    ]),
+    TestKernel(&[
+        "--base",
+        "6.1",
+        "--series",
+        "generic-freeze",
+        "--series",
+        "ext3-ioctl",
+    ]),
+    TestKernel(&[
+        "--base",
+        "mainline",
         "--config",
         "debug",
         "--series",
         "generic-freeze",
         "--series",
         "ext3-ioctl",
-    ],
+    ]),
 ];
 
 /// The command line of `test-kernel`.
 #[derive(Debug, Parser)]
-struct TestKernel {
+struct TestKernelLine {
     #[command(flatten)]
     options: test_kernel::Options,
 }
 
 pub fn run(options: &Options, context: &Context) -> Result<u8> {
+    let mut times = Times::default();
+    if let Some(took) = since_start() {
+        times.add("cargo build --package xtask", took, &Ok(PASSED));
+    }
+    let end = merge(options, context, &mut times);
+    terminal::text(&times.text());
+    end
+}
+
+fn merge(options: &Options, context: &Context, times: &mut Times) -> Result<u8> {
+    times.of("looking for tools", || tools(options, context))?;
+    let mut run = |step: &Step| times.of(&step.words(), || step.run(context));
+    let code = all(CHECKS, &mut run)?;
+    if code != PASSED || options.no_kernel {
+        return Ok(code);
+    }
+    match each(KERNELS, &mut run)? {
+        PASSED => all(CHECKS_WITH_KERNEL, &mut run),
+        code => Ok(code),
+    }
+}
+
+fn tools(options: &Options, context: &Context) -> Result<u8> {
     components(|name| {
-        let mut cargo = command(&[name, "--version"], context);
+        let mut cargo = cargo(&[name, "--version"], context);
         let output = proc::output(&mut cargo, b"", &context.stop)?;
         Ok(output.status.success())
     })?;
     watched(None, |events| {
         provide_deps(options.deps, needs(options), events, context)
     })?;
-    let code = all(CHECKS, |check| cargo(check, context))?;
-    if code != PASSED || options.no_kernel {
-        return Ok(code);
-    }
-    match all(KERNELS, |arguments| test_kernel(arguments, context))? {
-        PASSED => all(CHECKS_WITH_KERNEL, |check| cargo(check, context)),
-        code => Ok(code),
-    }
+    Ok(PASSED)
 }
 
 /// One after the other, up to the first that is no pass.
-fn all(lines: &[&[&str]], run: impl Fn(&[&str]) -> Result<u8>) -> Result<u8> {
-    for line in lines {
-        let code = run(line)?;
+fn all(steps: &[Step], mut run: impl FnMut(&Step) -> Result<u8>) -> Result<u8> {
+    for step in steps {
+        let code = run(step)?;
         if code != PASSED {
             return Ok(code);
         }
@@ -119,11 +178,28 @@ fn all(lines: &[&[&str]], run: impl Fn(&[&str]) -> Result<u8>) -> Result<u8> {
     Ok(PASSED)
 }
 
+/// All of them, whatever becomes of the others; the worst end counts.
+fn each(steps: &[Step], mut run: impl FnMut(&Step) -> Result<u8>) -> Result<u8> {
+    let mut worst = PASSED;
+    for step in steps {
+        let code = match run(step) {
+            Err(failure) if failure.kind == Kind::Interrupted => return Err(failure),
+            Err(failure) => {
+                terminal::failure(&failure);
+                failure.kind.exit_code()
+            }
+            Ok(code) => code,
+        };
+        worst = worst.max(code);
+    }
+    Ok(worst)
+}
+
 /// Tools that are missing are told before anything is compiled.
 fn needs(options: &Options) -> &'static [Need] {
     match options.no_kernel {
-        true => &[Need::Tests],
-        false => &[Need::Tests, Need::Build, Need::Run],
+        true => &[Need::Typos, Need::Tests],
+        false => &[Need::Typos, Need::Tests, Need::Build, Need::Run],
     }
 }
 
@@ -146,23 +222,51 @@ fn components(works: impl Fn(&str) -> Result<bool>) -> Result<()> {
     )))
 }
 
+impl Step {
+    /// As one would type it.
+    fn words(&self) -> String {
+        match self {
+            Cargo(arguments) => format!("cargo {}", arguments.join(" ")),
+            CargoWith((name, value), arguments) => {
+                format!("{name}={value} {}", Cargo(arguments).words())
+            }
+            Typos => "typos".to_owned(),
+            TestKernel(arguments) => format!("cargo xtask test-kernel {}", arguments.join(" ")),
+        }
+    }
+
+    fn run(&self, context: &Context) -> Result<u8> {
+        terminal::text(&format!("$ {}", self.words()));
+        match self {
+            Cargo(arguments) => on_terminal(&mut cargo(arguments, context), context),
+            CargoWith((name, value), arguments) => {
+                on_terminal(cargo(arguments, context).env(name, value), context)
+            }
+            Typos => {
+                let Context { layout, stop } = context;
+                let typos = watched(None, |events| deps::typos(layout, events, stop))?;
+                let mut typos = environment::command(typos);
+                on_terminal(typos.current_dir(layout.root()), context)
+            }
+            TestKernel(arguments) => test_kernel(arguments, context),
+        }
+    }
+}
+
 fn test_kernel(arguments: &[&str], context: &Context) -> Result<u8> {
-    let words: Vec<_> = ["test-kernel"].iter().chain(arguments).copied().collect();
-    terminal::text(&format!("$ cargo xtask {}", words.join(" ")));
+    let words = ["test-kernel"].iter().chain(arguments);
     let command =
-        TestKernel::try_parse_from(words).map_err(|error| Kind::Machinery.error(error))?;
+        TestKernelLine::try_parse_from(words).map_err(|error| Kind::Machinery.error(error))?;
     test_kernel::run(&command.options, context)
 }
 
-/// Runs cargo on our own terminal, for its exit code.
-fn cargo(arguments: &[&str], context: &Context) -> Result<u8> {
-    terminal::text(&format!("$ cargo {}", arguments.join(" ")));
-    let mut cargo = command(arguments, context);
-    let status = foreground::run_with_children(&mut cargo, &context.stop)?;
+/// Runs it on our own terminal, for its exit code.
+fn on_terminal(command: &mut Command, context: &Context) -> Result<u8> {
+    let status = foreground::run_with_children(command, &context.stop)?;
     Ok(exit_code(status.code()))
 }
 
-fn command(arguments: &[&str], context: &Context) -> Command {
+fn cargo(arguments: &[&str], context: &Context) -> Command {
     let mut cargo = environment::cargo();
     cargo.current_dir(context.layout.root()).args(arguments);
     cargo
@@ -176,16 +280,167 @@ fn exit_code(code: Option<i32>) -> u8 {
         .unwrap_or(FAILED)
 }
 
+/// What was done, and how long it took.
+#[derive(Debug, Default)]
+struct Times(Vec<Row>);
+
+#[derive(Debug)]
+struct Row {
+    what: String,
+    took: Duration,
+    end: &'static str,
+}
+
+impl Times {
+    fn of(&mut self, what: &str, work: impl FnOnce() -> Result<u8>) -> Result<u8> {
+        let begun = Instant::now();
+        let end = work();
+        self.add(what, begun.elapsed(), &end);
+        end
+    }
+
+    fn add(&mut self, what: &str, took: Duration, end: &Result<u8>) {
+        let end = match end {
+            Ok(PASSED) => "ok",
+            Err(failure) if failure.kind == Kind::Interrupted => "interrupted",
+            Ok(_) | Err(_) => "FAILED",
+        };
+        let what = what.to_owned();
+        self.0.push(Row { what, took, end });
+    }
+
+    fn text(&self) -> String {
+        let total = words::sum(self.0.iter().map(|row| row.took));
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        for Row { what, took, end } in &self.0 {
+            table.add_row([what, &words::clock(*took), *end]);
+        }
+        table.add_row(["total", &words::clock(total), ""]);
+        format!("\n{table}")
+    }
+}
+
+/// How long ago this process began: as cargo, which compiled this program and then became it.
+fn since_start() -> Option<Duration> {
+    let stat = fs_err::read_to_string("/proc/self/stat").ok()?;
+    let uptime = fs_err::read_to_string("/proc/uptime").ok()?;
+    age(&stat, &uptime)
+}
+
+/// From the formats of proc(5).
+fn age(stat: &str, uptime: &str) -> Option<Duration> {
+    // The name, in parentheses, may have spaces and parentheses. After it, the start is the 20th field, in hundredths.
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let begun: f64 = fields.split(' ').nth(19)?.parse().ok()?;
+    let now: f64 = uptime.split(' ').next()?.parse().ok()?;
+    Duration::try_from_secs_f64((now - begun / 100.0).max(0.0)).ok()
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::kernel;
+    use crate::layout::Layout;
+    use crate::series;
+
+    fn requests() -> impl Iterator<Item = kernel::Request> {
+        let context = Context {
+            layout: Layout::of_this_checkout().unwrap(),
+            stop: proc::Stop::default(),
+        };
+        KERNELS.iter().map(move |step| {
+            let TestKernel(arguments) = step else {
+                panic!("{step:?}")
+            };
+            let words = ["test-kernel"].iter().chain(*arguments);
+            let line = TestKernelLine::try_parse_from(words).unwrap();
+            line.options.kernel.request(&context).unwrap()
+        })
+    }
 
     #[test]
-    fn command_lines_are_right() {
-        for arguments in KERNELS {
-            let words = ["test-kernel"].iter().chain(*arguments);
-            TestKernel::try_parse_from(words).unwrap();
+    fn every_base_is_tested_with_every_series_and_one_of_them_as_a_debug_kernel() {
+        let layout = Layout::of_this_checkout().unwrap();
+        let known = kernel::bases(&layout).unwrap();
+        let known: BTreeSet<String> = known.into_iter().map(|base| base.name).collect();
+        let tested: BTreeSet<String> = requests().map(|request| request.base).collect();
+        assert_eq!(tested, known);
+        for request in requests() {
+            let series: BTreeSet<String> = request.series.iter().cloned().collect();
+            let all = series::known(&layout, &request.base).into_iter().collect();
+            assert_eq!(series, all, "{}", request.base);
         }
+        let debug = requests().filter(|request| request.configs == ["debug"]);
+        assert_eq!(debug.count(), 1);
+    }
+
+    #[test]
+    fn steps_are_told_as_they_are_typed() {
+        let words = |steps: &[Step]| steps.iter().map(Step::words).collect::<Vec<_>>();
+        let checks = words(CHECKS);
+        let doc =
+            "RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps --document-private-items";
+        for wanted in ["cargo fmt --all --check", "typos", doc] {
+            assert!(checks.contains(&wanted.to_owned()), "{checks:?}");
+        }
+        let kernels = words(KERNELS);
+        let begin = "cargo xtask test-kernel --base ";
+        assert!(
+            kernels.iter().all(|words| words.starts_with(begin)),
+            "{kernels:?}"
+        );
+    }
+
+    #[test]
+    fn all_that_was_done_is_told_with_its_time() {
+        let mut times = Times::default();
+        let seconds = Duration::from_secs;
+        times.add("cargo fmt", seconds(1), &Ok(PASSED));
+        times.add("cargo test", seconds(89), &Ok(FAILED));
+        times.add("a", seconds(30), &Err(Kind::Interrupted.error("x")));
+        times.add("b", seconds(3600), &Err(Kind::Build.error("x")));
+        let text = times.text();
+        let rows: Vec<Vec<_>> = text
+            .lines()
+            .map(|line| line.split_whitespace().collect())
+            .collect();
+        let wanted = [
+            "",
+            "cargo fmt 1s ok",
+            "cargo test 1m29s FAILED",
+            "a 30s interrupted",
+            "b 1h00m FAILED",
+            "total 1h02m",
+        ];
+        let wanted = wanted.map(|line| line.split_whitespace().collect::<Vec<_>>());
+        assert_eq!(rows, wanted, "{text}");
+    }
+
+    #[test]
+    fn a_step_takes_its_time_whatever_its_end() {
+        let mut times = Times::default();
+        let moment = Duration::from_millis(20);
+        let failure = times.of("a", || {
+            std::thread::sleep(moment);
+            Err(Kind::Build.error("no"))
+        });
+        assert_eq!(failure.unwrap_err().kind, Kind::Build);
+        let [Row { took, end, .. }] = times.0.as_slice() else {
+            panic!("{times:?}")
+        };
+        assert!(*took >= moment && *end == "FAILED", "{times:?}");
+    }
+
+    #[test]
+    fn a_process_has_an_age() {
+        let stat = "7 (a) b) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 12345 9 9";
+        assert_eq!(age(stat, "125.45 200.00\n"), Some(Duration::from_secs(2)));
+        assert_eq!(age(stat, "1.00 2.00\n"), Some(Duration::ZERO));
+        assert_eq!(age("7 (a) S", "1.00 2.00\n"), None);
+        assert!(since_start().unwrap() < Duration::from_secs(24 * 3600));
     }
 
     #[test]
@@ -202,11 +457,36 @@ mod tests {
         );
     }
 
+    /// Runs a step for each of these ends, and says how many were run.
+    fn run(
+        order: impl FnOnce(&[Step], &mut dyn FnMut(&Step) -> Result<u8>) -> Result<u8>,
+        ends: Vec<Result<u8>>,
+    ) -> (usize, Result<u8>) {
+        let steps = vec![Typos; ends.len()];
+        let (mut ends, mut done) = (ends.into_iter(), 0);
+        let end = order(&steps, &mut |_| {
+            done += 1;
+            ends.next().unwrap()
+        });
+        (done, end)
+    }
+
     #[test]
-    fn the_first_that_is_no_pass_is_the_last() {
-        let run = |codes: &[&[&str]]| all(codes, |line| Ok(line[0].parse().unwrap()));
-        assert_eq!(run(&[&["0"], &["0"]]).unwrap(), PASSED);
-        assert_eq!(run(&[&["0"], &["3"], &["1"]]).unwrap(), 3);
+    fn the_first_check_that_is_no_pass_is_the_last() {
+        let (done, end) = run(|steps, run| all(steps, run), vec![Ok(0), Ok(0)]);
+        assert_eq!((done, end.unwrap()), (2, PASSED));
+        let (done, end) = run(|steps, run| all(steps, run), vec![Ok(0), Ok(3), Ok(1)]);
+        assert_eq!((done, end.unwrap()), (2, 3));
+    }
+
+    #[test]
+    fn a_kernel_that_fails_does_not_keep_others_from_their_verdict() {
+        let build = || Err(Kind::Build.error("no"));
+        let (done, end) = run(|steps, run| each(steps, run), vec![Ok(1), build(), Ok(0)]);
+        assert_eq!((done, end.unwrap()), (3, 3));
+        let stop = Err(Kind::Interrupted.error("x"));
+        let (done, end) = run(|steps, run| each(steps, run), vec![Ok(1), stop, Ok(0)]);
+        assert_eq!((done, end.unwrap_err().kind), (2, Kind::Interrupted));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 mod advice;
 pub mod apt;
 mod install;
+mod typos;
+mod venv;
 pub mod versions;
 mod virtme;
 
@@ -11,6 +13,7 @@ use harness::program::{PATH, TOOLS};
 
 pub use advice::to_have;
 pub use install::install;
+pub use typos::typos;
 pub use virtme::virtme;
 
 /// A tool or header that is not there, and the Debian package that has it.
@@ -31,6 +34,8 @@ pub enum Need {
     Virtme,
     /// To compile kernels in a fraction of the time, once they have been compiled on this machine; nothing depends on it.
     Cache,
+    /// For typos, which pip installs.
+    Typos,
     /// For the tests of this repository that are ignored where tools may be missing.
     Tests,
     /// To check patches, besides building: sparse, and python3, which runs the kernel's kernel-doc and spdxcheck.
@@ -75,6 +80,8 @@ const NEEDED: &[(Need, Thing, &str)] = &[
         "python3-venv",
     ),
     (Need::Cache, Program("ccache"), "ccache"),
+    (Need::Typos, Program("python3"), "python3"),
+    (Need::Typos, PythonModule("venv, ensurepip"), "python3-venv"),
     (Need::Tests, Program("git"), "git"),
     (Need::Tests, Tool("mkfs.ext3"), "e2fsprogs"),
     (Need::Tests, Tool("e2fsck"), "e2fsprogs"),
