@@ -65,7 +65,7 @@ pub enum Command {
     Doctor,
     /// Say what is under target/freeze and what it costs, or remove it
     Clean(clean::Options),
-    /// All that a merge needs: formatting, clippy, the host's tests, then test-kernel
+    /// All that a merge needs: formatting, spelling, clippy, rustdoc, the host's tests, then test-kernel
     Ci(ci::Options),
 }
 

@@ -20,6 +20,10 @@ pub enum Need {
     Run,
     /// For virtme-ng, which pip installs: guests with the host's root take it, and benchmarks compare with it.
     Virtme,
+    /// To compile kernels in a fraction of the time, once they have been compiled on this machine; nothing depends on it.
+    Cache,
+    /// For typos, which pip installs.
+    Typos,
     /// For the tests of this repository that are ignored where tools may be missing.
     Tests,
     /// To check patches, besides building: sparse, and python3, which runs the kernel's kernel-doc and spdxcheck.
@@ -63,6 +67,9 @@ const NEEDED: &[(Need, Thing, &str)] = &[
         PythonModule("venv, ensurepip"),
         "python3-venv",
     ),
+    (Need::Cache, Program("ccache"), "ccache"),
+    (Need::Typos, Program("python3"), "python3"),
+    (Need::Typos, PythonModule("venv, ensurepip"), "python3-venv"),
     (Need::Tests, Program("git"), "git"),
     (Need::Tests, Tool("mkfs.ext3"), "e2fsprogs"),
     (Need::Tests, Tool("e2fsck"), "e2fsprogs"),

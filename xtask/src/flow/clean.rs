@@ -31,13 +31,11 @@ pub enum Part {
     Trees,
     /// Kernel sources, as git repositories; the work trees are made from them
     Sources,
-    /// What the compiler has made, by ccache
-    Ccache,
     /// apt's indexes of the suites that have kernel sources
     Apt,
     /// Roots of guests
     Initramfs,
-    /// virtme-ng
+    /// virtme-ng and typos
     Venv,
     /// Scratch disks of guests that are gone
     Scratch,

@@ -15,6 +15,7 @@ use crate::{deps, series};
 pub fn run(session: &Session) -> Result<u8> {
     let lacking = missing(TO_TEST);
     let optional = [
+        ("building what was built before", missing(&[Need::Cache])),
         ("series check", missing(&[Need::Check])),
         ("shell, --boot virtme, bench tool", missing(&[Need::Virtme])),
     ];

@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod bisect;
 pub mod check;
+pub mod ci;
 pub mod clean;
 pub mod doctor;
 mod facts;

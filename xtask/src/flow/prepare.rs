@@ -4,6 +4,7 @@ use camino::Utf8PathBuf;
 
 use crate::deps;
 use crate::deps::need::{self, Missing, Need};
+use crate::event::Event;
 use crate::failure::{Kind, Result};
 use crate::host::session::Session;
 use crate::kernel::request::Request;
@@ -104,7 +105,11 @@ fn describe(kernel: &Kernel) -> String {
 pub fn provide_deps(install: bool, needs: &[Need], session: &Session) -> Result<()> {
     let missing = missing(needs);
     if install {
-        return deps::install(&missing, session);
+        deps::install(&missing, session)?;
+        return match needs.contains(&Need::Build) {
+            true => install_ccache(session),
+            false => Ok(()),
+        };
     }
     match deps::to_have(&missing) {
         Some(line) => Err(Kind::Machinery.error(format!(
@@ -116,6 +121,20 @@ pub fn provide_deps(install: bool, needs: &[Need], session: &Session) -> Result<
                 .join(", ")
         ))),
         None => Ok(()),
+    }
+}
+
+/// Nothing depends on it.
+fn install_ccache(session: &Session) -> Result<()> {
+    let missing = need::missing(Need::Cache);
+    match deps::install(&missing, session) {
+        Err(failure) if failure.kind != Kind::Interrupted => {
+            session.events.send(Event::Warning(format!(
+                "kernels are compiled without ccache: {failure}"
+            )));
+            Ok(())
+        }
+        end => end,
     }
 }
 

@@ -39,8 +39,13 @@ const PIP: &[&str] = &[
     "PIP_PROXY",
     "PIP_DEFAULT_TIMEOUT",
 ];
-/// Whether ccache is used, and a store to share; not what it compiles with.
+/// Whether ccache is used, where it keeps what, and a store to share; not what it compiles with.
 const CCACHE: &[&str] = &[
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
+    "CCACHE_DIR",
+    "CCACHE_CONFIGPATH",
+    "CCACHE_MAXSIZE",
     "CCACHE_DISABLE",
     "CCACHE_RECACHE",
     "CCACHE_REMOTE_STORAGE",

@@ -17,6 +17,8 @@ const LANDMARKS: &[&str] = &[
 #[derive(Clone, Debug)]
 pub struct Layout {
     root: Utf8PathBuf,
+    /// Whether nothing is taken from other checkouts, nor left to them.
+    apart: bool,
 }
 
 impl Layout {
@@ -42,7 +44,18 @@ impl Layout {
     }
 
     pub fn at(root: impl Into<Utf8PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self {
+            root: root.into(),
+            apart: false,
+        }
+    }
+
+    /// One that compiles without the user's compiler cache: what was compiled elsewhere does not count.
+    pub fn apart(root: impl Into<Utf8PathBuf>) -> Self {
+        Self {
+            apart: true,
+            ..Self::at(root)
+        }
     }
 
     pub fn root(&self) -> &Utf8Path {
@@ -70,6 +83,11 @@ impl Layout {
     /// Kernel build folders, one a tree and config.
     pub fn builds(&self) -> Utf8PathBuf {
         self.work("builds")
+    }
+
+    /// A compiler cache of its own, of a layout that is apart; others have the user's, which a second checkout finds.
+    pub fn ccache(&self) -> Option<Utf8PathBuf> {
+        self.apart.then(|| self.work("ccache"))
     }
 
     /// Reports, one folder a run, newest under `latest`.

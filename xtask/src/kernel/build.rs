@@ -7,17 +7,17 @@ use camino::{Utf8Path, Utf8PathBuf};
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
+use super::ccache::{self, Ccache};
 use super::compiler::{complaints, step};
 use super::config::{Fragment, lost};
 use super::tree::Tree;
-use crate::deps::need::program;
 use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
 use crate::host::files::{self, Lease, Seal};
 use crate::host::git::{DATE, Git};
 use crate::host::layout::Layout;
 use crate::host::phase::{Pace, phase};
-use crate::host::proc::{self, Stream};
+use crate::host::proc::{self, Stop, Stream};
 use crate::host::session::Session;
 use crate::host::{environment, space};
 use crate::words::count;
@@ -79,8 +79,8 @@ pub fn folder(layout: &Layout, tree: &str, configs: &[String]) -> Utf8PathBuf {
 impl Build<'_> {
     /// Builds unless nothing has changed since the last success. All that make says is in `build.log`.
     pub fn run(&self, session: &Session) -> Result<Built> {
-        let tools = Tools::find(session)?;
-        let fingerprint = self.fingerprint(&tools);
+        let compiler = compiler(&session.stop)?;
+        let fingerprint = self.fingerprint(&compiler);
         let stamp = self.folder.join("finished.json");
         let (image, out) = (self.image(&fingerprint), self.folder.join("out"));
         let finished: Option<Finished> = files::recall(&stamp);
@@ -105,7 +105,8 @@ impl Build<'_> {
         files::remove(&stamp)?;
         files::remove(&self.folder.join("build.log"))?;
         fs_err::create_dir_all(&out)?;
-        let make = self.make(&tools, "build.log", &out, session);
+        let ccache = Ccache::find(session)?;
+        let make = self.make(&compiler, ccache, "build.log", &out, session);
         make.configure()?;
         make.image()?;
         let lease = self.keep(&image, &out)?;
@@ -126,22 +127,19 @@ impl Build<'_> {
     }
 
     /// Names all that the result depends on.
-    fn fingerprint(&self, tools: &Tools) -> String {
+    fn fingerprint(&self, compiler: &str) -> String {
         let inputs = self.fragments.iter().map(|fragment| fragment.text.as_str());
         files::digest(
-            [RECIPE, &self.tree.content, COMPILER, &tools.version]
+            [RECIPE, &self.tree.content, COMPILER, compiler]
                 .into_iter()
                 .chain(inputs),
         )
     }
 
     /// The same for what [`Build::objects`] returns.
-    pub fn checks_fingerprint(&self, objects: &[String], session: &Session) -> Result<String> {
-        let build = self.fingerprint(&Tools::find(session)?);
-        let sparse = proc::read(
-            environment::command("sparse").arg("--version"),
-            &session.stop,
-        )?;
+    pub fn checks_fingerprint(&self, objects: &[String], stop: &Stop) -> Result<String> {
+        let build = self.fingerprint(&compiler(stop)?);
+        let sparse = proc::read(environment::command("sparse").arg("--version"), stop)?;
         let inputs = [build.as_str(), &sparse].into_iter();
         let inputs = inputs.chain(WITH_CHECKS.iter().copied());
         Ok(files::digest(
@@ -153,25 +151,28 @@ impl Build<'_> {
     ///
     /// An object that does not compile is no error while another does: it is not there afterwards.
     pub fn objects(&self, objects: &[String], session: &Session) -> Result<String> {
-        let tools = Tools::find(session)?;
+        let compiler = compiler(&session.stop)?;
         let out = self.folder.join("out");
         files::remove(&self.folder.join("check.log"))?;
         fs_err::create_dir_all(&out)?;
-        let make = self.make(&tools, "check.log", &out, session);
+        let ccache = Ccache::find(session)?;
+        let make = self.make(&compiler, ccache, "check.log", &out, session);
         make.configure()?;
         make.objects(objects)
     }
 
     fn make<'a>(
         &'a self,
-        tools: &'a Tools,
+        compiler: &'a str,
+        ccache: Option<Ccache>,
         log: &str,
         out: &'a Utf8Path,
         session: &'a Session,
     ) -> Make<'a> {
         Make {
             build: self,
-            tools,
+            compiler,
+            ccache,
             log: self.folder.join(log),
             out,
             session,
@@ -206,32 +207,18 @@ impl Build<'_> {
     }
 }
 
-/// The compiler, and how make is told about it.
-struct Tools {
-    compiler: String,
-    version: String,
-    cache: Utf8PathBuf,
-}
-
-impl Tools {
-    fn find(session: &Session) -> Result<Self> {
-        let version = proc::read(environment::command("gcc").arg("--version"), &session.stop)?;
-        let compiler = if program("ccache").is_some() {
-            "ccache gcc"
-        } else {
-            "gcc"
-        };
-        Ok(Self {
-            compiler: compiler.to_owned(),
-            version,
-            cache: session.layout.work("ccache"),
-        })
-    }
+/// What the compiler says of itself.
+fn compiler(stop: &Stop) -> Result<String> {
+    Ok(proc::read(
+        environment::command("gcc").arg("--version"),
+        stop,
+    )?)
 }
 
 struct Make<'a> {
     build: &'a Build<'a>,
-    tools: &'a Tools,
+    compiler: &'a str,
+    ccache: Option<Ccache>,
     log: Utf8PathBuf,
     out: &'a Utf8Path,
     session: &'a Session,
@@ -253,11 +240,15 @@ impl Make<'_> {
             "--output-sync=target".to_owned(),
             format!("O={}", self.out),
         ]);
-        make.args([
-            "ARCH=x86_64",
-            &format!("CC={}", self.tools.compiler),
-            "LOCALVERSION=",
-        ]);
+        make.args(["ARCH=x86_64", "LOCALVERSION="]);
+        match &self.ccache {
+            None => make.arg("CC=gcc"),
+            Some(_) => {
+                let flag = ccache::flag(&self.build.tree.path, self.out);
+                make.arg("CC=ccache gcc")
+                    .args(flag.map(|flag| format!("KCFLAGS={flag}")))
+            }
+        };
         make.args(what);
         self.clean(&mut make);
         make
@@ -268,9 +259,10 @@ impl Make<'_> {
         command
             .env("KBUILD_BUILD_USER", "freeze")
             .env("KBUILD_BUILD_HOST", "localhost")
-            .env("KBUILD_BUILD_TIMESTAMP", DATE)
-            .env("CCACHE_DIR", &self.tools.cache)
-            .env("CCACHE_MAXSIZE", "2G");
+            .env("KBUILD_BUILD_TIMESTAMP", DATE);
+        if let Some(ccache) = &self.ccache {
+            ccache.set(command);
+        }
     }
 
     /// Merges the fragments with the kernel's own script and lets Kconfig complete them; a lost line is an error.
@@ -330,7 +322,7 @@ impl Make<'_> {
             .fragments
             .iter()
             .map(|fragment| fragment.text.as_str());
-        let tools = [COMPILER, &self.tools.version];
+        let tools = [COMPILER, self.compiler];
         Ok(files::digest(
             tools
                 .into_iter()
@@ -529,20 +521,37 @@ mod tests {
         }
     }
 
-    fn tools(compiler: &str, version: &str) -> Tools {
-        Tools {
-            compiler: compiler.into(),
-            version: version.into(),
-            cache: "/c".into(),
-        }
+    #[test]
+    fn a_kernel_is_named_after_its_compiler() {
+        let tree = tree();
+        let name = |compiler| build(&tree).fingerprint(compiler);
+        assert_eq!(name("12"), name("12"));
+        assert_ne!(name("12"), name("14"));
     }
 
     #[test]
-    fn a_kernel_is_the_same_with_and_without_ccache() {
+    fn ccache_is_told_to_make_where_there_is_one() {
+        let session = Session::new(Layout::at("/c"), Stop::default());
         let tree = tree();
-        let name = |tools| build(&tree).fingerprint(&tools);
-        assert_eq!(name(tools("gcc", "12")), name(tools("ccache gcc", "12")));
-        assert_ne!(name(tools("gcc", "12")), name(tools("gcc", "14")));
+        let told = |ccache| {
+            let build = build(&tree);
+            let make = build.make("12", ccache, "log", "/b/x/out".into(), &session);
+            let make = make.command(&["vmlinux"]);
+            let arguments = make.get_args().map(|it| it.to_string_lossy().into_owned());
+            let set = make
+                .get_envs()
+                .map(|(name, _)| name.to_string_lossy().into_owned());
+            let of_ccache = set.filter(|name| name.starts_with("CCACHE_BASEDIR"));
+            let of_compiler = arguments.filter(|it| it.starts_with("CC=") || it.starts_with("KC"));
+            (of_compiler.collect::<Vec<_>>(), of_ccache.count())
+        };
+        assert_eq!(told(None), (vec!["CC=gcc".to_owned()], 0));
+        let flag = "KCFLAGS=-fmacro-prefix-map=../../../t/=".to_owned();
+        let ccache = Ccache::in_folder("/b".into());
+        assert_eq!(
+            told(Some(ccache)),
+            (vec!["CC=ccache gcc".to_owned(), flag], 1)
+        );
     }
 
     #[test]

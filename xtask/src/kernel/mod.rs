@@ -7,6 +7,7 @@ mod as_git_am;
 pub mod bases;
 pub mod build;
 pub mod carried;
+mod ccache;
 pub mod compiler;
 pub mod config;
 pub mod desk;

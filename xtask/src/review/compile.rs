@@ -98,7 +98,7 @@ pub fn compile(
         title: String::new(),
     };
     let objects: Vec<String> = sources.iter().map(|file| object(file)).collect();
-    let fingerprint = build.checks_fingerprint(&objects, session)?;
+    let fingerprint = build.checks_fingerprint(&objects, &session.stop)?;
     let memory = build.folder.join("said").join(&fingerprint[..16]);
     if let Some(known) = files::recall(&memory) {
         return Ok(known);

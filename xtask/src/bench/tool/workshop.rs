@@ -39,7 +39,7 @@ impl<'a> Workshop<'a> {
     /// Makes the folders; the trees are still to come.
     pub fn new(plan: &'a Plan<'a>, session: &Session) -> Result<Self> {
         let dir = Scratch::new(&disks::scratch(&session.layout)?, "builds-")?;
-        let layout = Layout::at(dir.path());
+        let layout = Layout::apart(dir.path());
         fs_err::create_dir_all(layout.work(""))?;
         for (there, here) in [
             (session.layout.patches(), layout.patches()),
@@ -99,8 +99,12 @@ impl<'a> Workshop<'a> {
     fn forget(&self, side: Side, tree: &Utf8Path) -> Result<()> {
         self.git(tree, &["checkout", "--quiet", "--", "."])?;
         if side == Side::Xtask {
-            files::discard(&self.session.layout.builds(), &self.session.stop)?;
-            return files::discard(&self.session.layout.work("ccache"), &self.session.stop);
+            let made = [
+                Some(self.session.layout.builds()),
+                self.session.layout.ccache(),
+            ];
+            let mut made = made.iter().flatten();
+            return made.try_for_each(|folder| files::discard(folder, &self.session.stop));
         }
         self.git(tree, &["clean", "-ffdxq"])
     }

@@ -1,0 +1,97 @@
+//! Programs from PyPI, each in a Python environment of its own, with every version pinned.
+
+use std::process::Command;
+
+use camino::Utf8PathBuf;
+
+use crate::event::{Event, Events};
+use crate::failure::{Kind, Result};
+use crate::host::layout::Layout;
+use crate::host::phase::phase;
+use crate::host::proc::{self, Stop, Stream};
+use crate::host::session::Session;
+use crate::host::{environment, files, lock};
+use crate::words::count;
+
+/// A program, and where it comes from.
+#[derive(Clone, Debug)]
+pub struct Package {
+    /// On PyPI.
+    pub name: &'static str,
+    /// In `configs/`: all versions, of what it needs as well.
+    pub requirements: &'static str,
+    pub folder: Utf8PathBuf,
+    /// The program's name.
+    pub program: &'static str,
+}
+
+/// Sets the environment up unless it holds what the requirements ask for, and returns the program's path.
+///
+/// Such an environment cannot be renamed (its scripts name their interpreter), so a
+/// stamp written last tells a whole one from the rest of an interrupted run.
+pub fn provide(package: &Package, session: &Session) -> Result<Utf8PathBuf> {
+    let Package { name, folder, .. } = package;
+    let requirements = session.layout.configs().join(package.requirements);
+    // An environment is tied to its interpreter, which an upgrade of the distribution replaces.
+    let mut python = environment::command("python3");
+    python.args([
+        "-c",
+        "import os, sys; print(os.path.realpath(sys.executable), sys.version)",
+    ]);
+    let python = proc::read(&mut python, &session.stop)?;
+    let asked = fs_err::read_to_string(&requirements)?;
+    let wanted = files::digest([asked.as_str(), folder.as_str(), &python]);
+    let program = folder.join("bin").join(package.program);
+    let stamp = folder.join("complete");
+    let whole = || {
+        files::recall::<String>(&stamp).is_some_and(|made| made == wanted)
+            && program.exists()
+            && folder.join("bin/python3").exists()
+    };
+    if whole() {
+        return Ok(program);
+    }
+    let _lock = lock::hold(&session.layout.work("lock"), session)?;
+    if whole() {
+        return Ok(program);
+    }
+    phase(
+        &session.events,
+        format!("installing {name} from PyPI"),
+        || {
+            files::discard(folder, &session.stop)?;
+            let log = session.layout.work("venv.log");
+            files::remove(&log)?;
+            let mut packages = 0;
+            let mut run = |command: &mut Command| {
+                proc::stream(command, &log, &session.stop, &mut |stream, line| {
+                    if stream == Stream::Out && line.starts_with("Collecting ") {
+                        packages += 1;
+                        session.events.send(Event::Progress {
+                            done: packages,
+                            total: None,
+                            item: line.to_owned(),
+                        });
+                    }
+                })
+            };
+            run(environment::command("python3").args(["-m", "venv", folder.as_str()]))?;
+            let mut pip = environment::networked(folder.join("bin/python3"));
+            pip.args([
+                "-m",
+                "pip",
+                "install",
+                "--disable-pip-version-check",
+                "--no-input",
+                "--no-deps",
+            ]);
+            run(pip.args(["--requirement", requirements.as_str()])).map_err(|error| {
+                error.or(Kind::Machinery).context(format!(
+                    "cannot install {name}; is the Python package index reachable?"
+                ))
+            })?;
+            files::remember(&stamp, &wanted)?;
+            Ok((program.clone(), count(packages, "package")))
+        },
+    )
+}
