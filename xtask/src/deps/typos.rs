@@ -3,10 +3,7 @@
 use camino::Utf8PathBuf;
 
 use super::venv::{Package, provide};
-use crate::event::Events;
 use crate::failure::Result;
-use crate::host::layout::Layout;
-use crate::host::proc::Stop;
 use crate::host::session::Session;
 
 pub fn typos(session: &Session) -> Result<Utf8PathBuf> {

@@ -4,11 +4,10 @@ use std::process::Command;
 
 use camino::Utf8PathBuf;
 
-use crate::event::{Event, Events};
+use crate::event::Event;
 use crate::failure::{Kind, Result};
-use crate::host::layout::Layout;
 use crate::host::phase::phase;
-use crate::host::proc::{self, Stop, Stream};
+use crate::host::proc::{self, Stream};
 use crate::host::session::Session;
 use crate::host::{environment, files, lock};
 use crate::words::count;

@@ -7,11 +7,10 @@ use std::process::Command;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::deps::need::program;
-use crate::event::{Event, Events};
+use crate::event::Event;
 use crate::failure::Result;
 use crate::host::environment;
-use crate::host::layout::Layout;
-use crate::host::proc::{self, Stop};
+use crate::host::proc;
 use crate::host::session::Session;
 
 /// What the user may have set for other programs, and would change what is compiled or taken for the same.
@@ -91,6 +90,8 @@ impl Ccache {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::layout::Layout;
+    use crate::host::proc::Stop;
 
     /// What a compiler sees of ccache's settings.
     fn seen(ccache: &Ccache) -> String {

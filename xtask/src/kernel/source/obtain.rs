@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Given, Source, package, repository};
+use super::given::Given;
+use super::package;
+use super::repository::{self, Source};
 use crate::failure::Result;
 use crate::host::files;
 use crate::host::git::Git;
