@@ -5,7 +5,7 @@ use harness::wire::samples::{IDLE, PENDING, Unit};
 use serde::Serialize;
 
 use super::format;
-use super::model::{Run, Series, Side};
+use super::model::{Benchmark, Series, Side};
 use super::stats::{Ratio, Spread, median};
 
 /// How much slower than the stock kernel the patched one may be outside a freeze: 2 %.
@@ -111,7 +111,7 @@ impl Verdict {
 }
 
 impl Findings {
-    pub fn of(run: &Run) -> Self {
+    pub fn of(run: &Benchmark) -> Self {
         let (mut kernels, mut pending, mut alone) = (Vec::new(), Vec::new(), Vec::new());
         for series in run.series() {
             match goal(&series) {
@@ -144,11 +144,11 @@ fn goal(series: &Series) -> Goal {
 }
 
 /// None unless both kernels have numbers of one round.
-fn kernel_cost(run: &Run, series: &Series) -> Option<Comparison> {
+fn kernel_cost(run: &Benchmark, series: &Series) -> Option<Comparison> {
     compare(run, (series, Side::Base), (series, Side::Other), LIKE_STOCK)
 }
 
-fn pending_cost(run: &Run, pending: &Series) -> Option<Comparison> {
+fn pending_cost(run: &Benchmark, pending: &Series) -> Option<Comparison> {
     let idle = Series {
         part: IDLE.into(),
         ..pending.clone()
@@ -157,7 +157,7 @@ fn pending_cost(run: &Run, pending: &Series) -> Option<Comparison> {
 }
 
 fn compare(
-    run: &Run,
+    run: &Benchmark,
     base: (&Series, Side),
     other: (&Series, Side),
     tolerated: f64,
@@ -184,7 +184,7 @@ fn compare(
 }
 
 /// None if the other kernel has no number of it.
-fn other_alone(run: &Run, series: Series) -> Option<Alone> {
+fn other_alone(run: &Benchmark, series: Series) -> Option<Alone> {
     Some(Alone {
         unit: run.unit(&series)?,
         spread: Spread::of(&run.all_numbers(Side::Other, &series))?,
@@ -237,7 +237,7 @@ fn describe(comparison: &Comparison) -> String {
     )
 }
 
-fn punctual(run: &Run, kernels: &[Comparison], alone: &[Alone]) -> Option<GoalLine> {
+fn punctual(run: &Benchmark, kernels: &[Comparison], alone: &[Alone]) -> Option<GoalLine> {
     let limit = TICKS * 1e9 / f64::from(run.other.hz);
     // Both kernels have it when a kernel is compared with itself.
     let both = kernels.iter().map(|it| (&it.series, it.other));
@@ -353,7 +353,7 @@ mod tests {
             let is_kept = |it: &Measured| keep || it.measurement != "getppid";
             guest.measured.retain(is_kept);
         }
-        let counts = |run: &Run| -> Vec<usize> {
+        let counts = |run: &Benchmark| -> Vec<usize> {
             let findings = Findings::of(run);
             let own = findings.alone.iter();
             let own = own.filter(|it| it.series.measurement == "getppid");

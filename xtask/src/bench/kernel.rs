@@ -11,7 +11,7 @@ use harness::measure::Measurement;
 use harness::wire::samples::{NOTE, SAMPLES, Samples};
 use harness::wire::{Feature, Filesystem};
 
-use super::model::{Guest, Measured, Run, Side};
+use super::model::{Benchmark, Guest, Measured, Side};
 use crate::event::{CaseId, CaseResult, Event, Events, Verdict};
 use crate::failure::Result;
 use crate::host::session::Session;
@@ -38,7 +38,7 @@ pub struct Plan<'a> {
 
 impl Plan<'_> {
     /// Takes all numbers into `run`: what it has when a guest fails, or the user has enough, is worth being kept.
-    pub fn take(&self, run: &mut Run, console: &mut File, session: &Session) -> Result<()> {
+    pub fn take(&self, run: &mut Benchmark, console: &mut File, session: &Session) -> Result<()> {
         for round in 1..=self.rounds {
             let mut sides = [Side::Base, Side::Other];
             fastrand::shuffle(&mut sides);

@@ -6,10 +6,10 @@
 pub mod findings;
 pub mod format;
 pub mod kernel;
-pub mod machine;
 pub mod model;
 pub mod plot;
 pub mod stats;
 pub mod store;
 pub mod table;
+pub mod testbed;
 pub mod tool;

@@ -7,7 +7,7 @@ use harness::wire::Filesystem;
 use harness::wire::samples::{Effort, Samples, Unit};
 use serde::Serialize;
 
-use super::machine::Machine;
+use super::testbed::Testbed;
 use crate::report::model::KernelFacts;
 
 /// Which of the two kernels. What is compared is always `Other` to `Base`.
@@ -19,8 +19,8 @@ pub enum Side {
 }
 
 #[derive(Clone, Debug, Serialize)]
-pub struct Run {
-    pub machine: Machine,
+pub struct Benchmark {
+    pub machine: Testbed,
     pub base: Kernel,
     pub other: Kernel,
     /// Local time with offset.
@@ -69,7 +69,7 @@ pub struct Series {
     pub filesystem: Filesystem,
 }
 
-impl Run {
+impl Benchmark {
     /// How a side is called in tables; a kernel that is compared with itself has one name only.
     pub fn side_name(&self, side: Side) -> String {
         let name = |kernel: &Kernel| match kernel.facts.series.as_slice() {
@@ -222,7 +222,7 @@ pub mod samples {
     }
 
     /// Six rounds, in which the patched kernel takes `factor` times as long where it must not.
-    pub fn run(factor: f64) -> Run {
+    pub fn run(factor: f64) -> Benchmark {
         let kernel = |series: &[&str]| Kernel {
             facts: report::model::samples::run(series, vec![]).kernel,
             hz: 250,
@@ -234,8 +234,8 @@ pub mod samples {
                 guest(round, Side::Other, factor),
             ]
         });
-        Run {
-            machine: super::super::machine::samples::machine(),
+        Benchmark {
+            machine: super::super::testbed::samples::machine(),
             base: kernel(&[]),
             other: kernel(&["generic-freeze"]),
             started: "2026-11-21T01:00:00+00:00".into(),

@@ -8,7 +8,7 @@ use plotters::coord::ranged1d::SegmentValue;
 use plotters::prelude::*;
 
 use super::findings::{Comparison, Findings, LIKE_STOCK};
-use super::model::{Run, Series, Side};
+use super::model::{Benchmark, Series, Side};
 use super::stats::{Spread, median};
 
 /// Of all pictures.
@@ -58,7 +58,7 @@ pub struct Axis<'a> {
 }
 
 /// The plots of a benchmark of kernels, as far as there is something to draw.
-pub fn of_kernels(run: &Run, findings: &Findings) -> Result<Vec<Plot>> {
+pub fn of_kernels(run: &Benchmark, findings: &Findings) -> Result<Vec<Plot>> {
     let plots = [costs(run, findings)?, freezing(run, findings)?, many(run)?];
     Ok(plots.into_iter().flatten().collect())
 }
@@ -68,7 +68,7 @@ fn name(series: &Series) -> String {
 }
 
 /// What one kernel costs where the other is 1.
-fn costs(run: &Run, findings: &Findings) -> Result<Option<Plot>> {
+fn costs(run: &Benchmark, findings: &Findings) -> Result<Option<Plot>> {
     let all = findings.kernels.iter().chain(&findings.pending);
     let row = |it: &Comparison| {
         let inside = |cost: f64| cost.clamp(COSTS.start, COSTS.end);
@@ -93,7 +93,7 @@ fn costs(run: &Run, findings: &Findings) -> Result<Option<Plot>> {
 }
 
 /// How long freezing and thawing takes, in both kernels.
-fn freezing(run: &Run, findings: &Findings) -> Result<Option<Plot>> {
+fn freezing(run: &Benchmark, findings: &Findings) -> Result<Option<Plot>> {
     let all = findings.kernels.iter();
     let concerned = all.filter(|it| it.series.measurement.starts_with("freeze_"));
     let row = |it: &Comparison| {
@@ -254,7 +254,7 @@ fn draw_legend(root: &Area<'_>, legend: &[(String, RGBColor)]) -> Result<()> {
 }
 
 /// What it takes to set and to meet many deadlines; none if there were none.
-fn many(run: &Run) -> Result<Option<Plot>> {
+fn many(run: &Benchmark) -> Result<Option<Plot>> {
     let lines = [
         ("to set all deadlines", by_count(run, "set "), BLUE),
         (
@@ -305,7 +305,7 @@ fn many(run: &Run) -> Result<Option<Plot>> {
 }
 
 /// The medians in milliseconds of the parts that are named by a count.
-fn by_count(run: &Run, prefix: &str) -> Vec<(f64, f64)> {
+fn by_count(run: &Benchmark, prefix: &str) -> Vec<(f64, f64)> {
     let point = |series: Series| {
         let count = series.part.strip_prefix(prefix)?.parse().ok()?;
         let values = run.all_numbers(Side::Other, &series);

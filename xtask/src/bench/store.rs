@@ -5,14 +5,14 @@ use camino::Utf8PathBuf;
 use serde::Serialize;
 
 use super::findings::Findings;
-use super::model::Run;
+use super::model::Benchmark;
 use super::plot::Plot;
 use crate::report::store::{Extent, Folder};
 
 /// What `bench.json` of `bench kernel` holds.
 #[derive(Clone, Debug, Serialize)]
 pub struct Document<'a> {
-    pub run: &'a Run,
+    pub run: &'a Benchmark,
     /// Made from `run`, and kept for whoever does not want to.
     pub findings: &'a Findings,
 }

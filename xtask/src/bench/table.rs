@@ -6,7 +6,7 @@ use comfy_table::{Table as Drawn, TableStyle, presets};
 
 use super::findings::{Alone, Comparison, Findings, GoalLine};
 use super::format;
-use super::model::{Run, Side};
+use super::model::{Benchmark, Side};
 use crate::words::count;
 
 /// Cells without a form.
@@ -44,7 +44,7 @@ impl Table {
 }
 
 /// The tables of a benchmark of kernels; none is empty.
-pub fn of_kernels(run: &Run, findings: &Findings) -> Vec<Table> {
+pub fn of_kernels(run: &Benchmark, findings: &Findings) -> Vec<Table> {
     let (base, other) = (run.side_name(Side::Base), run.side_name(Side::Other));
     let version = &run.other.facts.version;
     let kernels = Table::new(

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::bench::machine::Machine as Described;
+use crate::bench::testbed::Testbed;
 use crate::report::model::KernelFacts;
 
 /// What can be left out.
@@ -57,8 +57,8 @@ pub struct Taken {
 
 /// What `bench.json` of `bench tool` holds.
 #[derive(Clone, Debug, Serialize)]
-pub struct Run {
-    pub machine: Described,
+pub struct Benchmark {
+    pub machine: Testbed,
     pub kernel: KernelFacts,
     /// Local time with offset.
     pub started: String,

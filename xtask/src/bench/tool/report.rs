@@ -2,14 +2,14 @@
 
 use harness::wire::samples::Unit;
 
-use super::model::{Quantity, Run, Side};
+use super::model::{Benchmark, Quantity, Side};
 use crate::bench::format;
 use crate::bench::plot::{self, Axis, Mark, Plot};
 use crate::bench::stats::{Ratio, Spread};
 use crate::bench::table::Table;
 use crate::failure::Result;
 
-impl Run {
+impl Benchmark {
     fn quantities(&self) -> Vec<Quantity> {
         let mut all: Vec<_> = self.taken.iter().map(|taken| taken.quantity).collect();
         all.sort();
@@ -42,7 +42,7 @@ impl Run {
 }
 
 /// None if nothing was measured.
-pub fn table(run: &Run) -> Option<Table> {
+pub fn table(run: &Benchmark) -> Option<Table> {
     let none = || "–".to_owned();
     let row = |quantity: Quantity| {
         let time = |side| {
@@ -76,7 +76,7 @@ pub fn table(run: &Run) -> Option<Table> {
 }
 
 /// A sentence on the files that were compiled; none if nothing was.
-pub fn compiled(run: &Run) -> Option<String> {
+pub fn compiled(run: &Benchmark) -> Option<String> {
     let count = |side| run.compiled.get(&side);
     let (ours, theirs) = (*count(Side::Xtask)?, *count(Side::Vng)?);
     let ratio = ours as f64 / theirs as f64;
@@ -86,7 +86,7 @@ pub fn compiled(run: &Run) -> Option<String> {
 }
 
 /// None if nothing was measured.
-pub fn plot(run: &Run) -> Result<Option<Plot>> {
+pub fn plot(run: &Benchmark) -> Result<Option<Plot>> {
     let sides = [
         (Side::Xtask, plot::BLUE),
         (Side::Vng, plot::ORANGE),
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
     use crate::bench::tool::model::Taken;
 
-    fn run() -> Run {
+    fn run() -> Benchmark {
         let taken = |(round, quantity, side, seconds)| Taken {
             round,
             quantity,
@@ -134,8 +134,8 @@ mod tests {
             (1, Quantity::ColdBuild, Side::Vng, 1200.0),
             (1, Quantity::NoChange, Side::Xtask, 0.4),
         ];
-        Run {
-            machine: crate::bench::machine::samples::machine(),
+        Benchmark {
+            machine: crate::bench::testbed::samples::machine(),
             kernel: crate::report::model::samples::run(&[], vec![]).kernel,
             started: "2026-11-21T01:00:00+00:00".into(),
             took: Duration::from_secs(9),
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn nothing_measured_is_nothing_shown() {
-        let empty = Run {
+        let empty = Benchmark {
             taken: vec![],
             compiled: BTreeMap::new(),
             ..run()

@@ -9,7 +9,7 @@ use camino::Utf8Path;
 use harness::wire::Filesystem;
 use harness::wire::samples::Unit;
 
-use super::model::{Part, Quantity, Run, Side, Taken};
+use super::model::{Benchmark, Part, Quantity, Side, Taken};
 use super::plan::Plan;
 use super::static_init;
 use super::workshop::Workshop;
@@ -45,7 +45,7 @@ struct Moments {
 
 impl Plan<'_> {
     /// Takes all numbers into `run`: what it has when a step fails, or the user has enough, is worth being kept.
-    pub fn take(&self, run: &mut Run, session: &Session) -> Result<()> {
+    pub fn take(&self, run: &mut Benchmark, session: &Session) -> Result<()> {
         // Guests first: they are soon done.
         if self.parts.contains(&Part::Start) {
             self.starts(run, session)?;
@@ -62,7 +62,12 @@ impl Plan<'_> {
         Ok(())
     }
 
-    fn builds(&self, workshop: &Workshop<'_>, run: &mut Run, session: &Session) -> Result<()> {
+    fn builds(
+        &self,
+        workshop: &Workshop<'_>,
+        run: &mut Benchmark,
+        session: &Session,
+    ) -> Result<()> {
         for round in 1..=self.rounds {
             let mut quantities = vec![Quantity::WarmBuild, Quantity::NoChange];
             if round <= self.cold.max(1) {
@@ -85,7 +90,7 @@ impl Plan<'_> {
         Ok(())
     }
 
-    fn starts(&self, run: &mut Run, session: &Session) -> Result<()> {
+    fn starts(&self, run: &mut Benchmark, session: &Session) -> Result<()> {
         let folder = Scratch::new(&disks::scratch(&session.layout)?, "init-")?;
         let root = static_init::archive(folder.path(), &session.stop)?;
         for round in 1..=self.rounds * STARTS {
@@ -113,7 +118,7 @@ impl Plan<'_> {
         &self,
         side: Side,
         root: &Utf8Path,
-        run: &mut Run,
+        run: &mut Benchmark,
         session: &Session,
     ) -> Result<Moments> {
         for _ in 1..ATTEMPTS {
@@ -227,7 +232,7 @@ fn has_run(code: Option<i32>, stderr: &str) -> bool {
 }
 
 fn record(
-    run: &mut Run,
+    run: &mut Benchmark,
     events: &Events,
     (round, quantity, side, seconds): (u32, Quantity, Side, f64),
 ) {

@@ -13,9 +13,9 @@ use jiff::Zoned;
 use super::both::{machine, names};
 use crate::bench::findings::{Findings, GoalLine, Outcome};
 use crate::bench::kernel::{Chosen, Plan};
-use crate::bench::machine::Machine as Described;
-use crate::bench::model::{Kernel, Run};
+use crate::bench::model::{Benchmark, Kernel};
 use crate::bench::store::{self, Document};
+use crate::bench::testbed::Testbed;
 use crate::bench::{plot, table};
 use crate::failure::{FAILED, Kind, PASSED, Result};
 use crate::flow::facts::{kernel_facts, machine_facts};
@@ -134,10 +134,10 @@ fn make_ready(requests: [Request; 2], order: &Order, session: &Session) -> Resul
 }
 
 /// A run that has measured nothing yet.
-fn empty(ready: &Ready, effort: Effort) -> Result<Run> {
+fn empty(ready: &Ready, effort: Effort) -> Result<Benchmark> {
     let facts = |side: usize| facts(&ready.requests[side], &ready.prepared[side]);
-    Ok(Run {
-        machine: Described::this(machine_facts(&ready.prepared[1], 1)?)?,
+    Ok(Benchmark {
+        machine: Testbed::this(machine_facts(&ready.prepared[1], 1)?)?,
         base: facts(0)?,
         other: facts(1)?,
         started: started(&Zoned::now()),
@@ -150,7 +150,7 @@ fn empty(ready: &Ready, effort: Effort) -> Result<Run> {
 }
 
 /// Shows and keeps what there is, also of a run that was ended early.
-fn report(run: &Run, folder: Folder, extent: Extent) -> Result<Vec<GoalLine>> {
+fn report(run: &Benchmark, folder: Folder, extent: Extent) -> Result<Vec<GoalLine>> {
     let findings = Findings::of(run);
     let tables = table::of_kernels(run, &findings);
     let plots = plot::of_kernels(run, &findings)?;
@@ -180,7 +180,7 @@ fn report(run: &Run, folder: Folder, extent: Extent) -> Result<Vec<GoalLine>> {
 }
 
 /// A pass is a run that measured something, in which nothing failed and, if asked for, there are goals and all are met.
-fn judge(run: &Run, check: bool, goals: &[GoalLine]) -> Result<u8> {
+fn judge(run: &Benchmark, check: bool, goals: &[GoalLine]) -> Result<u8> {
     let met = !goals.is_empty() && goals.iter().all(|goal| goal.outcome == Outcome::Met);
     match run.failed {
         1.. => Ok(FAILED),

@@ -9,8 +9,8 @@ use harness::wire::samples::Effort;
 use jiff::Zoned;
 
 use super::both::{machine, names};
-use crate::bench::machine::Machine as Described;
-use crate::bench::tool::model::{Part, Run};
+use crate::bench::testbed::Testbed;
+use crate::bench::tool::model::{Benchmark, Part};
 use crate::bench::tool::plan::Plan;
 use crate::bench::tool::report;
 use crate::bench::tool::vng::Vng;
@@ -66,8 +66,8 @@ pub fn run(order: &Order, session: &Session) -> Result<u8> {
         vng: Vng::new(&virtme.virtme_run, &disks::scratch(&session.layout)?)?,
     };
     let folder = Folder::open(&session.layout.benchmarks())?;
-    let mut run = Run {
-        machine: Described::this(machine_facts(&prepared, 1)?)?,
+    let mut run = Benchmark {
+        machine: Testbed::this(machine_facts(&prepared, 1)?)?,
         kernel: kernel_facts(&order.request, &prepared),
         started: started(&Zoned::now()),
         took: Duration::ZERO,
@@ -92,7 +92,7 @@ fn make_ready(order: &Order, session: &Session) -> Result<(Prepared, Utf8PathBuf
 }
 
 /// Shows and keeps what there is, also of a run that was ended early.
-fn show(run: &Run, folder: Folder, extent: Extent) -> Result<()> {
+fn show(run: &Benchmark, folder: Folder, extent: Extent) -> Result<()> {
     let tables: Vec<_> = report::table(run).into_iter().collect();
     let plots: Vec<_> = report::plot(run)?.into_iter().collect();
     for table in &tables {

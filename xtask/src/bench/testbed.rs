@@ -8,7 +8,7 @@ use crate::vm::qemu::machine;
 use crate::words::count;
 
 #[derive(Clone, Debug, Serialize)]
-pub struct Machine {
+pub struct Testbed {
     /// As /proc/cpuinfo has it.
     pub cpu: String,
     pub guest_cpus: usize,
@@ -16,7 +16,7 @@ pub struct Machine {
     pub facts: MachineFacts,
 }
 
-impl Machine {
+impl Testbed {
     pub fn this(facts: MachineFacts) -> Result<Self> {
         Ok(Self {
             cpu: cpu(&fs_err::read_to_string("/proc/cpuinfo")?),
@@ -56,8 +56,8 @@ pub mod samples {
     use super::*;
     use crate::report;
 
-    pub fn machine() -> Machine {
-        Machine {
+    pub fn machine() -> Testbed {
+        Testbed {
             cpu: "A & B Processor <3>".into(),
             guest_cpus: 2,
             facts: report::model::samples::run(&[], vec![]).machine,
