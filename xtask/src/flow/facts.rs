@@ -16,6 +16,7 @@ pub fn kernel_facts(request: &Request, prepared: &Prepared) -> KernelFacts {
         source: public_source(request, &kernel.source, kernel.tree.as_str()),
         series: kernel.series.clone(),
         patches: kernel.patches.clone(),
+        provides: kernel.provides.clone(),
         configs: request.configs.clone(),
         fingerprint: kernel.fingerprint.clone(),
     }

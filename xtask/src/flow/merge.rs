@@ -26,7 +26,10 @@ pub fn run(results: &[Utf8PathBuf], output: Option<&Utf8Path>, session: &Session
     written?;
     match &run.failure {
         Some(failure) => Err(Kind::Machinery.error(failure)),
-        None => test::verdict(&run),
+        None => {
+            test::shows_all(&run)?;
+            test::verdict(&run)
+        }
     }
 }
 

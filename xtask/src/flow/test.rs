@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use harness::cases;
-use harness::wire::Feature;
 use harness::wire::plan::Work;
 
 use super::facts::{kernel_facts, machine_facts};
@@ -168,7 +167,7 @@ pub fn test(request: &Request, how: &How, session: &Session) -> Result<Run> {
     }
     outcome?;
     written?;
-    shows_all(&run, &prepared.kernel.provides)?;
+    shows_all(&run)?;
     Ok(run)
 }
 
@@ -184,12 +183,12 @@ fn of_accel(failure: Failure, asked: Choice) -> Failure {
 }
 
 /// What the series provides was tested if any case of it was wanted: if all were skipped, nothing is known of it.
-/// Unless something failed anyway.
-fn shows_all(run: &Run, provides: &[Feature]) -> Result<()> {
-    if Counts::of(&run.results).failed > 0 {
+/// Unless something failed anyway, or other shards may show it.
+pub fn shows_all(run: &Run) -> Result<()> {
+    if Counts::of(&run.results).failed > 0 || run.part.is_some() {
         return Ok(());
     }
-    for feature in provides {
+    for feature in &run.kernel.provides {
         let of = |result: &&CaseResult| {
             cases::find(&result.id.case).and_then(|case| case.needs) == Some(*feature)
         };
@@ -246,6 +245,7 @@ mod tests {
 
     use super::*;
     use crate::report::model::samples;
+    use crate::shard::Part;
 
     #[test]
     fn several_bases_end_in_a_line_each() {
@@ -290,14 +290,21 @@ mod tests {
 
     #[test]
     fn a_feature_of_the_series_without_a_case_that_ran_is_no_pass() {
-        use Feature::{Argument, Timeout};
+        use harness::wire::Feature::{self, Argument, Timeout};
         let skipped = || Verdict::Skipped("no tool".into());
         let shown = |provides: &[Feature], verdicts: &[(&str, Verdict)]| {
             let results = verdicts.iter();
             let results =
                 results.map(|(case, verdict)| samples::result(Ext3, case, 0, verdict.clone()));
-            shows_all(&samples::run(&[], results.collect()), provides)
-                .map_err(|failure| failure.kind)
+            let mut run = samples::run(&[], results.collect());
+            run.kernel.provides = provides.to_vec();
+            let whole = shows_all(&run).map_err(|failure| failure.kind);
+            run.part = Some(Part {
+                shard: "1/2".parse().unwrap(),
+                whole: vec![],
+            });
+            assert!(shows_all(&run).is_ok(), "a shard is not all there is");
+            whole
         };
         let (thaws, honoured, other) = ("timeout_thaws", "argument_honoured", "dm_case_a");
         let no = Err(Kind::Machinery);

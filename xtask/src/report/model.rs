@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
+use harness::wire::Feature;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{CaseId, CaseResult, Verdict};
@@ -48,6 +49,9 @@ pub struct KernelFacts {
     pub series: Vec<String>,
     /// Subjects of the patches, in order.
     pub patches: Vec<String>,
+    /// What the patches provide; reports of before did not say.
+    #[serde(default)]
+    pub provides: Vec<Feature>,
     pub configs: Vec<String>,
     /// What the build was made from, hashed.
     pub fingerprint: String,
@@ -210,6 +214,7 @@ pub mod samples {
                 source: None,
                 series: series.iter().map(|name| (*name).into()).collect(),
                 patches: vec![],
+                provides: vec![],
                 configs: vec![],
                 fingerprint: "f00d".into(),
             },
