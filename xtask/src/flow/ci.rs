@@ -231,7 +231,7 @@ impl Step {
                 on_terminal(cargo(arguments, session).env(name, value), session)
             }
             Typos => {
-                let typos = watched(session, None, |session| deps::typos(session))?;
+                let typos = watched(session, None, deps::typos)?;
                 let mut typos = environment::command(typos);
                 on_terminal(typos.current_dir(session.layout.root()), session)
             }
