@@ -11,8 +11,10 @@ use crate::host::{files, lock};
 use crate::kernel::worked::Worked;
 use crate::kernel::{bases, tree};
 use crate::report::terminal::text;
-use crate::report::watched;
+use crate::report::{differences, watched};
+use crate::review::diff::{Filter, compare};
 use crate::review::refresh::{Consent, Stack, plan};
+use crate::series::{self, Series};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -32,6 +34,30 @@ enum Command {
     /// What stands below the `---` of a patch file is a git note of its commit (`git log --notes='*'`), which amend and rebase
     /// take along. Nothing is replaced unless the new files, applied to the base, make the same commits.
     Refresh(Refresh),
+    /// Compare the patches of two bases: what differs, and nothing else
+    ///
+    /// Line numbers, hashes, dates and the context of hunks do not count; what a patch says, adds and removes does.
+    /// Patches are paired by their subjects. As of git diff, the exit code is 0 whether or not they differ.
+    Diff(Diff),
+}
+
+#[derive(Clone, Debug, Args)]
+struct Diff {
+    /// A name in configs/kernels.toml: its lines are those with <
+    #[arg(value_name = "BASE")]
+    old: String,
+
+    /// Another: its lines are those with >
+    #[arg(value_name = "BASE")]
+    new: String,
+
+    /// The folder in patches/BASE; may be given more than once
+    #[arg(long, value_name = "NAME", default_value = "generic-freeze")]
+    series: Vec<String>,
+
+    /// Only patches whose subject matches; may be given more than once, then any of them
+    #[arg(long = "filter", value_name = "REGEX")]
+    filters: Vec<String>,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -62,7 +88,24 @@ pub fn run(options: &Options, session: &Session) -> Result<u8> {
     match &options.command {
         Command::Check(options) => check::run(options, session),
         Command::Refresh(options) => refresh(options, session),
+        Command::Diff(options) => diff(options, session),
     }
+}
+
+fn diff(options: &Diff, session: &Session) -> Result<u8> {
+    let Diff { old, new, .. } = options;
+    let load = |base: &str| -> Result<Vec<Series>> {
+        bases::find(&session.layout, base)?;
+        let load = |name: &String| series::load(&session.layout, base, name);
+        options.series.iter().map(load).collect()
+    };
+    let (olds, news) = (load(old)?, load(new)?);
+    let filter = Filter::of(&options.filters, olds.iter().chain(&news))?;
+    for (one, other) in olds.iter().zip(&news) {
+        let entries = compare(one, other, &filter);
+        text(&differences::text(&one.name, [old, new], &entries));
+    }
+    Ok(PASSED)
 }
 
 fn refresh(options: &Refresh, session: &Session) -> Result<u8> {
