@@ -146,7 +146,7 @@ fn refresh(options: &Refresh, session: &Session) -> Result<u8> {
     if options.dry_run {
         match plan.changes.is_empty() {
             true => text("nothing would change"),
-            false => text(plan.diff().trim_end()),
+            false => text(&differences::coloured(&plan.diff())),
         }
         if let Err(failure) = allowed {
             text(&format!("without --dry-run: {failure}"));

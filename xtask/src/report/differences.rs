@@ -34,6 +34,23 @@ pub fn text(series: &str, names: [&str; 2], entries: &[Entry]) -> String {
     text + &end
 }
 
+/// A unified diff in colours, where there are some.
+pub fn coloured(unified: &str) -> String {
+    let lines = unified.lines().map(|line| {
+        let styled = style(visible(line));
+        let head = ["--- ", "+++ "].iter().any(|start| line.starts_with(start));
+        match line.chars().next() {
+            _ if head => styled.bold(),
+            Some('-') => styled.red(),
+            Some('+') => styled.green(),
+            Some('@') => styled.cyan(),
+            _ => styled,
+        }
+        .to_string()
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 fn alone(title: &Title, base: &str) -> String {
     let Title { place, subject } = title;
     headed(&format!("{place} {subject}: only in {base}"))
@@ -111,6 +128,17 @@ mod tests {
     fn told(entries: &[Entry]) -> String {
         let told = text("s", ["6.1", "6.12"], entries);
         console::strip_ansi_codes(&told).into_owned()
+    }
+
+    #[test]
+    fn colours_change_no_word() {
+        let diff = "--- a\n+++ b\n@@ -1,2 +1,2 @@\n-\u{1b}old\n+new\n kept\n";
+        let coloured = coloured(diff);
+        let plain = console::strip_ansi_codes(&coloured);
+        similar_asserts::assert_eq!(
+            plain,
+            "--- a\n+++ b\n@@ -1,2 +1,2 @@\n-\\u{1b}old\n+new\n kept"
+        );
     }
 
     #[test]

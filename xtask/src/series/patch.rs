@@ -427,6 +427,7 @@ fn change(numstat: &[u8]) -> Option<Change> {
 fn complaint(stderr: &str) -> Garbled {
     let line = LINE.captures(stderr).and_then(|line| line[1].parse().ok());
     let what = told(&LINE.replace_all(stderr, ""));
+    let what = what.trim_start_matches("git apply: ");
     Garbled::at(line.unwrap_or(1), format!("git apply: {what}"))
 }
 
