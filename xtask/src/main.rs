@@ -6,6 +6,7 @@
 mod bench;
 mod commands;
 mod deps;
+mod diff;
 mod event;
 mod failure;
 mod flow;

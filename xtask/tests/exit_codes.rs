@@ -223,6 +223,15 @@ fn a_check_of_nothing() {
 }
 
 #[test]
+fn a_diff_of_what_is_not_there() {
+    let diff = |words: &[&'static str]| [&["series", "diff", "6.1"], words].concat();
+    is_usage_error(&diff(&[]), "<BASE>");
+    is_usage_error(&diff(&["5.4"]), "known: 6.12");
+    is_usage_error(&diff(&["6.12", "--series", "nonesuch"]), "(known: ");
+    is_usage_error(&diff(&["6.12", "--filter", "nonesuch"]), "matches no patch");
+}
+
+#[test]
 fn a_shard_is_one_of_its_number_and_has_something_to_do() {
     is_usage_error(&["test-kernel", "--shard", "4/3"], "from 1 to 3");
     is_usage_error(

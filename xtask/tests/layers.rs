@@ -6,13 +6,16 @@ use std::path::Path;
 const ORDER: &[&str] = &[
     "commands",
     "flow",
-    "bench review",
-    "vm kernel",
+    "bench",
+    "vm",
     "report",
+    "review",
+    "kernel",
     "deps series",
     "host",
     "shard",
-    "event failure words",
+    "diff event failure",
+    "words",
 ];
 
 #[test]

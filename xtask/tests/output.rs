@@ -16,6 +16,7 @@ use nix::sys::signal::{SigHandler, Signal, signal};
 const TELLING: &[&[&str]] = &[
     &["test-kernel", "--list"],
     &["series", "check", "--list"],
+    &["series", "diff", "6.12", "mainline"],
     &["bench", "kernel", "--list"],
     &["report", "table", RESULTS],
     &["--help"],

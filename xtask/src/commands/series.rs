@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 
 use super::check;
 use crate::failure::Result;
-use crate::flow::refresh::{self, Order};
+use crate::flow::{diff, refresh};
 use crate::host::session::Session;
 use crate::review::refresh::Consent;
 
@@ -26,6 +26,30 @@ enum Command {
     /// What stands below the `---` of a patch file is a git note of its commit (`git log --notes='*'`), which amend and rebase
     /// take along. Nothing is replaced unless the new files, applied to the base, make the same commits.
     Refresh(Refresh),
+    /// Compare the patches of two bases: what differs, and nothing else
+    ///
+    /// Line numbers, hashes, dates and the context of hunks do not count; what a patch says, adds and removes does.
+    /// Patches are paired by their subjects. As of git diff, the exit code is 0 whether or not they differ.
+    Diff(Diff),
+}
+
+#[derive(Clone, Debug, Args)]
+struct Diff {
+    /// A name in configs/kernels.toml: its lines are those with <
+    #[arg(value_name = "BASE")]
+    old: String,
+
+    /// Another: its lines are those with >
+    #[arg(value_name = "BASE")]
+    new: String,
+
+    /// The folder in patches/BASE; may be given more than once
+    #[arg(long, value_name = "NAME", default_value = "generic-freeze")]
+    series: Vec<String>,
+
+    /// Only patches whose subject matches; may be given more than once, then any of them
+    #[arg(long = "filter", value_name = "REGEX")]
+    filters: Vec<String>,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -56,12 +80,23 @@ pub fn run(options: &Options, session: &Session) -> Result<u8> {
     match &options.command {
         Command::Check(options) => check::run(options, session),
         Command::Refresh(options) => refresh::run(&options.order(), session),
+        Command::Diff(options) => diff::run(&options.order(), session),
+    }
+}
+
+impl Diff {
+    fn order(&self) -> diff::Order {
+        diff::Order {
+            bases: [self.old.clone(), self.new.clone()],
+            series: self.series.clone(),
+            filters: self.filters.clone(),
+        }
     }
 }
 
 impl Refresh {
-    fn order(&self) -> Order {
-        Order {
+    fn order(&self) -> refresh::Order {
+        refresh::Order {
             base: self.base.clone(),
             series: self.series.clone(),
             dry_run: self.dry_run,

@@ -5,6 +5,7 @@ pub mod bisect;
 pub mod check;
 pub mod ci;
 pub mod clean;
+pub mod diff;
 pub mod doctor;
 mod facts;
 pub mod merge;

@@ -9,7 +9,7 @@ use crate::host::{files, lock};
 use crate::kernel::worked::Worked;
 use crate::kernel::{bases, tree};
 use crate::report::terminal::text;
-use crate::report::watched;
+use crate::report::{differences, watched};
 use crate::review::refresh::{Consent, Stack, plan};
 
 /// Which patch files are written back, and what may be lost by it.
@@ -56,7 +56,7 @@ pub fn run(order: &Order, session: &Session) -> Result<u8> {
     if order.dry_run {
         match plan.changes.is_empty() {
             true => text("nothing would change"),
-            false => text(plan.diff().trim_end()),
+            false => text(&differences::coloured(&plan.diff())),
         }
         if let Err(failure) = allowed {
             text(&format!("without --dry-run: {failure}"));

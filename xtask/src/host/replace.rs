@@ -3,6 +3,7 @@
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::files;
+use crate::diff::{excerpt, unified};
 use crate::failure::{Kind, Result};
 
 /// In the folder that all the files are below. While it is there, some of them may be old and others new.
@@ -63,9 +64,12 @@ impl Replacement {
                 continue;
             }
             if now != old {
+                let sides = [old.as_deref(), now.as_deref()];
+                let diff = unified(target.as_str(), sides, [" as it was", " as it is now"]);
                 return Err(Kind::Usage.error(format!(
                     "{target} was edited while patch files were being replaced; what it is to become is in \
-                     {journal}/{NEW}: put that there and run this again, or remove {journal} to leave all as it is"
+                     {journal}/{NEW}: put that there and run this again, or remove {journal} to leave all as it is{}",
+                    excerpt(&diff)
                 )));
             }
             match new {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use camino::Utf8Path;
 
+use crate::diff::unified;
 use crate::failure::{Kind, Result};
 use crate::host::git::Git;
 use crate::host::proc::{self, Stop};
@@ -81,14 +82,52 @@ pub fn commits(git: &Git, base: &str, tip: &str) -> Result<Vec<Commit>> {
     Ok(commits.collect())
 }
 
-/// The first commit of `ours` that is not the same in `theirs`, and in what.
-pub fn difference<'a>(ours: &'a [Commit], theirs: &[Commit]) -> Option<(&'a Commit, &'static str)> {
-    let different = ours
-        .iter()
-        .zip(theirs)
-        .find_map(|(one, other)| one.difference(other).map(|what| (one, what)));
-    let more = || ours.get(theirs.len()).map(|one| (one, "all of it"));
-    different.or_else(more)
+/// The first commit of `ours` that is not the same in `theirs`, what there is in its place, and in what they differ.
+pub fn difference<'a>(
+    ours: &'a [Commit],
+    theirs: &'a [Commit],
+) -> Option<(&'a Commit, Option<&'a Commit>, &'static str)> {
+    let pairs = ours.iter().enumerate();
+    let mut pairs = pairs.map(|(at, one)| (one, theirs.get(at)));
+    pairs.find_map(|(one, other)| {
+        let what = match other {
+            Some(other) => one.difference(other)?,
+            None => "all of it",
+        };
+        Some((one, other, what))
+    })
+}
+
+/// A commit and what is in its place, as a diff: of what is said, else of the files.
+pub fn diff(git: &Git, one: &Commit, other: Option<&Commit>) -> Result<String> {
+    let Some(other) = other else {
+        return Ok(String::new());
+    };
+    let told = |commit: &Commit| {
+        let Commit {
+            author,
+            date,
+            subject,
+            body,
+            ..
+        } = commit;
+        format!("Author: {author}\nDate: {date}\n\n{subject}\n\n{body}\n")
+    };
+    let (ours, theirs) = (told(one), told(other));
+    let sides = [Some(ours.as_bytes()), Some(theirs.as_bytes())];
+    let labels = ["", " as it would come back"];
+    let said = unified(&format!("commit {}", one.title()), sides, labels);
+    let plain = [
+        "diff-tree",
+        "-p",
+        "--no-ext-diff",
+        "--no-textconv",
+        "--no-color",
+    ];
+    Ok(match one.tree == other.tree {
+        true => said,
+        false => said + &git.read([&plain[..], &[&one.tree, &other.tree]].concat())?,
+    })
 }
 
 /// The notes refs of one work tree.

@@ -6,6 +6,7 @@ use harness::wire::Feature;
 
 use super::apply::Bench;
 use super::source::Source;
+use crate::diff::{excerpt, unified};
 use crate::event::{Event, Events};
 use crate::failure::{Failure, Kind, Result};
 use crate::host::git::Git;
@@ -178,7 +179,10 @@ impl Look<'_> {
             match self.history.last_of(patch) {
                 None => Ok(Standing::Absent),
                 Some(commit) if self.history.is_same(commit, patch)? => Ok(Standing::There),
-                Some(commit) if at < wanted => Err(amended(patch, commit, self.source)),
+                Some(commit) if at < wanted => {
+                    let diff = self.history.diff(commit, patch)?;
+                    Err(amended(patch, commit, self.source, &diff))
+                }
                 Some(commit) => Ok(Standing::Alike(commit.clone())),
             }
         });
@@ -220,15 +224,31 @@ impl Look<'_> {
     }
 }
 
-fn amended(patch: &Patch, commit: &Commit, source: &Source) -> Failure {
+fn amended(patch: &Patch, commit: &Commit, source: &Source, diff: &str) -> Failure {
     let Patch { subject, path, .. } = patch;
     Kind::Build.error(format!(
         "{subject:?} is in {} in another version than in {path}: commit {} is called so, and the patch can neither be applied \
          nor taken back. To test what the tree has, add --stock, which applies nothing; to test the patch file, take the commit \
-         out of the tree; to keep the commit, replace the file by what git format-patch makes of it",
+         out of the tree; to keep the commit, replace the file by what git format-patch makes of it{}",
         source.label,
-        commit.short()
+        commit.short(),
+        excerpt(diff)
     ))
+}
+
+/// The changes of a diff, without what only says where they are and what the files were.
+fn changes(diff: &[u8]) -> String {
+    let text = String::from_utf8_lossy(diff);
+    let lines = text
+        .lines()
+        .skip_while(|line| !line.starts_with("diff --git "));
+    let lines = lines.take_while(|line| *line != "-- ");
+    let lines = lines.filter(|line| !line.starts_with("index "));
+    let unplaced = lines.map(|line| match line.starts_with("@@ ") {
+        true => format!("@@{}\n", line.splitn(3, "@@").nth(2).unwrap_or_default()),
+        false => format!("{line}\n"),
+    });
+    unplaced.collect()
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -305,6 +325,17 @@ impl<'a> History<'a> {
             }
         }
         Ok(false)
+    }
+
+    /// In what a commit's changes are not those of a patch file.
+    fn diff(&self, commit: &Commit, patch: &Patch) -> Result<String> {
+        let [algorithm, _] = ALGORITHMS;
+        let diff = ["diff-tree", "-p", "--root", algorithm, &commit.id];
+        let diff = proc::output(&mut self.git.command(diff), b"", self.stop)?;
+        let (file, made) = (changes(&patch.diff), changes(&diff.stdout));
+        let sides = [Some(file.as_bytes()), Some(made.as_bytes())];
+        let label = format!(" as commit {} has it", commit.short());
+        Ok(unified(patch.path.as_str(), sides, ["", &label]))
     }
 
     /// A digest of what a diff changes, whatever its line numbers are.
@@ -561,7 +592,11 @@ pub(super) mod tests {
             "all\n",
         ];
         let revert: &[&str] = &["revert", "--no-edit", "HEAD"];
-        for steps in [vec![amended], vec![squashed], vec![amended, revert, revert]] {
+        for (steps, line) in [
+            (vec![amended], "\n++count otherwise"),
+            (vec![squashed], "\n++all"),
+            (vec![amended, revert, revert], "\n++count otherwise"),
+        ] {
             let failure = shop.look(&steps, 1).unwrap_err();
             assert_eq!(failure.kind, Kind::Build);
             let (said, commit) = (
@@ -573,6 +608,7 @@ pub(super) mod tests {
                 "0001-one.patch",
                 "--stock",
                 &commit.unwrap(),
+                line,
             ] {
                 assert!(said.contains(words), "{words}: {said}");
             }

@@ -11,6 +11,7 @@ use super::apply::apply;
 use super::carried::{self, Commit, Notes};
 use super::refs::{BASE_REF, WANTED_REF};
 use super::source::{Source, name_some};
+use crate::diff::{excerpt, unified};
 use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
 use crate::host::files;
@@ -328,7 +329,7 @@ impl Place<'_> {
         head: &str,
         wanted: &str,
     ) -> Result<Failure> {
-        let changed = self.changed(state)?;
+        let (changed, diff) = self.changed(state)?;
         let on_top = is_ancestor(&self.git, &state.tip, head)?;
         self.git.read(["update-ref", WANTED_REF, wanted])?;
         let refresh = self.known.then(|| self.refresh());
@@ -347,8 +348,12 @@ impl Place<'_> {
             several => format!("{} have", several.join(", ")),
         };
         Ok(Kind::Usage.error(format!(
-            "{path} has edits ({what}), but {changed} changed since it was made, and to follow that would lose the edits.\n{}",
-            advice.text()
+            "{path} has edits ({what}), but {changed} changed since it was made, and to follow that would lose the edits.\n{}{}",
+            advice.text(),
+            match diff.as_str() {
+                "" => String::new(),
+                diff => format!("\nWhat has changed:{}", excerpt(diff)),
+            }
         )))
     }
 
@@ -362,18 +367,24 @@ impl Place<'_> {
         )
     }
 
-    /// The patch files that are not what the tree was made from.
-    fn changed(&self, state: &State) -> Result<Vec<String>> {
+    /// The patch files that are not what the tree was made from, and how they have changed as a diff.
+    fn changed(&self, state: &State) -> Result<(Vec<String>, String)> {
         let Some(kept) = &state.files else {
-            return Ok(vec!["its source, or a patch file,".to_owned()]);
+            let unknown = "its source, or a patch file,";
+            return Ok((vec![unknown.to_owned()], String::new()));
         };
         let kept = carried::kept(&self.git, kept, &self.session.stop)?;
         let now = carried::files(self.series);
         let names: BTreeSet<&String> = kept.keys().chain(now.keys()).collect();
         let changed = names
-            .iter()
-            .filter(|name| kept.get(**name) != now.get(**name));
-        Ok(changed.map(|name| (*name).clone()).collect())
+            .into_iter()
+            .filter(|name| kept.get(*name) != now.get(*name));
+        let diffs = changed.map(|name| {
+            let sides = [&kept, &now].map(|files| files.get(name).map(Vec::as_slice));
+            let labels = [" as the tree was made from it", " as it is now"];
+            (name.clone(), unified(name, sides, labels))
+        });
+        Ok(diffs.unzip())
     }
 
     /// Ends with [`Self::record`].

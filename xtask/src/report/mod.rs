@@ -1,6 +1,7 @@
 //! What the user gets to see and to keep of a run. Nothing here decides anything.
 
 pub mod checks;
+pub mod differences;
 mod display;
 pub mod inputs;
 pub mod junit;

@@ -2,5 +2,6 @@
 
 pub mod checkpatch;
 pub mod compile;
+pub mod diff;
 pub mod finding;
 pub mod refresh;

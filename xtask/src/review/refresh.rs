@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use harness::wire::Feature;
-use similar::TextDiff;
 
+use crate::diff::{excerpt, unified};
 use crate::failure::{Failure, Kind, Result};
 use crate::host::git::Git;
 use crate::host::proc::Stop;
@@ -53,8 +53,6 @@ const FORMAT: &[&str] = &[
     "--diff-algorithm=histogram",
     "-O/dev/null",
 ];
-/// Lines of a diff that an error repeats.
-const SHOWN: usize = 60;
 
 /// The series of one work tree, in the order in which they are applied, and their folder's folder.
 #[derive(Clone, Copy, Debug)]
@@ -79,8 +77,8 @@ pub struct Plan {
     pub changes: Vec<Change>,
     /// What happened to patch files meanwhile, as a diff; empty if nothing did.
     pub edited: String,
-    /// What no new file has, one thing an entry.
-    pub lost: Vec<String>,
+    /// What no new file has.
+    pub lost: Vec<Lost>,
     commits: Vec<Commit>,
     series: Vec<Series>,
 }
@@ -113,24 +111,38 @@ pub fn plan(tree: &Worked, stack: Stack<'_>, stop: &Stop) -> Result<Plan> {
     })
 }
 
+/// Something that a patch file has, and none of the new ones.
+#[derive(Debug)]
+pub struct Lost {
+    pub words: String,
+    /// The same at length; empty if the words are all.
+    pub diff: String,
+}
+
 impl Plan {
     /// Refuses what the user did not agree to.
     pub fn allow(&self, consent: Consent, tree: &Worked, stack: Stack<'_>) -> Result<()> {
         if !consent.overwrite && !self.edited.is_empty() {
             return Err(Kind::Usage.error(format!(
                 "patch files were edited since {} was made or last written back, and would be overwritten; test-kernel has \
-                 the tree follow them, or says how to keep the edits of both; --force overwrites them:\n{}",
+                 the tree follow them, or says how to keep the edits of both; --force overwrites them:{}",
                 tree.git.dir(),
-                shortened(&self.edited)
+                excerpt(&self.edited)
             )));
         }
         if !consent.lose && !self.lost.is_empty() {
+            let words: String = self
+                .lost
+                .iter()
+                .map(|lost| format!("\n  {}", lost.words))
+                .collect();
+            let diff: String = self.lost.iter().map(|lost| lost.diff.as_str()).collect();
             return Err(Kind::Usage.error(format!(
-                "to write the commits of {} to {} would lose this (--allow-loss does it):\n  {}{}",
+                "to write the commits of {} to {} would lose this (--allow-loss does it):{words}{}{}",
                 tree.git.dir(),
                 stack.folder,
-                self.lost.join("\n  "),
-                behind(tree)?
+                behind(tree)?,
+                excerpt(&diff)
             )));
         }
         Ok(())
@@ -551,9 +563,16 @@ fn series(
 fn same_notes(patch: Patch, notes: &str) -> Result<Patch> {
     match patch.notes == notes && !notes.contains('\u{fffd}') {
         true => Ok(patch),
-        false => Err(Kind::Usage.error(
-            "its notes hold what looks like a diff, or are not UTF-8: no patch file could keep them; edit them (git notes)",
-        )),
+        false => {
+            let path = patch.path.as_str();
+            let labels = [" as its notes are", " as they would come back"];
+            let diff = notes_diff(path, notes, &patch.notes, labels);
+            Err(Kind::Usage.error(format!(
+                "its notes hold what looks like a diff, or are not UTF-8: no patch file could keep them; edit them (git \
+                 notes){}",
+                excerpt(&diff)
+            )))
+        }
     }
 }
 
@@ -596,10 +615,11 @@ fn prove(tree: &Worked, commits: &[Commit], series: &[Series], stop: &Stop) -> R
     })?;
     match carried::difference(commits, &replayed) {
         None => Ok(()),
-        Some((commit, what)) => Err(Kind::Usage.error(format!(
+        Some((commit, other, what)) => Err(Kind::Usage.error(format!(
             "commit {} would not come back from its patch file as it is: {what} would be another; nothing was written. \
-             git am has its own view of brackets in subjects and of lines such as `From:` in messages: reword it",
-            commit.title()
+             git am has its own view of brackets in subjects and of lines such as `From:` in messages: reword it{}",
+            commit.title(),
+            excerpt(&carried::diff(&tree.git, commit, other)?)
         ))),
     }
 }
@@ -614,29 +634,34 @@ fn edited(kept: &Files, changes: &[Change], stack: Stack<'_>) -> String {
         let path = stack.folder.join(&change.path);
         let labels = [" as it was read or written last", " as it is now"];
         let sides = [was.map(Vec::as_slice), change.old.as_deref()];
-        diff(path.as_str(), sides, labels)
+        unified(path.as_str(), sides, labels)
     });
     diffs.collect()
 }
 
 /// What the new files do not have.
-fn lost(old: &[Old], now: &Files, traced: &[Traced], series: &[Series]) -> Vec<String> {
+fn lost(old: &[Old], now: &Files, traced: &[Traced], series: &[Series]) -> Vec<Lost> {
     let mut lost = Vec::new();
     for (at, old) in old.iter().enumerate() {
         let (name, notes) = (&old.name, old.patch.notes.as_str());
         let first = notes.lines().next().unwrap_or_default();
+        let subject = &old.patch.subject;
         let heir = traced.iter().find(|traced| traced.origins.contains(&at));
-        let words = match heir {
-            None if notes.is_empty() => format!("{name}: the patch ({:?})", old.patch.subject),
-            None => format!(
-                "{name}: the patch ({:?}) and its notes ({first:?} …)",
-                old.patch.subject
-            ),
+        lost.push(match heir {
+            None => Lost {
+                words: match notes {
+                    "" => format!("{name}: the patch ({subject:?})"),
+                    _ => format!("{name}: the patch ({subject:?}) and its notes ({first:?} …)"),
+                },
+                diff: unified(name, [Some(&old.patch.text), None], ["", ""]),
+            },
             Some(heir) if heir.origins.len() == 1 && !heir.notes.is_empty() => continue,
             Some(heir) if heir.notes.contains(notes) => continue,
-            Some(_) => format!("{name}: its notes ({first:?} …)"),
-        };
-        lost.push(words);
+            Some(heir) => Lost {
+                words: format!("{name}: its notes ({first:?} …)"),
+                diff: notes_diff(name, notes, &heir.notes, ["", " as it would be"]),
+            },
+        });
     }
     let new: BTreeSet<Feature> = series.iter().flat_map(Series::provides).collect();
     // What was added to the files by hand must not go unseen with what --force overwrites.
@@ -644,10 +669,24 @@ fn lost(old: &[Old], now: &Files, traced: &[Traced], series: &[Series]) -> Vec<S
     let added = added.filter_map(|notes| notes::provides(&notes).ok());
     let was = old.iter().map(|old| old.patch.provides.clone());
     let was: BTreeSet<Feature> = was.chain(added).flatten().collect();
-    lost.extend(was.difference(&new).map(|feature| {
-        format!("{feature}, which no patch would provide any more: its cases would not be tested")
+    lost.extend(was.difference(&new).map(|feature| Lost {
+        words: format!(
+            "{feature}, which no patch would provide any more: its cases would not be tested"
+        ),
+        diff: String::new(),
     }));
     lost
+}
+
+/// A diff of what stands below a `---`.
+fn notes_diff(name: &str, old: &str, new: &str, labels: [&str; 2]) -> String {
+    let [old, new] = [old, new].map(|notes| match notes {
+        "" => String::new(),
+        notes => format!("{notes}\n"),
+    });
+    let labels = labels.map(|label| format!("{label}, below the ---"));
+    let sides = [Some(old.as_bytes()), Some(new.as_bytes())];
+    unified(name, sides, [&labels[0], &labels[1]])
 }
 
 fn changes(was: &Files, new: &Files, stack: Stack<'_>) -> Vec<Change> {
@@ -663,30 +702,9 @@ fn changes(was: &Files, new: &Files, stack: Stack<'_>) -> Vec<Change> {
 fn diffs(changes: &[Change]) -> String {
     let diffs = changes.iter().map(|change| {
         let sides = [change.old.as_deref(), change.new.as_deref()];
-        diff(change.path.as_str(), sides, ["", ""])
+        unified(change.path.as_str(), sides, ["", ""])
     });
     diffs.collect()
-}
-
-/// A unified diff of a file that may be absent on either side; the labels stand after its path.
-fn diff(path: &str, sides: [Option<&[u8]>; 2], labels: [&str; 2]) -> String {
-    let text = |side: Option<&[u8]>| String::from_utf8_lossy(side.unwrap_or_default()).into_owned();
-    let label = |at: usize| match sides[at] {
-        Some(_) => format!("{path}{}", labels[at]),
-        None => "/dev/null".to_owned(),
-    };
-    let (old, new) = (text(sides[0]), text(sides[1]));
-    let diff = TextDiff::from_lines(&old, &new);
-    let mut unified = diff.unified_diff();
-    unified.header(&label(0), &label(1)).to_string()
-}
-
-fn shortened(text: &str) -> String {
-    let lines: Vec<&str> = text.lines().collect();
-    match lines.len().checked_sub(SHOWN) {
-        None | Some(0) => lines.join("\n"),
-        Some(more) => format!("{}\n… and {more} more lines", lines[..SHOWN].join("\n")),
-    }
 }
 
 #[cfg(test)]

@@ -88,6 +88,8 @@ pub struct Hunk {
     pub old_start: u64,
     /// Line of the `@@` in the diff.
     pub line: usize,
+    /// Its last line there.
+    pub end: usize,
 }
 
 /// Why a file is no patch; `line` counts from 1.
@@ -425,6 +427,7 @@ fn change(numstat: &[u8]) -> Option<Change> {
 fn complaint(stderr: &str) -> Garbled {
     let line = LINE.captures(stderr).and_then(|line| line[1].parse().ok());
     let what = told(&LINE.replace_all(stderr, ""));
+    let what = what.trim_start_matches("git apply: ");
     Garbled::at(line.unwrap_or(1), format!("git apply: {what}"))
 }
 
@@ -457,12 +460,14 @@ fn hunks(diff: &[u8]) -> std::result::Result<Vec<Vec<Hunk>>, Garbled> {
             let file = files.last_mut().ok_or_else(|| {
                 Garbled::at(at + 1, "a hunk without `---` and `+++` lines before it")
             })?;
+            let end = head.end(&lines, at + 1)?;
             file.push(Hunk {
                 old_start: head.start,
                 line: at + 1,
+                end,
             });
             named = false;
-            at = head.end(&lines, at + 1)?;
+            at = end;
             continue;
         } else if line.starts_with(b"@@") && !files.is_empty() {
             return Err(Garbled::at(
@@ -586,6 +591,7 @@ mod tests {
         let hunk = Hunk {
             old_start: 3,
             line: 11,
+            end: 15,
         };
         assert_eq!(change.hunks, [hunk]);
         assert_eq!(patch.place(11), "line 20 of the patch");

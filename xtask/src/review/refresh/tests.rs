@@ -327,6 +327,14 @@ fn a_tree_that_is_in_no_state_for_it_is_refused() {
             "s/0003-two.patch: its notes (\"second two\" …)",
         ),
         (
+            "git notes --ref=series/x-s remove HEAD 2>/dev/null",
+            "+++ s/0003-two.patch as it would be, below the ---\n@@ -1 +0,0 @@\n-second two",
+        ),
+        (
+            "git reset -q --hard HEAD~1",
+            "\n--- s/0003-two.patch\n+++ /dev/null\n",
+        ),
+        (
             "git notes --ref=series/x-s add -fm less HEAD~1 2>/dev/null",
             "timeout, which no patch would provide",
         ),
@@ -336,7 +344,11 @@ fn a_tree_that_is_in_no_state_for_it_is_refused() {
         ),
         (
             "printf 'a\\n\\ndiff --git a/x b/x\\n' | git notes --ref=series/x-s add -fF - HEAD 2>/dev/null",
-            "commit",
+            "makes no good patch file",
+        ),
+        (
+            "printf 'a\\n\\nIndex: x\\n' | git notes --ref=series/x-s add -fF - HEAD 2>/dev/null",
+            "as they would come back, below the ---\n@@ -1,3 +1 @@\n a\n-\n-Index: x",
         ),
         (
             "git commit -q --allow-empty -m 'says nothing'",
@@ -368,12 +380,20 @@ fn a_tree_that_is_in_no_state_for_it_is_refused() {
         ),
         (
             "git commit -q --amend -m '[PATCH] two'",
+            "\n-[PATCH] two\n+two\n",
+        ),
+        (
+            "git commit -q --amend -m '[PATCH] two'",
             "would not come back from its patch file as it is: its subject",
         ),
         // Git am drops the CR of each line.
         (
             "printf 'a\\r\\n' >crlf; git add crlf; git commit -q --amend -m two",
             "would not come back from its patch file as it is: its files",
+        ),
+        (
+            "printf 'a\\r\\n' >crlf; git add crlf; git commit -q --amend -m two",
+            "\n-a\\u{d}\n+a",
         ),
         (
             "git commit -q --amend -m two -m 'Provides: timeout'",
@@ -411,7 +431,7 @@ fn what_the_user_agrees_to_lose_is_lost() {
 /// What happens to the patch files beside the tree, before or after a commit there.
 #[test]
 fn patch_files_that_were_edited_meanwhile_are_not_overwritten() {
-    let edits: [(&str, &str, &str); 6] = [
+    let edits: [(&str, &str, &str); 7] = [
         (
             "a note",
             "sed -i 's/^second two/SECOND/' s/0003-two.patch",
@@ -430,6 +450,7 @@ fn patch_files_that_were_edited_meanwhile_are_not_overwritten() {
         ),
         ("removed", "rm s/0003-two.patch", "+++ /dev/null"),
         ("in the way", "echo mine >s/0004-more.patch", "+mine"),
+        ("nothing", ": >s/0004-more.patch", "an empty file is there"),
     ];
     let model = shop();
     for (what, script, words) in edits {
@@ -486,14 +507,6 @@ fn a_feature_that_was_added_by_hand_is_not_overwritten_without_a_word() {
         failure.to_string().contains("argument, which no patch"),
         "{failure}"
     );
-}
-
-#[test]
-fn a_long_diff_is_cut() {
-    let text: String = (1..=100).map(|line| format!("{line}\n")).collect();
-    let cut = shortened(&text);
-    assert!(cut.ends_with("60\n… and 40 more lines"), "{cut}");
-    assert_eq!(shortened("a\nb\n"), "a\nb");
 }
 
 /// One series on top of another in one tree.
@@ -593,6 +606,8 @@ fn an_interrupted_replacement_is_finished() {
     put("s/a", "edited");
     let failure = Replacement::left(dir).unwrap().finish().unwrap_err();
     assert_eq!(failure.kind, Kind::Usage);
+    assert!(failure.to_string().contains("\n-old\n"), "{failure}");
+    assert!(failure.to_string().contains("\n+edited\n"), "{failure}");
     assert_eq!(is("s/a").as_deref(), Some("edited"));
 }
 
@@ -640,6 +655,7 @@ fn a_tree_follows_its_patches_unless_that_loses_edits() {
         (COMMIT, NOTE, edited),
         ("echo x >>a.c", NOTE, edited),
         (COMMIT, MESSAGE, both),
+        (COMMIT, MESSAGE, Err("\n-Why.\n+Because.\n")),
         (COMMIT, FEWER, both),
         ("echo x >>a.c", MESSAGE, Err("to keep both: git -C")),
         ("echo x >>a.c", MESSAGE, Err("add --all && git -C")),
