@@ -1,15 +1,15 @@
 //! virtme-ng in a Python environment of its own, with every version pinned.
 
-use std::process::Command;
-
 use camino::Utf8PathBuf;
+use xshell::{Cmd, cmd};
 
 use crate::event::Event;
 use crate::failure::{Kind, Result};
+use crate::host::environment::{NETWORKED, PLAIN};
+use crate::host::files;
 use crate::host::phase::phase;
 use crate::host::proc::{self, Stream};
 use crate::host::session::Session;
-use crate::host::{environment, files};
 use crate::words::count;
 
 /// Programs of an environment that is complete.
@@ -26,12 +26,11 @@ pub fn virtme(session: &Session) -> Result<Virtme> {
     let requirements = session.layout.configs().join("virtme-requirements.txt");
     let venv = session.layout.venv();
     // An environment is tied to its interpreter, which an upgrade of the distribution replaces.
-    let mut python = environment::command("python3");
-    python.args([
-        "-c",
-        "import os, sys; print(os.path.realpath(sys.executable), sys.version)",
-    ]);
-    let python = proc::read(&mut python, &session.stop)?;
+    let python = cmd!(
+        PLAIN,
+        "python3 -c 'import os, sys; print(os.path.realpath(sys.executable), sys.version)'"
+    );
+    let python = proc::read(python, &session.stop)?;
     let asked = fs_err::read_to_string(&requirements)?;
     let wanted = files::digest([asked.as_str(), venv.as_str(), &python]);
     let virtme = Virtme {
@@ -55,8 +54,8 @@ pub fn virtme(session: &Session) -> Result<Virtme> {
         let log = session.layout.work("venv.log");
         files::remove(&log)?;
         let mut packages = 0;
-        let mut run = |command: &mut Command| {
-            proc::stream(command, &log, &session.stop, &mut |stream, line| {
+        let mut run = |line: Cmd<'_>| {
+            proc::stream(line, &log, &session.stop, &mut |stream, line| {
                 if stream == Stream::Out && line.starts_with("Collecting ") {
                     packages += 1;
                     session.events.send(Event::Progress {
@@ -67,17 +66,13 @@ pub fn virtme(session: &Session) -> Result<Virtme> {
                 }
             })
         };
-        run(environment::command("python3").args(["-m", "venv", venv.as_str()]))?;
-        let mut pip = environment::networked(venv.join("bin/python3"));
-        pip.args([
-            "-m",
-            "pip",
-            "install",
-            "--disable-pip-version-check",
-            "--no-input",
-            "--no-deps",
-        ]);
-        run(pip.args(["--requirement", requirements.as_str()])).map_err(|error| {
+        run(cmd!(PLAIN, "python3 -m venv {venv}"))?;
+        run(cmd!(
+            NETWORKED,
+            "{venv}/bin/python3 -m pip install --disable-pip-version-check --no-input --no-deps
+             --requirement {requirements}"
+        ))
+        .map_err(|error| {
             error
                 .or(Kind::Machinery)
                 .context("cannot install virtme-ng; is the Python package index reachable?")

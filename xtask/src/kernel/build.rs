@@ -6,6 +6,7 @@ use anyhow::Context;
 use camino::{Utf8Path, Utf8PathBuf};
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
+use xshell::cmd;
 
 use super::compiler::{complaints, step};
 use super::config::{Fragment, lost};
@@ -13,13 +14,14 @@ use super::tree::Tree;
 use crate::deps::need::program;
 use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
+use crate::host::environment::{COMPILING, PLAIN};
 use crate::host::files::{self, Lease, Seal};
 use crate::host::git::{DATE, Git};
 use crate::host::layout::Layout;
 use crate::host::phase::{Pace, phase};
 use crate::host::proc::{self, Stream};
 use crate::host::session::Session;
-use crate::host::{environment, space};
+use crate::host::space;
 use crate::words::count;
 
 /// Enters every fingerprint: to be raised when this module builds differently.
@@ -138,10 +140,7 @@ impl Build<'_> {
     /// The same for what [`Build::objects`] returns.
     pub fn checks_fingerprint(&self, objects: &[String], session: &Session) -> Result<String> {
         let build = self.fingerprint(&Tools::find(session)?);
-        let sparse = proc::read(
-            environment::command("sparse").arg("--version"),
-            &session.stop,
-        )?;
+        let sparse = proc::read(cmd!(PLAIN, "sparse --version"), &session.stop)?;
         let inputs = [build.as_str(), &sparse].into_iter();
         let inputs = inputs.chain(WITH_CHECKS.iter().copied());
         Ok(files::digest(
@@ -215,7 +214,7 @@ struct Tools {
 
 impl Tools {
     fn find(session: &Session) -> Result<Self> {
-        let version = proc::read(environment::command("gcc").arg("--version"), &session.stop)?;
+        let version = proc::read(cmd!(PLAIN, "gcc --version"), &session.stop)?;
         let compiler = if program("ccache").is_some() {
             "ccache gcc"
         } else {
@@ -243,22 +242,16 @@ impl Make<'_> {
             .build
             .jobs
             .or_else(|| std::thread::available_parallelism().ok().map(usize::from))
-            .unwrap_or(1);
-        // It is to end as by Ctrl-C when this process is killed and can tell it no more.
-        let mut make = proc::mortal(Signal::SIGTERM, &environment::compiling("make"));
-        make.arg("-C").arg(&self.build.tree.path);
+            .unwrap_or(1)
+            .to_string();
+        let (tree, out, compiler) = (&self.build.tree.path, self.out, &self.tools.compiler);
         // Each job's output in one piece, so that an error keeps its context.
-        make.args([
-            format!("-j{jobs}"),
-            "--output-sync=target".to_owned(),
-            format!("O={}", self.out),
-        ]);
-        make.args([
-            "ARCH=x86_64",
-            &format!("CC={}", self.tools.compiler),
-            "LOCALVERSION=",
-        ]);
-        make.args(what);
+        let make = cmd!(
+            COMPILING,
+            "make -C {tree} -j{jobs} --output-sync=target O={out} ARCH=x86_64 CC={compiler} LOCALVERSION= {what...}"
+        );
+        // It is to end as by Ctrl-C when this process is killed and can tell it no more.
+        let mut make = proc::mortal(Signal::SIGTERM, make);
         self.clean(&mut make);
         make
     }
@@ -305,14 +298,15 @@ impl Make<'_> {
     }
 
     fn merge(&self, config: &Utf8Path) -> Command {
-        let mut merge = environment::compiling("sh");
-        merge
-            .arg(self.build.tree.path.join("scripts/kconfig/merge_config.sh"))
-            .current_dir(self.out);
-        merge.args(["-m", "-O", self.out.as_str(), config.as_str()]);
-        let tiny = TINY.map(|name| self.build.tree.path.join(name));
-        merge.args(tiny.iter().filter(|path| path.exists()));
-        merge.args(self.build.fragments.iter().map(|fragment| &fragment.path));
+        let (tree, out) = (&self.build.tree.path, self.out);
+        let tiny = TINY.map(|name| tree.join(name)).into_iter();
+        let tiny = tiny.filter(|path| path.exists());
+        let fragments = self.build.fragments.iter().map(|fragment| &fragment.path);
+        let mut merge = Command::from(cmd!(
+            COMPILING,
+            "sh {tree}/scripts/kconfig/merge_config.sh -m -O {out} {config} {tiny...} {fragments...}"
+        ));
+        merge.current_dir(out);
         self.clean(&mut merge);
         merge
     }
@@ -320,7 +314,8 @@ impl Make<'_> {
     /// Names all that a configuration depends on: fragments, compiler, and the tree's Kconfig files and scripts.
     fn config_inputs(&self) -> Result<String> {
         let Tree { path, content, .. } = self.build.tree;
-        let files = Git::at(path, &self.session.stop).read(["ls-tree", "-r", content])?;
+        let git = Git::at(path, &self.session.stop);
+        let files = git.read(cmd!(git, "git ls-tree -r {content}"))?;
         let read = |line: &&str| {
             line.split_once('\t')
                 .is_some_and(|(_, path)| is_config_input(path))

@@ -16,8 +16,9 @@ use harness::fsck;
 use harness::program;
 use harness::storage::{Answer, Request};
 use nix::sys::signal::Signal;
+use xshell::cmd;
 
-use crate::host::environment;
+use crate::host::environment::PLAIN;
 use crate::host::proc::{self, Stop};
 
 /// What one request may take of a case's deadline: the case has other things to do, and is to be told why it has
@@ -97,8 +98,7 @@ fn copy(from: &Utf8Path, to: &Utf8Path, leash: Leash<'_>) -> Result<()> {
     ensure!(from != to, "a disk is not copied onto itself");
     let wanted = size(from)?;
     ensure!(size(to)? == wanted, "the disks differ in size");
-    let mut cp = environment::command("cp");
-    cp.arg("--sparse=always").args([from, to]);
+    let mut cp = Command::from(cmd!(PLAIN, "cp --sparse=always {from} {to}"));
     let copied = leash.run(&mut cp).and_then(|output| {
         let done = output.of_success(&cp);
         done.inspect_err(|error| {
