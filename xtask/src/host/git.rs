@@ -8,7 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use xshell::{Cmd, cmd};
 
 use super::environment::PLAIN;
-use super::proc::{self, Line, Output, Stop};
+use super::proc::{self, Output, Stop};
 
 /// Whose commits those are that only carry a source or a patch file into git.
 const NAME: &str = "freeze series";
@@ -72,12 +72,12 @@ impl Git {
     }
 
     /// The same for a command that reads its standard input.
-    pub fn pipe(&self, line: impl Line, input: &[u8]) -> proc::Result<String> {
+    pub fn pipe(&self, line: Cmd<'_>, input: &[u8]) -> proc::Result<String> {
         proc::pipe(line, input, &self.stop)
     }
 
     /// For commands whose exit status is an answer.
-    pub fn output(&self, line: impl Line, input: &[u8]) -> proc::Result<Output> {
+    pub fn output(&self, line: Cmd<'_>, input: &[u8]) -> proc::Result<Output> {
         proc::output(line, input, &self.stop)
     }
 

@@ -109,9 +109,8 @@ pub fn provide(name: &str, source: &Source, series: &[Series], session: &Session
     let content = if edited {
         place.content()?
     } else {
-        place
-            .git
-            .read(cmd!(place.git, "git rev-parse 'HEAD^{tree}'"))?
+        let git = &place.git;
+        git.read(cmd!(git, "git rev-parse 'HEAD^{tree}'"))?
     };
     Ok(Tree {
         path,
@@ -324,19 +323,19 @@ impl Place<'_> {
         wanted: &str,
     ) -> Result<Failure> {
         let changed = self.changed(state)?;
-        let on_top = is_ancestor(&self.git, &state.tip, head)?;
-        self.git
-            .read(cmd!(self.git, "git update-ref {WANTED_REF} {wanted}"))?;
+        let git = &self.git;
+        let on_top = is_ancestor(git, &state.tip, head)?;
+        git.read(cmd!(git, "git update-ref {WANTED_REF} {wanted}"))?;
         let refresh = self.known.then(|| self.refresh());
         let advice = Advice {
-            path: self.git.dir(),
+            path: git.dir(),
             tip: &state.tip,
             refresh: refresh.as_deref(),
             changed: &changed,
             uncommitted: edits.files().is_some(),
             on_top,
         };
-        let (path, what) = (self.git.dir(), edits.words());
+        let (path, what) = (git.dir(), edits.words());
         let changed = match changed.as_slice() {
             [] => "its source has".to_owned(),
             [one] => format!("{one} has"),
@@ -412,12 +411,11 @@ impl Place<'_> {
 
     /// The tip is that of the patch files: what git does not have of them is kept beside.
     fn record(&self, key: &str, tip: &str) -> Result<()> {
-        let base = &self.source.commit;
-        self.git
-            .read(cmd!(self.git, "git update-ref {BASE_REF} {base}"))?;
-        carried::configure(&self.git)?;
-        let commits = carried::commits(&self.git, base, tip)?;
-        let kept = carry(&self.git, &commits, self.series, &self.session.stop)?;
+        let (git, base) = (&self.git, &self.source.commit);
+        git.read(cmd!(git, "git update-ref {BASE_REF} {base}"))?;
+        carried::configure(git)?;
+        let commits = carried::commits(git, base, tip)?;
+        let kept = carry(git, &commits, self.series, &self.session.stop)?;
         self.remember(key, tip, true, Some(kept))
     }
 
@@ -521,10 +519,11 @@ impl Edits {
 pub fn edits(git: &Git) -> Result<Edits> {
     // From the second time on git only looks into folders that have changed: half the time, in each run. It goes by
     // their times, as make goes by those of files.
-    Ok(Edits(git.read(cmd!(
+    let status = cmd!(
         git,
         "git -c core.untrackedCache=true status --porcelain --untracked-files=normal"
-    ))?))
+    );
+    Ok(Edits(git.read(status)?))
 }
 
 /// Reads `Updating files:  45% (39011/86691)`.
