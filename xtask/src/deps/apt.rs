@@ -2,16 +2,17 @@
 //! follow can be asked and nothing of the machine's configuration changes.
 
 use std::collections::BTreeSet;
-use std::process::Command;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use xshell::{Cmd, cmd};
 
 use crate::failure::{Kind, Result};
+use crate::host::environment::NETWORKED;
+use crate::host::files;
 use crate::host::phase::Pace;
 use crate::host::proc::{self, Stop};
 use crate::host::session::Session;
-use crate::host::{environment, files};
 
 /// What Debian itself signs with; installed on every Debian.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -32,19 +33,13 @@ impl Root {
         }
         let codename = codename()?;
         // Full information tells Debian's suites from others', but exists only after the machine's first `apt-get update`.
-        let signed = proc::read(
-            environment::networked("apt-get").args(["indextargets", TARGETS]),
-            stop,
-        )?;
+        let signed = proc::read(cmd!(NETWORKED, "apt-get indextargets {TARGETS}"), stop)?;
         let bare = || {
-            proc::read(
-                environment::networked("apt-get").args([
-                    "indextargets",
-                    "--no-release-info",
-                    TARGETS,
-                ]),
-                stop,
-            )
+            let bare = cmd!(
+                NETWORKED,
+                "apt-get indextargets --no-release-info {TARGETS}"
+            );
+            proc::read(bare, stop)
         };
         let known = sources_list(&signed, &codename, suites, Utf8Path::new(KEYRING).exists());
         let list = match known {
@@ -69,36 +64,28 @@ impl Root {
             return Ok(());
         }
         // Without the error mode, apt calls it a success to have kept the old indexes.
-        let mut update = self.command("apt-get");
-        update.args(["update", "-q", "-o", "APT::Update::Error-Mode=any"]);
+        let update = cmd!(self, "apt-get update -q -o APT::Update::Error-Mode=any");
         let log = self.dir.join("update.log");
         files::remove(&log)?;
         let (mut lines, mut pace) = (0, Pace::new(&session.events));
-        proc::stream(&mut update, &log, &session.stop, &mut |_, line| {
+        proc::stream(update, &log, &session.stop, &mut |_, line| {
             lines += 1;
             pace.tell(lines, None, || line.to_owned());
         })?;
         Ok(files::remember(&stamp, &list)?)
     }
 
-    /// `apt-get` or `apt-cache` on these indexes. Which packages are installed is still the machine's knowledge.
-    pub fn command(&self, program: &str) -> Command {
-        let mut command = environment::networked(program);
-        for (name, value) in [
-            (
-                "Dir::Etc::sourcelist",
-                self.dir.join("sources.list").as_str(),
-            ),
-            ("Dir::Etc::sourceparts", "/dev/null"),
-            ("Dir::State::lists", self.dir.join("lists").as_str()),
-            ("Dir::Cache", self.dir.join("cache").as_str()),
-            ("Acquire::Languages", "none"),
-            // apt's own user may not reach the checkout; what is fetched is verified by signature all the same.
-            ("APT::Sandbox::User", "root"),
-        ] {
-            command.args(["-o", &format!("{name}={value}")]);
-        }
-        command
+    /// For `cmd!`: `apt-get` or `apt-cache` on these indexes. Which packages are installed is still the machine's
+    /// knowledge.
+    pub fn cmd(&self, program: &str) -> Cmd<'static> {
+        let dir = &self.dir;
+        // apt's own user may not reach the checkout; what is fetched is verified by signature all the same.
+        cmd!(
+            NETWORKED,
+            "{program} -o Dir::Etc::sourcelist={dir}/sources.list -o Dir::Etc::sourceparts=/dev/null
+             -o Dir::State::lists={dir}/lists -o Dir::Cache={dir}/cache -o Acquire::Languages=none
+             -o APT::Sandbox::User=root"
+        )
     }
 }
 

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use camino::Utf8PathBuf;
 use nix::unistd::geteuid;
+use xshell::{Cmd, cmd};
 
 use super::advice::by_hand;
 use super::apt::{Root, codename};
 use super::need::{Missing, program};
 use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
-use crate::host::environment;
+use crate::host::environment::{NETWORKED, PLAIN};
 use crate::host::phase::phase;
 use crate::host::proc::{self, Stop, Stream};
 use crate::host::session::Session;
@@ -45,7 +46,7 @@ pub fn install(missing: &[Missing], session: &Session) -> Result<()> {
             what.join(", ")
         )));
     }
-    let Some(prefix) = privilege(&session.stop)? else {
+    let Some(by_sudo) = by_sudo(&session.stop)? else {
         return Err(Kind::Machinery.error(format!(
             "root is needed to install packages; run: {}",
             by_hand(&packages)
@@ -55,29 +56,27 @@ pub fn install(missing: &[Missing], session: &Session) -> Result<()> {
         &session.events,
         format!("installing {}", packages.join(" ")),
         || {
-            let apt = Apt { prefix, session };
+            let apt = Apt { by_sudo, session };
             apt.install_all(&packages)?;
             Ok(((), count(packages.len(), "package")))
         },
     )
 }
 
-/// What to put before a command to run it as root; `None` if there is no way without a password.
-fn privilege(stop: &Stop) -> Result<Option<&'static [&'static str]>> {
+/// Whether it takes sudo to run a command as root; `None` if there is no way without a password.
+fn by_sudo(stop: &Stop) -> Result<Option<bool>> {
     if geteuid().is_root() {
-        return Ok(Some(&[]));
+        return Ok(Some(false));
     }
     if program("sudo").is_none() {
         return Ok(None);
     }
-    let allowed = proc::output(environment::command("sudo").args(["-n", "true"]), b"", stop)?
-        .status
-        .success();
-    Ok(allowed.then_some(&["sudo", "-n"]))
+    let allowed = proc::output(cmd!(PLAIN, "sudo -n true"), b"", stop)?;
+    Ok(allowed.status.success().then_some(true))
 }
 
 struct Apt<'a> {
-    prefix: &'static [&'static str],
+    by_sudo: bool,
     session: &'a Session,
 }
 
@@ -85,17 +84,17 @@ impl Apt<'_> {
     /// All at once; if that fails, with fresh indexes; if that fails, one by one, from backports where it must be:
     /// a machine with a newer library or tool than its release has cannot take the release's other packages.
     fn install_all(&self, packages: &[&str]) -> Result<()> {
-        let plain = || environment::networked("apt-get");
-        if self.try_install(plain(), packages)?.is_none() {
+        let plain = |packages: &[&str]| self.try_install(cmd!(NETWORKED, "apt-get"), packages);
+        if plain(packages)?.is_none() {
             return Ok(());
         }
         // Third-party sources may fail here; whether it matters is seen below.
-        let _ = self.run(plain(), &["update", "-q"], &self.session.stop)?;
-        if self.try_install(plain(), packages)?.is_none() {
+        let _ = self.run(cmd!(NETWORKED, "apt-get update -q"), &self.session.stop)?;
+        if plain(packages)?.is_none() {
             return Ok(());
         }
         for package in packages {
-            let Some(refusal) = self.try_install(plain(), &[package])? else {
+            let Some(refusal) = plain(&[package])? else {
                 continue;
             };
             let suite = format!("{}-backports", codename()?);
@@ -106,9 +105,7 @@ impl Apt<'_> {
             )?;
             root.update(BACKPORTS_FRESH, self.session)
                 .map_err(|error| error.context(refusal.clone()))?;
-            let mut command = root.command("apt-get");
-            command.args(["-t", &suite]);
-            match self.try_install(command, &[package])? {
+            match self.try_install(cmd!(root, "apt-get -t {suite}"), &[package])? {
                 None => self.session.events.note(format!(
                     "{package} was installed from {suite}, since apt refused that of {}: {}",
                     codename()?,
@@ -134,22 +131,10 @@ impl Apt<'_> {
     }
 
     /// `None` if it worked, else what apt says.
-    fn try_install(&self, command: Command, packages: &[&str]) -> Result<Option<String>> {
-        let fixed = [
-            "install",
-            "-y",
-            "-q",
-            "--no-install-recommends",
-            "--no-remove",
-            "-o",
-            "DPkg::Lock::Timeout=120",
-        ];
-        let args: Vec<&str> = fixed
-            .iter()
-            .copied()
-            .chain(packages.iter().copied())
-            .collect();
-        self.to_the_end(|never| self.run(command, &args, never))
+    fn try_install(&self, apt: Cmd<'_>, packages: &[&str]) -> Result<Option<String>> {
+        let how = "-y -q --no-install-recommends --no-remove -o DPkg::Lock::Timeout=120";
+        let install = apt.arg("install").args(how.split(' ')).args(packages);
+        self.to_the_end(|never| self.run(install, never))
     }
 
     /// Shields a step from Ctrl-C, which takes effect after it: a dpkg that is killed leaves packages half-installed.
@@ -178,26 +163,21 @@ impl Apt<'_> {
         }
     }
 
-    fn run(&self, mut command: Command, args: &[&str], stop: &Stop) -> Result<Option<String>> {
-        command.args(args);
-        let mut whole = match self.prefix {
-            [] => environment::networked(command.get_program()),
-            [first, rest @ ..] => {
-                let mut sudo = environment::command(first);
-                // sudo drops the environment.
-                sudo.args(rest)
-                    .args(["env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C"])
-                    .arg(command.get_program());
-                sudo
-            }
-        };
-        whole
-            .args(command.get_args())
-            .env("DEBIAN_FRONTEND", "noninteractive");
+    fn run(&self, line: Cmd<'_>, stop: &Stop) -> Result<Option<String>> {
+        let mut command = Command::from(line.env("DEBIAN_FRONTEND", "noninteractive"));
+        if self.by_sudo {
+            let (apt, args) = (command.get_program(), command.get_args());
+            // sudo drops the environment.
+            command = cmd!(
+                PLAIN,
+                "sudo -n env DEBIAN_FRONTEND=noninteractive LC_ALL=C {apt} {args...}"
+            )
+            .into();
+        }
         let log = self.log();
         fs_err::create_dir_all(self.session.layout.work(""))?;
         let mut done = 0;
-        let result = proc::stream(&mut whole, &log, stop, &mut |stream, line| {
+        let result = proc::stream(&mut command, &log, stop, &mut |stream, line| {
             if stream == Stream::Out && !line.is_empty() {
                 done += 1;
                 self.session.events.send(Event::Progress {

@@ -1,8 +1,13 @@
 //! What is needed for which work, and whether this machine has it.
 
+use std::process::Command;
+
 use camino::{Utf8Path, Utf8PathBuf};
 use harness::devices::tools;
 use harness::linux::program::PATH;
+use xshell::cmd;
+
+use crate::host::environment::PLAIN;
 
 /// A tool or header that is not there, and the Debian package that has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,11 +104,9 @@ impl Thing {
                 .iter()
                 .any(|dir| Utf8Path::new(dir).join(name).exists()),
             PythonModule(name) => {
-                let mut python = crate::host::environment::command("python3");
-                python
-                    .args(["-c", &format!("import {name}")])
-                    .stderr(std::process::Stdio::null());
-                python.status().is_ok_and(|status| status.success())
+                let import = cmd!(PLAIN, "python3 -c 'import '{name}").ignore_stderr();
+                let status = Command::from(import).status();
+                status.is_ok_and(|status| status.success())
             }
         }
     }

@@ -11,12 +11,14 @@ use harness::devices::tools;
 use harness::linux::program::PATH;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
+use xshell::cmd;
 
 use super::need::tool;
 use crate::failure;
+use crate::host::environment::PLAIN;
+use crate::host::files;
 use crate::host::proc::{self, Error, Stop};
 use crate::host::session::Session;
-use crate::host::{environment, files};
 
 /// The packages whose programs do not know `--version`.
 const SHORT: [&str; 2] = ["e2fsprogs", "xfsprogs"];
@@ -98,8 +100,8 @@ fn option(package: &str) -> &'static str {
 
 /// The line with the version. The exit code does not matter: dmsetup fails where the driver is not loaded.
 fn ask(program: &Utf8Path, option: &str, stop: &Stop) -> failure::Result<String> {
-    let mut command = environment::command(program);
-    let said = match proc::output_within(command.arg(option).env("PATH", PATH), LIMIT, stop) {
+    let asked = cmd!(PLAIN, "{program} {option}").env("PATH", PATH);
+    let said = match proc::output_within(asked, LIMIT, stop) {
         Err(Error::Interrupted) => return Err(Error::Interrupted.into()),
         Err(Error::Failed(_)) => None,
         // mke2fs says it on standard error, where others have warnings.

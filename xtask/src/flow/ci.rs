@@ -4,12 +4,14 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use comfy_table::{Table, presets};
+use xshell::cmd;
 
 use super::prepare::provide_deps;
 use crate::deps::need::Need;
 use crate::failure::{FAILED, Kind, PASSED, Result};
+use crate::host::environment::{self, PLAIN};
 use crate::host::session::Session;
-use crate::host::{environment, foreground, proc};
+use crate::host::{foreground, proc};
 use crate::report::{output, terminal, watched};
 use crate::{deps, words};
 
@@ -232,7 +234,7 @@ impl Step {
             }
             Typos => {
                 let typos = watched(session, None, deps::typos)?;
-                let mut typos = environment::command(typos);
+                let mut typos = Command::from(cmd!(PLAIN, "{typos}"));
                 on_terminal(typos.current_dir(session.layout.root()), session)
             }
             TestKernel(arguments) => test_kernel(arguments),

@@ -2,10 +2,14 @@
 //!
 //! A kernel, a harness or a patch that is checked must not depend on what the caller has set, and no list of names to
 //! clear is ever complete (`HOSTCFLAGS`, `XZ_OPT`, `LD_PRELOAD`, ...). So a child gets what is listed here, and what its
-//! caller sets for it. Clippy refuses `Command::new` elsewhere (`clippy.toml`).
+//! caller sets for it. Clippy refuses `Command::new` and `Shell::new` elsewhere (`clippy.toml`).
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
+use std::path::Path;
 use std::process::Command;
+use std::sync::{LazyLock, Mutex};
+
+use xshell::{Cmd, Shell};
 
 /// Where programs and the user's files are, and who and where the user is. None changes what a program makes.
 const EVERYONE: &[&str] = &["PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "TERM"];
@@ -27,8 +31,14 @@ const NETWORK: &[&str] = &[
     "REQUESTS_CA_BUNDLE",
 ];
 /// Which toolchain and registry; not where it builds to, for which machine, or with which flags.
-const CARGO: &[&str] = &["CARGO_HOME", "CARGO_BUILD_JOBS"];
-const CARGO_PREFIXES: &[&str] = &["RUSTUP_", "CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTR"];
+const TOOLCHAIN: &[&str] = &[
+    "CARGO_HOME",
+    "CARGO_BUILD_JOBS",
+    "RUSTUP_*",
+    "CARGO_HTTP_*",
+    "CARGO_NET_*",
+    "CARGO_REGISTR*",
+];
 /// Which package index.
 const PIP: &[&str] = &[
     "PIP_INDEX_URL",
@@ -52,36 +62,66 @@ const CCACHE: &[&str] = &[
     "CCACHE_SECONDARY_STORAGE",
 ];
 
-/// A program that speaks English and knows nothing of the caller's settings.
-pub fn command(program: impl AsRef<OsStr>) -> Command {
-    with(program, |name| EVERYONE.contains(&name))
+/// What a child sees of the caller's environment, as lists of names; a `*` stands for any end. Is the shell of a `cmd!`.
+#[derive(Clone, Copy, Debug)]
+pub struct Environment(&'static [&'static [&'static str]]);
+
+/// For a program that speaks English and knows nothing of the caller's settings.
+pub const PLAIN: Environment = Environment(&[EVERYONE]);
+/// For one that compiles, perhaps through ccache.
+pub const COMPILING: Environment = Environment(&[EVERYONE, CCACHE]);
+/// For one that downloads.
+pub const NETWORKED: Environment = Environment(&[EVERYONE, NETWORK, PIP]);
+/// For cargo.
+pub const CARGO: Environment = Environment(&[EVERYONE, NETWORK, TOOLCHAIN]);
+
+impl Environment {
+    pub fn cmd(self, program: impl AsRef<Path>) -> Cmd<'static> {
+        let passed = std::env::vars_os()
+            .filter(|(name, _)| name.to_str().is_some_and(|name| self.has(name)));
+        let cmd = shell().cmd(program).env_clear();
+        cmd.envs(passed).env("LC_ALL", "C")
+    }
+
+    fn has(self, name: &str) -> bool {
+        let mut listed = self.0.iter().copied().flatten();
+        listed.any(|listed| match listed.strip_suffix('*') {
+            Some(begin) => name.starts_with(begin),
+            None => name == *listed,
+        })
+    }
 }
 
-/// The same for one that compiles, perhaps through ccache.
-pub fn compiling(program: impl AsRef<OsStr>) -> Command {
-    with(program, |name| [EVERYONE, CCACHE].concat().contains(&name))
-}
-
-/// The same for one that downloads.
-pub fn networked(program: impl AsRef<OsStr>) -> Command {
-    with(program, |name| {
-        [EVERYONE, NETWORK, PIP].concat().contains(&name)
-    })
+/// This thread's: command lines borrow it, and threads cannot share it.
+#[expect(clippy::disallowed_methods, reason = "this is the place")]
+fn shell() -> &'static Shell {
+    static FIRST: LazyLock<Mutex<Shell>> = LazyLock::new(|| {
+        let shell = Shell::new().expect("cargo starts nothing in a folder that is gone");
+        // Where we are when a child starts, though the folder may have been moved or removed by then.
+        shell.change_dir("/proc/self/cwd");
+        Mutex::new(shell)
+    });
+    thread_local! {
+        static OURS: &'static Shell = {
+            let first = FIRST.lock().expect("to clone it does not panic");
+            Box::leak(Box::new(first.clone()))
+        };
+    }
+    OURS.with(|shell| *shell)
 }
 
 /// The cargo that has started us, or else the one in `PATH`.
 pub fn cargo() -> Command {
-    let program = std::env::var_os("CARGO").unwrap_or("cargo".into());
-    with(program, |name| {
-        [EVERYONE, NETWORK, CARGO].concat().contains(&name)
-            || CARGO_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-    })
+    CARGO.cmd(cargo_program()).into()
 }
 
-/// A command as a part of a pipe: in a process group of its own, lest a Ctrl-C reach it before it reaches us.
-///
-/// Only for commands from here: of others, what they inherit is left out.
-pub fn piped(command: &Command) -> duct::Expression {
+pub fn cargo_program() -> OsString {
+    std::env::var_os("CARGO").unwrap_or("cargo".into())
+}
+
+/// A line as a part of a pipe: in a process group of its own, lest a Ctrl-C reach it before it reaches us.
+pub fn piped(line: Cmd<'_>) -> duct::Expression {
+    let command = Command::from(line);
     let set = command.get_envs();
     let set = set.filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
     duct::cmd(command.get_program(), command.get_args())
@@ -92,16 +132,11 @@ pub fn piped(command: &Command) -> duct::Expression {
         })
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the place")]
-fn with(program: impl AsRef<OsStr>, may_pass: impl Fn(&str) -> bool) -> Command {
-    let mut command = Command::new(program);
-    let passed = std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(&may_pass));
-    command.env_clear().envs(passed).env("LC_ALL", "C");
-    command
-}
-
 #[cfg(test)]
 mod tests {
+    use nix::sys::signal::Signal;
+    use xshell::cmd;
+
     use super::*;
     use crate::host::proc;
     use crate::host::proc::Stop;
@@ -159,7 +194,7 @@ mod tests {
     const INNER: &str = "XTASK_TEST_INNER";
 
     fn seen(mut env: Command) -> Vec<String> {
-        let said = proc::read(env.args(["-0"]), &Stop::default()).unwrap();
+        let said = proc::read(env.arg("-0"), &Stop::default()).unwrap();
         said.split('\0')
             .filter_map(|set| set.split_once('='))
             .map(|(name, _)| name.to_owned())
@@ -185,24 +220,13 @@ mod tests {
             );
             return;
         }
-        let mut mortal = proc::mortal(nix::sys::signal::Signal::SIGKILL, &command("env"));
+        let mut mortal = proc::mortal(Signal::SIGKILL, cmd!(PLAIN, "env"));
         mortal.env("LC_ALL", "C");
-        let cargo = {
-            let mut env = command("env");
-            env.env_clear().envs(
-                cargo()
-                    .get_envs()
-                    .filter_map(|(name, value)| Some((name, value?))),
-            );
-            env
-        };
-        for child in [
-            command("env"),
-            compiling("env"),
-            networked("env"),
-            cargo,
-            mortal,
-        ] {
+        let mut children: Vec<Command> = [PLAIN, COMPILING, NETWORKED, CARGO]
+            .map(|environment| cmd!(environment, "env").into())
+            .into();
+        children.push(mortal);
+        for child in children {
             let seen = seen(child);
             assert!(seen.iter().any(|name| name == "PATH"), "{seen:?}");
             let leaked: Vec<_> = seen
@@ -211,10 +235,27 @@ mod tests {
                 .collect();
             assert!(leaked.is_empty(), "{leaked:?}");
         }
-        let piped = piped(&command("env")).read().unwrap();
+        let piped = piped(cmd!(PLAIN, "env")).read().unwrap();
         assert!(
             piped.contains("LC_ALL=C") && !piped.contains("=poison"),
             "{piped}"
         );
+    }
+    #[test]
+    fn names_and_beginnings_of_names() {
+        assert!(CARGO.has("CARGO_HOME") && CARGO.has("RUSTUP_HOME") && CARGO.has("PATH"));
+        assert!(!CARGO.has("CARGO_HOMES") && !CARGO.has("RUSTUP") && !PLAIN.has("RUSTUP_HOME"));
+    }
+
+    #[test]
+    fn children_start_although_our_folder_is_gone() {
+        let (here, gone) = (std::env::current_dir().unwrap(), tempfile::tempdir());
+        std::env::set_current_dir(gone.as_ref().unwrap()).unwrap();
+        let start = || proc::read(cmd!(PLAIN, "true"), &Stop::default());
+        start().unwrap();
+        drop(gone);
+        let ends = [start(), std::thread::spawn(start).join().unwrap()];
+        std::env::set_current_dir(here).unwrap();
+        assert!(ends.iter().all(Result::is_ok), "{ends:?}");
     }
 }

@@ -1,10 +1,13 @@
 //! Git as this program uses it: the same on every machine, whatever its configuration says.
 
+use std::ffi::OsStr;
+use std::path::Path;
 use std::process::Command;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use xshell::{Cmd, cmd};
 
-use super::environment;
+use super::environment::PLAIN;
 use super::proc::{self, Output, Stop};
 
 /// Whose commits those are that only carry a source or a patch file into git.
@@ -34,12 +37,11 @@ impl Git {
         &self.dir
     }
 
-    pub fn command<I: IntoIterator<Item: AsRef<str>>>(&self, args: I) -> Command {
+    /// For `cmd!`: in a line that begins with `git` it works here.
+    pub fn cmd(&self, git: impl AsRef<Path>) -> Cmd<'static> {
         // Without GIT_DIR and the like: those of a hook or a bisection that called us would lead to another repository.
-        let mut command = environment::command("git");
-        command
-            .args(["-C", self.dir.as_str(), "-c", "safe.directory=*"])
-            .args(args.into_iter().map(|arg| arg.as_ref().to_owned()))
+        let git = PLAIN.cmd(git);
+        git.args(["-C", self.dir.as_str(), "-c", "safe.directory=*"])
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .env("GIT_ATTR_NOSYSTEM", "1")
@@ -57,34 +59,57 @@ impl Git {
             .env("GIT_AUTHOR_DATE", DATE)
             .env("GIT_COMMITTER_NAME", NAME)
             .env("GIT_COMMITTER_EMAIL", EMAIL)
-            .env("GIT_COMMITTER_DATE", DATE);
-        command
+            .env("GIT_COMMITTER_DATE", DATE)
+    }
+
+    pub fn command<I: IntoIterator<Item: AsRef<OsStr>>>(&self, words: I) -> Command {
+        cmd!(self, "git {words...}").into()
     }
 
     /// Standard output without the last newline.
-    pub fn read<I: IntoIterator<Item: AsRef<str>>>(&self, args: I) -> proc::Result<String> {
-        proc::read(&mut self.command(args), &self.stop)
+    pub fn read(&self, call: impl Call) -> proc::Result<String> {
+        proc::read(&mut call.by(self), &self.stop)
     }
 
     /// The same for a command that reads its standard input.
-    pub fn pipe<I: IntoIterator<Item: AsRef<str>>>(
-        &self,
-        args: I,
-        input: &[u8],
-    ) -> proc::Result<String> {
-        proc::pipe(&mut self.command(args), input, &self.stop)
+    pub fn pipe(&self, line: Cmd<'_>, input: &[u8]) -> proc::Result<String> {
+        proc::pipe(line, input, &self.stop)
     }
 
     /// For commands whose exit status is an answer.
-    pub fn output<I: IntoIterator<Item: AsRef<str>>>(&self, args: I) -> proc::Result<Output> {
-        proc::output(&mut self.command(args), b"", &self.stop)
+    pub fn output(&self, line: Cmd<'_>, input: &[u8]) -> proc::Result<Output> {
+        proc::output(line, input, &self.stop)
     }
 
     /// The object that a revision names, if it exists.
     pub fn resolve(&self, revision: &str) -> proc::Result<Option<String>> {
-        let output = self.output(["rev-parse", "--quiet", "--verify", revision])?;
+        let parse = cmd!(self, "git rev-parse --quiet --verify {revision}");
+        let output = self.output(parse, b"")?;
         let id = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         Ok((output.status.success() && !id.is_empty()).then_some(id))
+    }
+}
+
+/// A line that `cmd!` has written, or the words after `git`.
+pub trait Call {
+    fn by(self, git: &Git) -> Command;
+}
+
+impl Call for Cmd<'_> {
+    fn by(self, _: &Git) -> Command {
+        self.into()
+    }
+}
+
+impl<const N: usize> Call for [&str; N] {
+    fn by(self, git: &Git) -> Command {
+        git.command(self)
+    }
+}
+
+impl Call for Vec<&str> {
+    fn by(self, git: &Git) -> Command {
+        git.command(self)
     }
 }
 
@@ -102,12 +127,10 @@ mod tests {
         fs_err::write(settings.join("attributes"), "*.c text eol=crlf\n").unwrap();
         fs_err::write(dir.join("a.c"), "a\r\n").unwrap();
         let git = Git::at(dir, &Stop::default());
-        let read = |args: &[&str]| {
-            proc::read(git.command(args).env("HOME", dir), &Stop::default()).unwrap()
-        };
-        read(&["init", "--quiet"]);
-        read(&["add", "--all"]);
-        assert_eq!(read(&["ls-files", "--", "*.c"]), "a.c");
-        assert_eq!(read(&["cat-file", "-s", ":a.c"]), "3");
+        let read = |line: Cmd<'_>| git.read(line.env("HOME", dir)).unwrap();
+        read(cmd!(git, "git init --quiet"));
+        read(cmd!(git, "git add --all"));
+        assert_eq!(read(cmd!(git, "git ls-files -- *.c")), "a.c");
+        assert_eq!(read(cmd!(git, "git cat-file -s :a.c")), "3");
     }
 }

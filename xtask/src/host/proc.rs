@@ -1,6 +1,7 @@
 //! Child processes. Each runs in a process group of its own and is ended with
 //! its whole group when the run is stopped; none fails without saying how.
 
+use std::borrow::BorrowMut;
 use std::collections::VecDeque;
 use std::io::{BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
@@ -18,8 +19,9 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
+use xshell::{Cmd, cmd};
 
-use super::environment;
+use super::environment::PLAIN;
 use crate::failure::{self, Failure, Kind};
 
 /// How often a silent child is looked at, and a stop noticed.
@@ -109,18 +111,36 @@ impl Output {
     }
 }
 
+/// What can be run: a line that `cmd!` has written, or a command with more to it.
+pub trait Line {
+    fn command(self) -> impl BorrowMut<Command>;
+}
+
+impl Line for Cmd<'_> {
+    fn command(self) -> impl BorrowMut<Command> {
+        Command::from(self)
+    }
+}
+
+impl Line for &mut Command {
+    fn command(self) -> impl BorrowMut<Command> {
+        self
+    }
+}
+
 /// Runs a command with `input` on its standard input; a bad exit status is for the caller to judge.
-pub fn output(command: &mut Command, input: &[u8], stop: &Stop) -> Result<Output> {
-    collect(command, input, Leash { stop, limit: None })
+pub fn output(line: impl Line, input: &[u8], stop: &Stop) -> Result<Output> {
+    let leash = Leash { stop, limit: None };
+    collect(line.command().borrow_mut(), input, leash)
 }
 
 /// The same without any input, for a command that must not take longer than `limit`.
 ///
 /// # Errors
 /// Also when it has not ended by then: it is ended.
-pub fn output_within(command: &mut Command, limit: Duration, stop: &Stop) -> Result<Output> {
+pub fn output_within(line: impl Line, limit: Duration, stop: &Stop) -> Result<Output> {
     let limit = Some((Instant::now(), limit));
-    collect(command, b"", Leash { stop, limit })
+    collect(line.command().borrow_mut(), b"", Leash { stop, limit })
 }
 
 fn collect(command: &mut Command, input: &[u8], leash: Leash<'_>) -> Result<Output> {
@@ -139,10 +159,12 @@ fn collect(command: &mut Command, input: &[u8], leash: Leash<'_>) -> Result<Outp
 
 /// The same program, arguments and environment; the kernel sends it the signal when the calling thread ends, however
 /// that does (PR_SET_PDEATHSIG(2const)). It takes setpriv, which is part of util-linux.
-pub fn mortal(signal: Signal, command: &Command) -> Command {
-    let mut mortal = environment::command("setpriv");
-    mortal.args(["--pdeathsig", signal.as_str(), "--"]);
-    mortal.arg(command.get_program()).args(command.get_args());
+pub fn mortal(signal: Signal, line: impl Line) -> Command {
+    let mut command = line.command();
+    let command: &Command = command.borrow_mut();
+    let (signal, program, args) = (signal.as_str(), command.get_program(), command.get_args());
+    let mortal = cmd!(PLAIN, "setpriv --pdeathsig {signal} -- {program} {args...}");
+    let mut mortal = Command::from(mortal);
     for (name, value) in command.get_envs() {
         match value {
             Some(value) => mortal.env(name, value),
@@ -153,8 +175,10 @@ pub fn mortal(signal: Signal, command: &Command) -> Command {
 }
 
 /// Runs a command with `input` on its standard input, for its standard output without the last newline.
-pub fn pipe(command: &mut Command, input: &[u8], stop: &Stop) -> Result<String> {
-    let output = output(command, input, stop)?;
+pub fn pipe(line: impl Line, input: &[u8], stop: &Stop) -> Result<String> {
+    let mut command = line.command();
+    let command = command.borrow_mut();
+    let output = output(&mut *command, input, stop)?;
     let said = if output.stderr.is_empty() {
         &output.stdout
     } else {
@@ -172,17 +196,19 @@ pub fn pipe(command: &mut Command, input: &[u8], stop: &Stop) -> Result<String> 
 }
 
 /// Runs a command for its standard output, without the last newline.
-pub fn read(command: &mut Command, stop: &Stop) -> Result<String> {
-    pipe(command, b"", stop)
+pub fn read(line: impl Line, stop: &Stop) -> Result<String> {
+    pipe(line, b"", stop)
 }
 
 /// Runs a long command: all it says is appended to `log`, and each line is handed on as it comes.
 pub fn stream(
-    command: &mut Command,
+    line: impl Line,
     log: &Utf8Path,
     stop: &Stop,
     on_line: &mut dyn FnMut(Stream, &str),
 ) -> Result<()> {
+    let mut command = line.command();
+    let command = command.borrow_mut();
     let failed = |error: std::io::Error| Error::Failed(error.into());
     let mut file = fs_err::OpenOptions::new()
         .create(true)
@@ -613,7 +639,7 @@ mod tests {
     fn a_mortal_is_the_same_command_and_ends_with_its_thread() {
         let mut told = shell("echo $A $B");
         told.envs([("A", "a"), ("B", "b")]).env_remove("B");
-        let same = read(&mut mortal(Signal::SIGKILL, &told), &Stop::default());
+        let same = read(&mut mortal(Signal::SIGKILL, &mut told), &Stop::default());
         assert_eq!(same.unwrap(), "a");
         for signal in [Signal::SIGKILL, Signal::SIGTERM] {
             ends_by(signal);
@@ -622,7 +648,7 @@ mod tests {
 
     fn ends_by(signal: Signal) {
         let start = move || {
-            mortal(signal, &shell("echo; exec sleep 60"))
+            mortal(signal, &mut shell("echo; exec sleep 60"))
                 .stdout(Stdio::piped())
                 .spawn()
         };

@@ -1,19 +1,19 @@
 //! Patches become commits without a work tree being touched: a series that does not apply leaves nothing behind.
 
 use std::collections::BTreeSet;
-use std::process::Command;
 use std::sync::LazyLock;
 
 use camino::Utf8PathBuf;
 use regex::Regex;
 use tempfile::TempDir;
+use xshell::{Cmd, cmd};
 
 use super::source::Source;
 use super::version::version_of;
 use crate::failure::{Failure, Kind, Result};
 use crate::host::files;
 use crate::host::git::Git;
-use crate::host::proc::{self, Stop};
+use crate::host::proc::Stop;
 use crate::series::{Patch, Series};
 
 /// As many files or errors are named in an error.
@@ -48,7 +48,8 @@ pub fn apply_some(source: &Source, series: &[Series], stop: &Stop) -> Result<App
         return Ok(applied);
     }
     let bench = Bench::of(source, stop)?;
-    proc::read(&mut bench.command(&["read-tree", &source.commit]), stop)?;
+    let base = &source.commit;
+    bench.git.read(cmd!(bench, "git read-tree {base}"))?;
     for patch in patches {
         match bench.check(patch) {
             Err(failure) if failure.kind == Kind::Build => {
@@ -64,52 +65,51 @@ pub fn apply_some(source: &Source, series: &[Series], stop: &Stop) -> Result<App
 }
 
 /// A repository and an index of our own.
-pub(super) struct Bench<'a> {
+pub(super) struct Bench {
     git: Git,
     index: Utf8PathBuf,
-    stop: &'a Stop,
     _scratch: TempDir,
 }
 
-impl<'a> Bench<'a> {
+impl Bench {
     /// With nothing in the index.
-    fn of(source: &Source, stop: &'a Stop) -> Result<Self> {
+    fn of(source: &Source, stop: &Stop) -> Result<Self> {
         let (scratch, path) = files::temporary(&source.repository)?;
         Ok(Self {
             git: Git::at(&source.repository, stop),
             index: path.join("index"),
-            stop,
             _scratch: scratch,
         })
     }
 
     /// With those files of the source in the index that the patches are about: git takes a second for all of them.
-    pub(super) fn of_files(source: &Source, patches: &[&Patch], stop: &'a Stop) -> Result<Self> {
+    pub(super) fn of_files(source: &Source, patches: &[&Patch], stop: &Stop) -> Result<Self> {
         let bench = Self::of(source, stop)?;
         if patches.is_empty() {
             return Ok(bench);
         }
         let files = old_and_new_names(&bench, patches)?;
-        let list = ["--literal-pathspecs", "ls-tree", "-r", "-z", "--full-tree"].into_iter();
-        let list = list.chain([source.commit.as_str(), "--"]);
-        let list = list.chain(files.iter().map(String::as_str));
-        let list = proc::output(&mut bench.git.command(list), b"", stop)?;
-        let mut fill = bench.command(&["update-index", "-z", "--index-info"]);
-        proc::pipe(&mut fill, &list.stdout, stop)?;
+        let (git, commit) = (&bench.git, &source.commit);
+        let list = cmd!(
+            git,
+            "git --literal-pathspecs ls-tree -r -z --full-tree {commit} -- {files...}"
+        );
+        let list = git.output(list, b"")?;
+        let fill = cmd!(bench, "git update-index -z --index-info");
+        git.pipe(fill, &list.stdout)?;
         Ok(bench)
     }
 
     /// Whether `git apply` does that with a patch.
     pub(super) fn applies(&self, how: &[&str], patch: &Patch) -> Result<bool> {
-        let apply = ["apply", "--cached", "--whitespace=nowarn"];
-        let mut command = self.command(&[&apply, how, &["-"]].concat());
-        let output = proc::output(&mut command, &patch.diff, self.stop)?;
+        let apply = cmd!(self, "git apply --cached --whitespace=nowarn {how...} -");
+        let output = self.git.output(apply, &patch.diff)?;
         Ok(output.status.success())
     }
 
     fn complaint(&self, patch: &Patch, source: &Source) -> String {
         let Source { label, commit, .. } = source;
-        let makefile = self.git.read(["show", &format!("{commit}:Makefile")]);
+        let makefile = self.git.read(cmd!(self.git, "git show {commit}:Makefile"));
         let version = makefile.ok().and_then(|makefile| version_of(&makefile));
         let version = version.map_or(String::new(), |version| {
             format!(", which is Linux {version}")
@@ -118,16 +118,14 @@ impl<'a> Bench<'a> {
         format!("{path} ({subject:?}) does not apply to {label}{version}")
     }
 
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = self.git.command(args);
-        command.env("GIT_INDEX_FILE", &self.index);
-        command
+    /// For `cmd!`: git with this index.
+    fn cmd(&self, git: &str) -> Cmd<'static> {
+        self.git.cmd(git).env("GIT_INDEX_FILE", &self.index)
     }
 
     fn check(&self, patch: &Patch) -> Result<()> {
-        let mut apply =
-            self.command(&["apply", "--cached", "--verbose", "--whitespace=nowarn", "-"]);
-        let output = proc::output(&mut apply, &patch.diff, self.stop)?;
+        let apply = cmd!(self, "git apply --cached --verbose --whitespace=nowarn -");
+        let output = self.git.output(apply, &patch.diff)?;
         if output.status.success() {
             return Ok(());
         }
@@ -138,20 +136,20 @@ impl<'a> Bench<'a> {
     }
 
     fn commit(&self, patch: &Patch, parent: &str) -> Result<String> {
-        let tree = proc::read(&mut self.command(&["write-tree"]), self.stop)?;
-        let mut commit = self.command(&["commit-tree", "-p", parent, "-F", "-", &tree]);
-        commit.env("GIT_AUTHOR_NAME", &patch.author);
-        commit.env("GIT_AUTHOR_EMAIL", &patch.email);
-        commit.env("GIT_AUTHOR_DATE", &patch.date);
-        Ok(proc::pipe(&mut commit, &patch.message, self.stop)?)
+        let tree = self.git.read(cmd!(self, "git write-tree"))?;
+        let commit = cmd!(self, "git commit-tree -p {parent} -F - {tree}")
+            .env("GIT_AUTHOR_NAME", &patch.author)
+            .env("GIT_AUTHOR_EMAIL", &patch.email)
+            .env("GIT_AUTHOR_DATE", &patch.date);
+        Ok(self.git.pipe(commit, &patch.message)?)
     }
 }
 
 /// All files that patches are about, also those that they rename.
-fn old_and_new_names(bench: &Bench<'_>, patches: &[&Patch]) -> Result<BTreeSet<String>> {
+fn old_and_new_names(bench: &Bench, patches: &[&Patch]) -> Result<BTreeSet<String>> {
     let diffs: Vec<&[u8]> = patches.iter().map(|patch| patch.diff.as_slice()).collect();
-    let mut numstat = bench.command(&["apply", "--numstat", "-z", "--reverse", "-"]);
-    let old = proc::pipe(&mut numstat, &diffs.join(&b'\n'), bench.stop)?;
+    let numstat = cmd!(bench, "git apply --numstat -z --reverse -");
+    let old = bench.git.pipe(numstat, &diffs.join(&b'\n'))?;
     let old = old.split('\0').filter_map(|file| file.split('\t').nth(2));
     let changes = patches.iter().flat_map(|patch| &patch.changes);
     let new = changes.map(|change| change.file.as_str());

@@ -1,10 +1,12 @@
 //! Whether patches are read and applied as by `git am`: it is the judge, mail by mail.
 
 use camino::Utf8PathBuf;
+use xshell::cmd;
 
 use super::apply::apply;
 use super::source::Source;
 use crate::failure::Result;
+use crate::host::environment::PLAIN;
 use crate::host::git::Git;
 use crate::host::layout::Layout;
 use crate::host::proc::{self, Stop};
@@ -79,8 +81,7 @@ fn quoted_printable(text: &str) -> String {
 }
 
 fn base64(text: &[u8]) -> String {
-    let mut command = std::process::Command::new("base64");
-    proc::pipe(&mut command, text, &Stop::default()).unwrap() + "\n"
+    proc::pipe(cmd!(PLAIN, "base64"), text, &Stop::default()).unwrap() + "\n"
 }
 
 fn latin(text: &str) -> Vec<u8> {
@@ -774,16 +775,20 @@ impl Court {
             fs_err::create_dir_all(path.parent().unwrap()).unwrap();
             fs_err::write(path, content).unwrap();
         }
-        git.read(["init", "--quiet"]).unwrap();
-        git.read(["config", "core.autocrlf", "false"]).unwrap();
-        git.read(["add", "--all"]).unwrap();
-        git.read(["commit", "--quiet", "--message=base"]).unwrap();
+        for line in [
+            cmd!(git, "git init --quiet"),
+            cmd!(git, "git config core.autocrlf false"),
+            cmd!(git, "git add --all"),
+            cmd!(git, "git commit --quiet --message=base"),
+        ] {
+            git.read(line).unwrap();
+        }
         let layout = Layout::at(root);
         let series = layout.patches().join("6.12/s");
         fs_err::create_dir_all(&series).unwrap();
         fs_err::write(series.join("series"), "x.patch -p1\n").unwrap();
         Self {
-            base: git.read(["rev-parse", "HEAD"]).unwrap(),
+            base: git.read(cmd!(git, "git rev-parse HEAD")).unwrap(),
             _dir: dir,
             layout,
             git,
@@ -796,18 +801,16 @@ impl Court {
 
     /// The commit that `git am` makes, or what it says. The committer is the same as ours.
     fn theirs(&self) -> std::result::Result<String, String> {
-        let am = self
-            .git
-            .output(["am", "--quiet", self.patch().as_str()])
-            .unwrap();
-        let head = self.git.read(["rev-parse", "HEAD"]).unwrap();
-        let _ = self.git.output(["am", "--abort"]).unwrap();
-        self.git
-            .read(["reset", "--quiet", "--hard", &self.base])
-            .unwrap();
-        self.git
-            .read(["clean", "--quiet", "--force", "-d"])
-            .unwrap();
+        let Self { git, base, .. } = self;
+        let patch = self.patch();
+        let am = git.output(cmd!(git, "git am --quiet {patch}"), b"");
+        let head = git.read(cmd!(git, "git rev-parse HEAD")).unwrap();
+        let _ = git.output(cmd!(git, "git am --abort"), b"").unwrap();
+        let reset = cmd!(git, "git reset --quiet --hard {base}");
+        for line in [reset, cmd!(git, "git clean --quiet --force -d")] {
+            git.read(line).unwrap();
+        }
+        let am = am.unwrap();
         if am.status.success() {
             Ok(head)
         } else {
@@ -827,7 +830,8 @@ impl Court {
     }
 
     fn show(&self, commit: &str) -> String {
-        self.git.read(["show", "--format=raw", commit]).unwrap()
+        let show = cmd!(self.git, "git show --format=raw {commit}");
+        self.git.read(show).unwrap()
     }
 
     /// What is wrong with how a mail ended, if anything is.

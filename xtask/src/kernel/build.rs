@@ -6,6 +6,7 @@ use anyhow::Context;
 use camino::{Utf8Path, Utf8PathBuf};
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
+use xshell::cmd;
 
 use super::ccache::{self, Ccache};
 use super::compiler::{complaints, step};
@@ -13,13 +14,14 @@ use super::config::{Fragment, lost};
 use super::tree::Tree;
 use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
+use crate::host::environment::{COMPILING, PLAIN};
 use crate::host::files::{self, Lease, Seal};
 use crate::host::git::{DATE, Git};
 use crate::host::layout::Layout;
 use crate::host::phase::{Pace, phase};
 use crate::host::proc::{self, Stop, Stream};
 use crate::host::session::Session;
-use crate::host::{environment, space};
+use crate::host::space;
 use crate::words::count;
 
 /// Enters every fingerprint: to be raised when this module builds differently.
@@ -139,7 +141,7 @@ impl Build<'_> {
     /// The same for what [`Build::objects`] returns.
     pub fn checks_fingerprint(&self, objects: &[String], stop: &Stop) -> Result<String> {
         let build = self.fingerprint(&compiler(stop)?);
-        let sparse = proc::read(environment::command("sparse").arg("--version"), stop)?;
+        let sparse = proc::read(cmd!(PLAIN, "sparse --version"), stop)?;
         let inputs = [build.as_str(), &sparse].into_iter();
         let inputs = inputs.chain(WITH_CHECKS.iter().copied());
         Ok(files::digest(
@@ -209,10 +211,7 @@ impl Build<'_> {
 
 /// What the compiler says of itself.
 fn compiler(stop: &Stop) -> Result<String> {
-    Ok(proc::read(
-        environment::command("gcc").arg("--version"),
-        stop,
-    )?)
+    Ok(proc::read(cmd!(PLAIN, "gcc --version"), stop)?)
 }
 
 struct Make<'a> {
@@ -230,26 +229,22 @@ impl Make<'_> {
             .build
             .jobs
             .or_else(|| std::thread::available_parallelism().ok().map(usize::from))
-            .unwrap_or(1);
-        // It is to end as by Ctrl-C when this process is killed and can tell it no more.
-        let mut make = proc::mortal(Signal::SIGTERM, &environment::compiling("make"));
-        make.arg("-C").arg(&self.build.tree.path);
+            .unwrap_or(1)
+            .to_string();
+        let (tree, out) = (&self.build.tree.path, self.out);
         // Each job's output in one piece, so that an error keeps its context.
-        make.args([
-            format!("-j{jobs}"),
-            "--output-sync=target".to_owned(),
-            format!("O={}", self.out),
-        ]);
-        make.args(["ARCH=x86_64", "LOCALVERSION="]);
-        match &self.ccache {
-            None => make.arg("CC=gcc"),
-            Some(_) => {
-                let flag = ccache::flag(&self.build.tree.path, self.out);
-                make.arg("CC=ccache gcc")
-                    .args(flag.map(|flag| format!("KCFLAGS={flag}")))
-            }
-        };
-        make.args(what);
+        let mut compiler = vec!["CC=gcc".to_owned()];
+        if self.ccache.is_some() {
+            let flag = ccache::flag(tree, out);
+            compiler = vec!["CC=ccache gcc".to_owned()];
+            compiler.extend(flag.map(|flag| format!("KCFLAGS={flag}")));
+        }
+        let make = cmd!(
+            COMPILING,
+            "make -C {tree} -j{jobs} --output-sync=target O={out} ARCH=x86_64 LOCALVERSION= {compiler...} {what...}"
+        );
+        // It is to end as by Ctrl-C when this process is killed and can tell it no more.
+        let mut make = proc::mortal(Signal::SIGTERM, make);
         self.clean(&mut make);
         make
     }
@@ -297,14 +292,15 @@ impl Make<'_> {
     }
 
     fn merge(&self, config: &Utf8Path) -> Command {
-        let mut merge = environment::compiling("sh");
-        merge
-            .arg(self.build.tree.path.join("scripts/kconfig/merge_config.sh"))
-            .current_dir(self.out);
-        merge.args(["-m", "-O", self.out.as_str(), config.as_str()]);
-        let tiny = TINY.map(|name| self.build.tree.path.join(name));
-        merge.args(tiny.iter().filter(|path| path.exists()));
-        merge.args(self.build.fragments.iter().map(|fragment| &fragment.path));
+        let (tree, out) = (&self.build.tree.path, self.out);
+        let tiny = TINY.map(|name| tree.join(name)).into_iter();
+        let tiny = tiny.filter(|path| path.exists());
+        let fragments = self.build.fragments.iter().map(|fragment| &fragment.path);
+        let mut merge = Command::from(cmd!(
+            COMPILING,
+            "sh {tree}/scripts/kconfig/merge_config.sh -m -O {out} {config} {tiny...} {fragments...}"
+        ));
+        merge.current_dir(out);
         self.clean(&mut merge);
         merge
     }
@@ -312,7 +308,8 @@ impl Make<'_> {
     /// Names all that a configuration depends on: fragments, compiler, and the tree's Kconfig files and scripts.
     fn config_inputs(&self) -> Result<String> {
         let Tree { path, content, .. } = self.build.tree;
-        let files = Git::at(path, &self.session.stop).read(["ls-tree", "-r", content])?;
+        let git = Git::at(path, &self.session.stop);
+        let files = git.read(cmd!(git, "git ls-tree -r {content}"))?;
         let read = |line: &&str| {
             line.split_once('\t')
                 .is_some_and(|(_, path)| is_config_input(path))

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use camino::Utf8Path;
+use xshell::{Cmd, cmd};
 
 use crate::diff::unified;
 use crate::failure::{Kind, Result};
@@ -57,18 +58,11 @@ impl Commit {
 
 /// The commits after `base` up to `tip`, the oldest first.
 pub fn commits(git: &Git, base: &str, tip: &str) -> Result<Vec<Commit>> {
-    let range = format!("{base}..{tip}");
-    let said = git.read([
-        "log",
-        "--reverse",
-        "--topo-order",
-        "--no-notes",
-        "--no-show-signature",
-        "--encoding=UTF-8",
-        "--date=raw",
-        "--format=%H%x00%P%x00%T%x00%an <%ae>%x00%ad%x00%s%x00%b%x00",
-        &range,
-    ])?;
+    let said = git.read(cmd!(
+        git,
+        "git log --reverse --topo-order --no-notes --no-show-signature --encoding=UTF-8 --date=raw
+         --format='%H%x00%P%x00%T%x00%an <%ae>%x00%ad%x00%s%x00%b%x00' {base}..{tip}"
+    ))?;
     let fields: Vec<&str> = said.split('\0').collect();
     let commits = fields.chunks_exact(7).map(|fields| Commit {
         id: fields[0].trim_start().to_owned(),
@@ -141,7 +135,7 @@ pub struct Notes<'a> {
 impl<'a> Notes<'a> {
     pub fn of(git: &'a Git) -> Result<Self> {
         // Git's own name for the work tree is a good part of a ref, and stays when the tree is moved.
-        let place = git.read(["rev-parse", "--absolute-git-dir"])?;
+        let place = git.read(cmd!(git, "git rev-parse --absolute-git-dir"))?;
         let name = Utf8Path::new(&place).file_name().unwrap_or("tree");
         Ok(Self {
             git,
@@ -167,17 +161,22 @@ impl<'a> Notes<'a> {
     }
 
     fn set(&self, notes: &str, commit: &str, text: &str) -> Result<()> {
-        let option = format!("--ref={notes}");
-        if text.is_empty() {
-            let remove = ["notes", &option, "remove", "--ignore-missing", commit];
-            self.git.read(remove)?;
-            return Ok(());
-        }
-        // A blob is taken as it is; text would be tidied up.
-        let blob = ["hash-object", "-w", "--stdin"];
-        let blob = self.git.pipe(blob, format!("{text}\n").as_bytes())?;
-        let add = ["notes", &option, "add", "--force", "-C", &blob, commit];
-        self.git.read(add)?;
+        let git = self.git;
+        let how = if text.is_empty() {
+            cmd!(
+                git,
+                "git notes --ref={notes} remove --ignore-missing {commit}"
+            )
+        } else {
+            // A blob is taken as it is; text would be tidied up.
+            let text = format!("{text}\n");
+            let blob = git.pipe(cmd!(git, "git hash-object -w --stdin"), text.as_bytes())?;
+            cmd!(
+                git,
+                "git notes --ref={notes} add --force -C {blob} {commit}"
+            )
+        };
+        git.read(how)?;
         Ok(())
     }
 
@@ -192,15 +191,6 @@ impl<'a> Notes<'a> {
     }
 
     fn list(&self, notes: &str, commits: &[Commit]) -> Result<BTreeMap<String, String>> {
-        let shown = format!("--notes={notes}");
-        let log = [
-            "log",
-            "--no-walk",
-            "--stdin",
-            "--no-notes",
-            &shown,
-            "--format=%H%x00%N%x00",
-        ];
         let ids: String = commits
             .iter()
             .map(|commit| format!("{}\n", commit.id))
@@ -208,6 +198,10 @@ impl<'a> Notes<'a> {
         if ids.is_empty() {
             return Ok(BTreeMap::new());
         }
+        let log = cmd!(
+            self.git,
+            "git log --no-walk --stdin --no-notes --notes={notes} --format=%H%x00%N%x00"
+        );
         let said = self.git.pipe(log, ids.as_bytes())?;
         let fields: Vec<&str> = said.split('\0').collect();
         let pairs = fields
@@ -222,11 +216,12 @@ impl<'a> Notes<'a> {
 
 /// Has git carry the notes of all work trees along, and those of all commits that it makes one of.
 pub fn configure(git: &Git) -> Result<()> {
-    git.read(["config", "notes.rewriteMode", "concatenate"])?;
+    git.read(cmd!(git, "git config notes.rewriteMode concatenate"))?;
     for notes in [NOTES, ORIGINS] {
-        let glob = format!("{notes}/*");
-        let replace = ["config", "--fixed-value", "--replace-all"];
-        git.read([&replace[..], &["notes.rewriteRef", &glob, &glob]].concat())?;
+        git.read(cmd!(
+            git,
+            "git config --fixed-value --replace-all notes.rewriteRef {notes}/* {notes}/*"
+        ))?;
     }
     Ok(())
 }
@@ -260,36 +255,32 @@ pub fn keep(git: &Git, files: &Files, stop: &Stop) -> Result<String> {
         fs_err::write(&path, text)?;
         paths += &format!("{}\n", path.display());
     }
-    let ids = git.pipe(["hash-object", "-w", "--stdin-paths"], paths.as_bytes())?;
+    let write = cmd!(git, "git hash-object -w --stdin-paths");
+    let ids = git.pipe(write, paths.as_bytes())?;
     let entries = files.keys().zip(ids.lines());
     let entries: String = entries
         .map(|(name, id)| format!("100644 {id}\t{name}\n"))
         .collect();
-    let ours = |args: &[&str], input: &str| {
-        let mut command = git.command(args);
-        command.env("GIT_INDEX_FILE", scratch.path().join("index"));
-        proc::pipe(&mut command, input.as_bytes(), stop)
+    let ours = |line: Cmd<'_>, input: &str| {
+        let line = line.env("GIT_INDEX_FILE", scratch.path().join("index"));
+        proc::pipe(line, input.as_bytes(), stop)
     };
-    ours(&["update-index", "--index-info"], &entries)?;
-    let tree = ours(&["write-tree"], "")?;
-    git.read(["update-ref", KEPT, &tree])?;
+    ours(cmd!(git, "git update-index --index-info"), &entries)?;
+    let tree = ours(cmd!(git, "git write-tree"), "")?;
+    git.read(cmd!(git, "git update-ref {KEPT} {tree}"))?;
     Ok(tree)
 }
 
 /// The files that [`keep`] kept.
-pub fn kept(git: &Git, tree: &str, stop: &Stop) -> Result<Files> {
-    let list = git.read(["ls-tree", "-r", "-z", tree])?;
+pub fn kept(git: &Git, tree: &str) -> Result<Files> {
+    let list = git.read(cmd!(git, "git ls-tree -r -z {tree}"))?;
     let entries = list
         .split_terminator('\0')
         .filter_map(|line| line.split_once('\t'));
     let (facts, names): (Vec<&str>, Vec<&str>) = entries.unzip();
     let ids = facts.iter().filter_map(|facts| facts.rsplit(' ').next());
     let ids: String = ids.map(|id| format!("{id}\n")).collect();
-    let output = proc::output(
-        &mut git.command(["cat-file", "--batch"]),
-        ids.as_bytes(),
-        stop,
-    )?;
+    let output = git.output(cmd!(git, "git cat-file --batch"), ids.as_bytes())?;
     let texts = blobs(&output.stdout);
     if texts.len() != names.len() {
         return Err(Kind::Machinery.error(format!(

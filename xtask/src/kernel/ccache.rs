@@ -5,11 +5,12 @@
 use std::process::Command;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use xshell::cmd;
 
 use crate::deps::need::program;
 use crate::event::Event;
 use crate::failure::Result;
-use crate::host::environment;
+use crate::host::environment::COMPILING;
 use crate::host::proc;
 use crate::host::session::Session;
 
@@ -46,8 +47,7 @@ impl Ccache {
             base: session.layout.work("").canonicalize_utf8()?,
             cache: session.layout.ccache(),
         };
-        let mut probe = environment::compiling("ccache");
-        probe.args(["gcc", "-fsyntax-only", "-x", "c", "/dev/null"]);
+        let mut probe = Command::from(cmd!(COMPILING, "ccache gcc -fsyntax-only -x c /dev/null"));
         ccache.set(&mut probe);
         let said = proc::output(&mut probe, b"", &session.stop)?;
         if said.status.success() {
@@ -90,12 +90,13 @@ impl Ccache {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::environment::PLAIN;
     use crate::host::layout::Layout;
     use crate::host::proc::Stop;
 
     /// What a compiler sees of ccache's settings.
     fn seen(ccache: &Ccache) -> String {
-        let mut env = environment::command("env");
+        let mut env = Command::from(cmd!(PLAIN, "env"));
         ccache.set(&mut env);
         proc::read(&mut env, &Stop::default()).unwrap()
     }

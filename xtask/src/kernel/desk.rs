@@ -1,6 +1,7 @@
 //! Where an order is worked on: the lock, the room on the disk, the source.
 
 use camino::Utf8Path;
+use xshell::cmd;
 
 use super::apply::apply;
 use super::order::Order;
@@ -53,7 +54,7 @@ impl<'a> Desk<'a> {
         let git = Git::at(&self.source.repository, &self.session.stop);
         Ok(Tree {
             path: self.session.layout.trees().join(self.order.tree_name()),
-            content: git.read(["rev-parse", &format!("{tip}^{{tree}}")])?,
+            content: git.read(cmd!(git, "git rev-parse {tip}'^{tree}'"))?,
             edited: false,
         })
     }
@@ -230,9 +231,8 @@ mod tests {
     fn a_tree_that_has_patches_already() {
         let shop = shop();
         let content = |tag: &str| {
-            shop.git
-                .read(["rev-parse", &format!("{tag}^{{tree}}")])
-                .unwrap()
+            let parse = cmd!(shop.git, "git rev-parse {tag}'^{tree}'");
+            shop.git.read(parse).unwrap()
         };
         shop.source(&[&["cherry-pick", "one", "two"]]);
         // The second time all is known, and is said nevertheless.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use harness::wire::Feature;
+use xshell::cmd;
 
 use super::apply::Bench;
 use super::source::Source;
@@ -10,7 +11,7 @@ use crate::diff::{excerpt, unified};
 use crate::event::{Event, Events};
 use crate::failure::{Failure, Kind, Result};
 use crate::host::git::Git;
-use crate::host::proc::{self, Stop};
+use crate::host::proc::Stop;
 use crate::series::{Patch, Series};
 
 /// How many commits of a tree's history are looked at. Merges are not among them.
@@ -156,7 +157,7 @@ enum Standing {
 }
 
 struct Look<'a> {
-    history: History<'a>,
+    history: History,
     patches: &'a [&'a Patch],
     source: &'a Source,
     stop: &'a Stop,
@@ -210,7 +211,7 @@ impl Look<'_> {
     }
 
     /// A patch among lines that repeat may be taken back and applied as well: then its commit must be known.
-    fn is_there(&self, patch: &Patch, bench: &Bench<'_>) -> Result<bool> {
+    fn is_there(&self, patch: &Patch, bench: &Bench) -> Result<bool> {
         if !bench.applies(&["--check", "--reverse"], patch)? {
             return Ok(false);
         }
@@ -283,17 +284,19 @@ impl Commit {
 }
 
 /// The commits that a source's last one comes from, newest first.
-struct History<'a> {
+struct History {
     git: Git,
     commits: Vec<Commit>,
-    stop: &'a Stop,
 }
 
-impl<'a> History<'a> {
-    fn of(source: &Source, stop: &'a Stop) -> Result<Self> {
+impl History {
+    fn of(source: &Source, stop: &Stop) -> Result<Self> {
         let git = Git::at(&source.repository, stop);
-        let log = ["log", "--no-merges", RECENT, "-z", "--format=%H%n%B"];
-        let log = git.read(log.into_iter().chain([source.commit.as_str()]))?;
+        let tip = &source.commit;
+        let log = git.read(cmd!(
+            git,
+            "git log --no-merges {RECENT} -z --format=%H%n%B {tip}"
+        ))?;
         let commits = log.split('\0').filter_map(|commit| {
             let (id, message) = commit.split_once('\n')?;
             Some(Commit {
@@ -304,7 +307,6 @@ impl<'a> History<'a> {
         Ok(Self {
             commits: commits.collect(),
             git,
-            stop,
         })
     }
 
@@ -318,8 +320,9 @@ impl<'a> History<'a> {
     fn is_same(&self, commit: &Commit, patch: &Patch) -> Result<bool> {
         let wanted = self.patch_id(&patch.diff)?;
         for algorithm in ALGORITHMS {
-            let diff = ["diff-tree", "-p", "--root", algorithm, &commit.id];
-            let diff = proc::output(&mut self.git.command(diff), b"", self.stop)?;
+            let id = &commit.id;
+            let diff = cmd!(self.git, "git diff-tree -p --root {algorithm} {id}");
+            let diff = self.git.output(diff, b"")?;
             if diff.status.success() && self.patch_id(&diff.stdout)? == wanted {
                 return Ok(true);
             }
@@ -330,8 +333,9 @@ impl<'a> History<'a> {
     /// In what a commit's changes are not those of a patch file.
     fn diff(&self, commit: &Commit, patch: &Patch) -> Result<String> {
         let [algorithm, _] = ALGORITHMS;
-        let diff = ["diff-tree", "-p", "--root", algorithm, &commit.id];
-        let diff = proc::output(&mut self.git.command(diff), b"", self.stop)?;
+        let Commit { id, .. } = commit;
+        let diff = cmd!(self.git, "git diff-tree -p --root {algorithm} {id}");
+        let diff = self.git.output(diff, b"")?;
         let (file, made) = (changes(&patch.diff), changes(&diff.stdout));
         let sides = [Some(file.as_bytes()), Some(made.as_bytes())];
         let label = format!(" as commit {} has it", commit.short());
@@ -340,7 +344,8 @@ impl<'a> History<'a> {
 
     /// A digest of what a diff changes, whatever its line numbers are.
     fn patch_id(&self, diff: &[u8]) -> Result<String> {
-        let said = self.git.pipe(["patch-id", "--stable"], diff)?;
+        let said = cmd!(self.git, "git patch-id --stable");
+        let said = self.git.pipe(said, diff)?;
         let id = said.split_whitespace().next();
         Ok(id.unwrap_or_default().to_owned())
     }
@@ -393,7 +398,7 @@ pub(super) mod tests {
             let git = Git::at(root.join("linux"), &Stop::default());
             fs_err::create_dir_all(git.dir()).unwrap();
             let lines: String = (1..=30).map(|line| format!("line {line}\n")).collect();
-            git.read(["init", "--quiet"]).unwrap();
+            git.read(cmd!(git, "git init --quiet")).unwrap();
             edit(&git, "fs/super.c", "", &lines);
             edit(&git, "Makefile", "", "VERSION = 7\nPATCHLEVEL = 3\n");
             for landmark in ["Kconfig", "scripts/kconfig/merge_config.sh"] {
@@ -409,8 +414,8 @@ pub(super) mod tests {
             let series = [("first", "base..three"), ("second", "three..four")];
             let series = series.map(|(name, range)| {
                 let folder = layout.patches().join("6.12").join(name);
-                let out = ["format-patch", "--quiet", "-o", folder.as_str(), range];
-                git.read(out).unwrap();
+                let mails = cmd!(git, "git format-patch --quiet -o {folder} {range}");
+                git.read(mails).unwrap();
                 let files = folder.read_dir_utf8().unwrap();
                 let mut files: Vec<_> = files
                     .map(|file| file.unwrap().file_name().to_owned())
@@ -434,17 +439,17 @@ pub(super) mod tests {
         /// The base after some steps: those of git, or edits of a file that are committed.
         pub fn source(&self, steps: &[&[&str]]) -> Source {
             let git = &self.git;
-            git.read(["checkout", "--quiet", "--force", "--detach", "base"])
-                .unwrap();
+            let back = cmd!(git, "git checkout --quiet --force --detach base");
+            git.read(back).unwrap();
             for step in steps {
                 match step {
                     ["edit", subject, file, old, new] => {
                         edit(git, file, old, new);
-                        git.read(["commit", "--quiet", "--all", "--message", subject])
-                            .unwrap();
+                        let all = cmd!(git, "git commit --quiet --all --message {subject}");
+                        git.read(all).unwrap();
                     }
-                    step => {
-                        git.read(step.iter().copied()).unwrap();
+                    &step => {
+                        git.read(cmd!(git, "git {step...}")).unwrap();
                     }
                 }
             }
@@ -452,7 +457,7 @@ pub(super) mod tests {
                 name: "x".into(),
                 label: "the tree".into(),
                 repository: git.dir().join(".git"),
-                commit: git.read(["rev-parse", "HEAD"]).unwrap(),
+                commit: git.read(cmd!(git, "git rev-parse HEAD")).unwrap(),
             }
         }
 
@@ -481,10 +486,10 @@ pub(super) mod tests {
     }
 
     fn commit(git: &Git, subject: &str) {
-        git.read(["add", "--all"]).unwrap();
-        git.read(["commit", "--quiet", "--message", subject])
-            .unwrap();
-        git.read(["tag", subject]).unwrap();
+        git.read(cmd!(git, "git add --all")).unwrap();
+        let commit = cmd!(git, "git commit --quiet --message {subject}");
+        git.read(commit).unwrap();
+        git.read(cmd!(git, "git tag {subject}")).unwrap();
     }
 
     #[test]
@@ -601,7 +606,8 @@ pub(super) mod tests {
             assert_eq!(failure.kind, Kind::Build);
             let (said, commit) = (
                 failure.to_string(),
-                shop.git.read(["rev-parse", "--short=12", "HEAD"]),
+                shop.git
+                    .read(cmd!(shop.git, "git rev-parse --short=12 HEAD")),
             );
             for words in [
                 "\"one\" is in the tree",

@@ -3,13 +3,15 @@
 use std::process::Command;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use xshell::cmd;
 
 use super::source::Source;
 use super::tree::{self, Tree};
 use crate::failure::Result;
+use crate::host::environment::PLAIN;
 use crate::host::git::Git;
 use crate::host::layout::Layout;
-use crate::host::proc::Stop;
+use crate::host::proc::{self, Stop};
 use crate::host::session::Session;
 use crate::series;
 
@@ -34,13 +36,11 @@ impl Shop {
         fs_err::create_dir_all(layout.patches().join(BASE)).unwrap();
         fs_err::create_dir_all(layout.trees()).unwrap();
         let git = Git::at(&repository, &Stop::default());
-        git.read(["init", "--quiet", "--bare"]).unwrap();
+        git.read(cmd!(git, "git init --quiet --bare")).unwrap();
         let lines: String = (1..=30).map(|line| format!("line {line}\n")).collect();
-        let blob = git.pipe(["hash-object", "-w", "--stdin"], lines.as_bytes());
+        let blob = git.pipe(cmd!(git, "git hash-object -w --stdin"), lines.as_bytes());
         let blob = blob.unwrap();
-        let entries = format!("100644 blob {blob}\ta.c\n100644 blob {blob}\tb.c\n");
-        let tree = git.pipe(["mktree"], entries.as_bytes()).unwrap();
-        let commit = git.read(["commit-tree", "-m", "base", &tree]).unwrap();
+        let commit = commit(&git, &blob, &blob, "base");
         Self {
             _dir: dir,
             layout,
@@ -58,9 +58,8 @@ impl Shop {
         let dir = tempfile::tempdir().unwrap();
         let root = Utf8Path::from_path(dir.path()).unwrap();
         let layout = Layout::at(root.canonicalize_utf8().unwrap().join("copy"));
-        let mut copy = Command::new("cp");
-        copy.args(["-a", self.layout.root().as_str(), layout.root().as_str()]);
-        assert!(copy.status().unwrap().success());
+        let (from, to) = (self.layout.root(), layout.root());
+        proc::read(cmd!(PLAIN, "cp -a {from} {to}"), &Stop::default()).unwrap();
         let source = Source {
             repository: layout.sources().join(format!("{BASE}.git")),
             ..self.source.clone()
@@ -75,17 +74,12 @@ impl Shop {
     /// The base moves on: another line at the end of `b.c`.
     pub fn new_source(&mut self) {
         let git = Git::at(&self.source.repository, &Stop::default());
-        let old = git.read(["cat-file", "blob", &format!("{}:b.c", self.source.commit)]);
+        let last = &self.source.commit;
+        let old = git.read(cmd!(git, "git cat-file blob {last}:b.c"));
         let text = format!("{}\nanother\n", old.unwrap());
-        let b = git
-            .pipe(["hash-object", "-w", "--stdin"], text.as_bytes())
-            .unwrap();
-        let a = git
-            .read(["rev-parse", &format!("{}:a.c", self.source.commit)])
-            .unwrap();
-        let entries = format!("100644 blob {a}\ta.c\n100644 blob {b}\tb.c\n");
-        let tree = git.pipe(["mktree"], entries.as_bytes()).unwrap();
-        self.source.commit = git.read(["commit-tree", "-m", "next", &tree]).unwrap();
+        let b = git.pipe(cmd!(git, "git hash-object -w --stdin"), text.as_bytes());
+        let a = git.read(cmd!(git, "git rev-parse {last}:a.c"));
+        self.source.commit = commit(&git, &a.unwrap(), &b.unwrap(), "next");
     }
 
     pub fn folder(&self) -> Utf8PathBuf {
@@ -142,16 +136,7 @@ impl Shop {
 
     /// Runs a script in a work tree, as a developer would.
     pub fn work(&self, series: &[&str], script: &str) -> String {
-        let mut command = Command::new("sh");
-        command
-            .args(["-euc", script])
-            .current_dir(self.tree(series));
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("GIT_") {
-                command.env_remove(name);
-            }
-        }
-        command
+        let work = cmd!(PLAIN, "sh -euc {script}")
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .env("GIT_AUTHOR_NAME", "D Eveloper")
@@ -159,15 +144,17 @@ impl Shop {
             .env("GIT_COMMITTER_NAME", "D Eveloper")
             .env("GIT_COMMITTER_EMAIL", "d@example.org")
             .env("GIT_EDITOR", "true");
-        let output = command.output().unwrap();
-        assert!(
-            output.status.success(),
-            "{script}: {}{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        );
-        String::from_utf8_lossy(&output.stdout)
-            .trim_end()
-            .to_owned()
+        let mut work = Command::from(work);
+        work.current_dir(self.tree(series));
+        proc::read(&mut work, &Stop::default()).unwrap()
     }
+}
+
+/// A commit of both files, by their ids.
+fn commit(git: &Git, a: &str, b: &str, message: &str) -> String {
+    let entries = format!("100644 blob {a}\ta.c\n100644 blob {b}\tb.c\n");
+    let tree = git.pipe(cmd!(git, "git mktree"), entries.as_bytes());
+    let tree = tree.unwrap();
+    let commit = cmd!(git, "git commit-tree -m {message} {tree}");
+    git.read(commit).unwrap()
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
+use xshell::{Cmd, cmd};
 
 use super::advice::Advice;
 use super::apply::apply;
@@ -109,7 +110,8 @@ pub fn provide(name: &str, source: &Source, series: &[Series], session: &Session
     let content = if edited {
         place.content()?
     } else {
-        place.git.read(["rev-parse", "HEAD^{tree}"])?
+        let git = &place.git;
+        git.read(cmd!(git, "git rev-parse 'HEAD^{tree}'"))?
     };
     Ok(Tree {
         path,
@@ -140,9 +142,7 @@ impl Place<'_> {
     }
 
     fn repair(&self, state: State) -> Result<Option<State>> {
-        let index =
-            self.git
-                .read(["rev-parse", "--path-format=absolute", "--git-path", "index"])?;
+        let index = self.index()?;
         if !Utf8Path::new(&index).exists() {
             // The very first checkout did not end. Git is much faster in an empty folder than among files it does not know.
             return Ok(None);
@@ -203,17 +203,11 @@ impl Place<'_> {
         self.remember(key, tip, false, None)?;
         // Force, twice, takes over what git still knows of a tree that is gone, even if its creation was cut short.
         // To prune instead would lose the other trees of a checkout that was moved.
-        self.repository().read([
-            "worktree",
-            "add",
-            "--force",
-            "--force",
-            "--quiet",
-            "--no-checkout",
-            "--detach",
-            self.git.dir().as_str(),
-            tip,
-        ])?;
+        let (repository, path) = (self.repository(), self.git.dir());
+        repository.read(cmd!(
+            repository,
+            "git worktree add --force --force --quiet --no-checkout --detach {path} {tip}"
+        ))?;
         self.adopt()?;
         self.checkout(key, tip)?;
         self.record(key, tip)
@@ -237,7 +231,7 @@ impl Place<'_> {
     /// Goes from one tip to another unless that would lose edits; says whether there are some.
     fn update(&self, state: &State, key: &str, wanted: &str) -> Result<bool> {
         let edits = edits(&self.git)?;
-        let head = self.git.read(["rev-parse", "HEAD"])?;
+        let head = self.git.read(cmd!(self.git, "git rev-parse HEAD"))?;
         let committed = edits.files().is_none();
         if key == state.key {
             let untouched = committed && head == state.tip;
@@ -303,7 +297,7 @@ impl Place<'_> {
             return Ok(true);
         };
         let notes = Notes::of(&self.git)?;
-        let kept = carried::kept(&self.git, kept, &self.session.stop)?;
+        let kept = carried::kept(&self.git, kept)?;
         let commits = carried::commits(&self.git, BASE_REF, &state.tip)?;
         let (texts, origins) = (notes.texts(&commits)?, notes.origins(&commits)?);
         let same = commits.iter().all(|commit| {
@@ -330,18 +324,19 @@ impl Place<'_> {
         wanted: &str,
     ) -> Result<Failure> {
         let (changed, diff) = self.changed(state)?;
-        let on_top = is_ancestor(&self.git, &state.tip, head)?;
-        self.git.read(["update-ref", WANTED_REF, wanted])?;
+        let git = &self.git;
+        let on_top = is_ancestor(git, &state.tip, head)?;
+        git.read(cmd!(git, "git update-ref {WANTED_REF} {wanted}"))?;
         let refresh = self.known.then(|| self.refresh());
         let advice = Advice {
-            path: self.git.dir(),
+            path: git.dir(),
             tip: &state.tip,
             refresh: refresh.as_deref(),
             changed: &changed,
             uncommitted: edits.files().is_some(),
             on_top,
         };
-        let (path, what) = (self.git.dir(), edits.words());
+        let (path, what) = (git.dir(), edits.words());
         let changed = match changed.as_slice() {
             [] => "its source has".to_owned(),
             [one] => format!("{one} has"),
@@ -373,7 +368,7 @@ impl Place<'_> {
             let unknown = "its source, or a patch file,";
             return Ok((vec![unknown.to_owned()], String::new()));
         };
-        let kept = carried::kept(&self.git, kept, &self.session.stop)?;
+        let kept = carried::kept(&self.git, kept)?;
         let now = carried::files(self.series);
         let names: BTreeSet<&String> = kept.keys().chain(now.keys()).collect();
         let changed = names
@@ -395,13 +390,10 @@ impl Place<'_> {
             format!("checking out {}", self.git.dir()),
             || {
                 let mut files = 0;
-                let mut command =
-                    self.git
-                        .command(["checkout", "--progress", "--force", "--detach", tip]);
                 let log = self.memory.with_extension("log");
                 files::remove(&log)?;
                 proc::stream(
-                    &mut command,
+                    cmd!(self.git, "git checkout --progress --force --detach {tip}"),
                     &log,
                     &self.session.stop,
                     &mut |stream, line| {
@@ -430,11 +422,11 @@ impl Place<'_> {
 
     /// The tip is that of the patch files: what git does not have of them is kept beside.
     fn record(&self, key: &str, tip: &str) -> Result<()> {
-        let base = &self.source.commit;
-        self.git.read(["update-ref", BASE_REF, base])?;
-        carried::configure(&self.git)?;
-        let commits = carried::commits(&self.git, base, tip)?;
-        let kept = carry(&self.git, &commits, self.series, &self.session.stop)?;
+        let (git, base) = (&self.git, &self.source.commit);
+        git.read(cmd!(git, "git update-ref {BASE_REF} {base}"))?;
+        carried::configure(git)?;
+        let commits = carried::commits(git, base, tip)?;
+        let kept = carry(git, &commits, self.series, &self.session.stop)?;
         self.remember(key, tip, true, Some(kept))
     }
 
@@ -450,19 +442,18 @@ impl Place<'_> {
 
     /// The files as they are, as a tree object; the developer's own index is left alone.
     fn content(&self) -> Result<String> {
-        let index =
-            self.git
-                .read(["rev-parse", "--path-format=absolute", "--git-path", "index"])?;
         let scratch = tempfile::tempdir()?;
         let copy = scratch.path().join("index");
-        fs_err::copy(index, &copy)?;
-        let ours = |args: [&str; 2]| {
-            let mut command = self.git.command(args);
-            command.env("GIT_INDEX_FILE", &copy);
-            proc::read(&mut command, &self.session.stop)
-        };
-        ours(["add", "--all"])?;
-        Ok(ours(["write-tree", "--missing-ok"])?)
+        fs_err::copy(self.index()?, &copy)?;
+        let ours = |line: Cmd<'_>| self.git.read(line.env("GIT_INDEX_FILE", &copy));
+        ours(cmd!(self.git, "git add --all"))?;
+        Ok(ours(cmd!(self.git, "git write-tree --missing-ok"))?)
+    }
+
+    fn index(&self) -> Result<String> {
+        let git = &self.git;
+        let index = cmd!(git, "git rev-parse --path-format=absolute --git-path index");
+        Ok(git.read(index)?)
     }
 }
 
@@ -480,7 +471,7 @@ pub fn unsaved(path: &Utf8Path, stop: &Stop) -> Result<Option<String>> {
     let git = Git::at(path, stop);
     let found = || -> Result<Option<String>> {
         let edits = edits(&git)?;
-        let head = git.read(["rev-parse", "--verify", "HEAD"])?;
+        let head = git.read(cmd!(git, "git rev-parse --verify HEAD"))?;
         let ours = state.as_ref().is_some_and(|state| state.tip == head);
         Ok((edits.files().is_some() || !ours).then(|| edits.words()))
     };
@@ -504,18 +495,16 @@ pub(super) fn carry(
 }
 
 pub fn is_ancestor(git: &Git, one: &str, other: &str) -> Result<bool> {
-    let output = git.output(["merge-base", "--is-ancestor", one, other])?;
+    let asked = cmd!(git, "git merge-base --is-ancestor {one} {other}");
+    let output = git.output(asked, b"")?;
     Ok(output.status.success())
 }
 
 /// What git is in the middle of in a work tree.
 pub fn operation(git: &Git) -> Result<Option<&'static str>> {
     let names = OPERATIONS.iter().flat_map(|(name, _)| ["--git-path", name]);
-    let paths = git.read(
-        ["rev-parse", "--path-format=absolute"]
-            .into_iter()
-            .chain(names),
-    )?;
+    let paths = cmd!(git, "git rev-parse --path-format=absolute {names...}");
+    let paths = git.read(paths)?;
     let mut found = paths.lines().zip(OPERATIONS);
     let found = found.find(|(path, _)| Utf8Path::new(path).exists());
     Ok(found.map(|(_, (_, what))| *what))
@@ -541,9 +530,11 @@ impl Edits {
 pub fn edits(git: &Git) -> Result<Edits> {
     // From the second time on git only looks into folders that have changed: half the time, in each run. It goes by
     // their times, as make goes by those of files.
-    let cached = ["-c", "core.untrackedCache=true"];
-    let status = ["status", "--porcelain", "--untracked-files=normal"];
-    Ok(Edits(git.read([&cached[..], &status].concat())?))
+    let status = cmd!(
+        git,
+        "git -c core.untrackedCache=true status --porcelain --untracked-files=normal"
+    );
+    Ok(Edits(git.read(status)?))
 }
 
 /// Reads `Updating files:  45% (39011/86691)`.
@@ -556,6 +547,7 @@ fn counted(line: &str) -> Option<(u64, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::environment::PLAIN;
 
     #[test]
     fn progress_of_a_checkout() {
@@ -577,14 +569,15 @@ mod tests {
         let repository = layout.sources().join("x.git");
         fs_err::create_dir_all(&repository).unwrap();
         let git = Git::at(&repository, &Stop::default());
-        git.read(["init", "--quiet", "--bare"]).unwrap();
-        let blob = git.pipe(["hash-object", "-w", "--stdin"], b"all:\n");
+        git.read(cmd!(git, "git init --quiet --bare")).unwrap();
+        let blob = git.pipe(cmd!(git, "git hash-object -w --stdin"), b"all:\n");
         let entry = format!("100644 blob {}\tMakefile\n", blob.unwrap());
-        let tree = git.pipe(["mktree"], entry.as_bytes()).unwrap();
+        let tree = git.pipe(cmd!(git, "git mktree"), entry.as_bytes()).unwrap();
+        let commit = git.read(cmd!(git, "git commit-tree -m x {tree}")).unwrap();
         Source {
             name: "x".into(),
             label: "x 1".into(),
-            commit: git.read(["commit-tree", "-m", "x", &tree]).unwrap(),
+            commit,
             repository,
         }
     }
@@ -628,10 +621,8 @@ mod tests {
         let (old, new) = (Layout::at(dir.join("old")), Layout::at(dir.join("new")));
         let original = source(&old);
         let tree = provide(&original, &old).unwrap();
-        let copied = std::process::Command::new("cp")
-            .args(["-a", old.root().as_str(), new.root().as_str()])
-            .status();
-        assert!(copied.unwrap().success());
+        let (from, to) = (old.root(), new.root());
+        proc::read(cmd!(PLAIN, "cp -a {from} {to}"), &Stop::default()).unwrap();
 
         let copy = Source {
             repository: new.sources().join("x.git"),
@@ -639,21 +630,19 @@ mod tests {
         };
         // Even git itself, before any run of ours in the copy.
         let in_copy = Git::at(new.trees().join("x-stock"), &Stop::default());
-        in_copy
-            .read(["commit", "--quiet", "--allow-empty", "-m", "mine"])
-            .unwrap();
-        let head = Git::at(&tree.path, &Stop::default()).read(["rev-parse", "HEAD"]);
-        assert_eq!(head.unwrap(), original.commit);
-        in_copy
-            .read(["reset", "--quiet", "--hard", "HEAD~"])
-            .unwrap();
+        let commit = cmd!(in_copy, "git commit --quiet --allow-empty -m mine");
+        in_copy.read(commit).unwrap();
+        let head = Git::at(&tree.path, &Stop::default()).resolve("HEAD");
+        assert_eq!(head.unwrap().as_ref(), Some(&original.commit));
+        let reset = cmd!(in_copy, "git reset --quiet --hard HEAD~");
+        in_copy.read(reset).unwrap();
 
         let new_tree = provide(&copy, &new).unwrap();
         fs_err::write(new_tree.path.join("Makefile"), "none:\n").unwrap();
         for (path, repository) in [(&tree.path, &original), (&new_tree.path, &copy)] {
             let git = Git::at(path, &Stop::default());
-            let common = git.read(["rev-parse", "--path-format=absolute", "--git-common-dir"]);
-            assert_eq!(common.unwrap(), repository.repository);
+            let common = cmd!(git, "git rev-parse --path-format=absolute --git-common-dir");
+            assert_eq!(git.read(common).unwrap(), repository.repository);
         }
         assert!(provide(&copy, &new).unwrap().edited);
         assert!(!provide(&original, &old).unwrap().edited);

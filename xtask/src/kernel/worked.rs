@@ -1,6 +1,7 @@
 //! A work tree as `series refresh` takes it: commits that are to become patch files.
 
 use camino::Utf8PathBuf;
+use xshell::cmd;
 
 use super::apply::apply;
 use super::carried::{self, Commit, Files};
@@ -39,8 +40,8 @@ impl Worked {
         if state.as_ref().is_some_and(|state| !state.settled) {
             return Err(again("was left half-way by a run that was interrupted"));
         }
-        let common = ["rev-parse", "--path-format=absolute", "--git-common-dir"];
-        let common = git.output(common)?;
+        let common = cmd!(git, "git rev-parse --path-format=absolute --git-common-dir");
+        let common = git.output(common, b"")?;
         let repository = String::from_utf8_lossy(&common.stdout).trim().to_owned();
         let sources = session
             .layout
@@ -69,10 +70,9 @@ impl Worked {
     }
 
     /// The patch files that it was made from, or that were written from it; `None` if that was not noted.
-    pub fn files(&self, stop: &Stop) -> Result<Option<Files>> {
+    pub fn files(&self) -> Result<Option<Files>> {
         let kept = self.state.as_ref().and_then(|state| state.files.as_ref());
-        kept.map(|kept| carried::kept(&self.git, kept, stop))
-            .transpose()
+        kept.map(|kept| carried::kept(&self.git, kept)).transpose()
     }
 
     /// What becomes of patches on the tree's base.

@@ -5,10 +5,11 @@ use std::sync::LazyLock;
 
 use camino::Utf8Path;
 use regex::Regex;
+use xshell::cmd;
 
 use super::finding::Finding;
 use crate::failure::{Kind, Result};
-use crate::host::environment;
+use crate::host::environment::PLAIN;
 use crate::host::proc::{self, Stop};
 use crate::series::Patch;
 
@@ -69,11 +70,12 @@ fn command(patch: &Patch, tree: &Utf8Path) -> Command {
         Holds::Below(folder) => moved.iter().all(|file| file.starts_with(folder)),
     });
     let ignored: Vec<&str> = ignored.map(|ignored| ignored.kind).collect();
-    let mut command = environment::command("perl");
-    command.arg(tree.join("scripts/checkpatch.pl"));
-    command.args(["--strict", "--terse", "--show-types", "--no-summary"]);
-    command.args(["--color=never", "--ignore", &ignored.join(",")]);
-    command.arg(&patch.path);
+    let (ignored, path) = (ignored.join(","), &patch.path);
+    let mut command = Command::from(cmd!(
+        PLAIN,
+        "perl {tree}/scripts/checkpatch.pl --strict --terse --show-types --no-summary --color=never
+         --ignore {ignored} {path}"
+    ));
     // It asks git about the commits that a message names, and reads `.checkpatch.conf` at home.
     command.current_dir(tree).env("HOME", tree);
     command

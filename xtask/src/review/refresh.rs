@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use harness::wire::Feature;
+use xshell::cmd;
 
 use crate::diff::{excerpt, unified};
 use crate::failure::{Failure, Kind, Result};
@@ -16,43 +17,6 @@ use crate::kernel::tree::{edits, is_ancestor, operation};
 use crate::kernel::worked::Worked;
 use crate::series::{INDEX, Patch, Series, index, names, notes, notes_in, parse};
 use crate::words::count;
-
-/// Whatever depends on the machine, the day, the git version or its configuration is off or fixed,
-/// so that a second run changes nothing.
-const FORMAT: &[&str] = &[
-    "-c",
-    "core.quotePath=true",
-    "format-patch",
-    "--quiet",
-    "--zero-commit",
-    "--subject-prefix=PATCH",
-    "--suffix=.patch",
-    "--filename-max-length=64",
-    "--encode-email-headers",
-    "--no-signature",
-    "--no-numbered",
-    "--no-cover-letter",
-    "--no-thread",
-    "--no-attach",
-    "--no-add-header",
-    "--no-signoff",
-    "--no-to",
-    "--no-cc",
-    "--no-from",
-    "--no-notes",
-    "--no-base",
-    "--no-renames",
-    "--no-ext-diff",
-    "--no-textconv",
-    "--no-color",
-    "--src-prefix=a/",
-    "--dst-prefix=b/",
-    "--unified=3",
-    "--inter-hunk-context=0",
-    "--abbrev=12",
-    "--diff-algorithm=histogram",
-    "-O/dev/null",
-];
 
 /// The series of one work tree, in the order in which they are applied, and their folder's folder.
 #[derive(Clone, Copy, Debug)]
@@ -89,7 +53,7 @@ pub struct Plan {
 pub fn plan(tree: &Worked, stack: Stack<'_>, stop: &Stop) -> Result<Plan> {
     let commits = commits(tree)?;
     let now = on_disk(stack)?;
-    let kept = tree.files(stop)?;
+    let kept = tree.files()?;
     let was = kept.as_ref().unwrap_or(&now);
     let old = old(was, stack)?;
     let mails = mails(tree, &commits)?;
@@ -167,7 +131,7 @@ fn behind(tree: &Worked) -> Result<String> {
     let Some(tip) = tree.tip() else {
         return Ok(String::new());
     };
-    let head = tree.git.read(["rev-parse", "HEAD"])?;
+    let head = tree.git.read(cmd!(tree.git, "git rev-parse HEAD"))?;
     Ok(match head != tip && is_ancestor(&tree.git, &head, tip)? {
         true => format!(
             "\nHEAD is an older commit than the tree was left at; to go back there: git -C {} checkout {tip}",
@@ -209,7 +173,8 @@ fn commits(tree: &Worked) -> Result<Vec<Commit>> {
             merge.title()
         ));
     }
-    let mut before = git.read(["rev-parse", &format!("{}^{{tree}}", tree.base)])?;
+    let base = &tree.base;
+    let mut before = git.read(cmd!(git, "git rev-parse {base}'^{tree}'"))?;
     for commit in &commits {
         if let Some(what) = unfit(commit, &before) {
             return refuse(format!("commit {} of {path} {what}", commit.title()));
@@ -356,9 +321,19 @@ fn mails(tree: &Worked, commits: &[Commit]) -> Result<Vec<Mail>> {
     let fresh = tempfile::tempdir()?;
     let fresh = Utf8Path::from_path(fresh.path())
         .ok_or_else(|| Kind::Machinery.error("the temporary folder is not UTF-8"))?;
-    let range = format!("{}..HEAD", tree.base);
-    let place = ["--output-directory", fresh.as_str(), &range];
-    let said = tree.git.output([FORMAT, &place].concat())?;
+    let base = &tree.base;
+    // Whatever depends on the machine, the day, the git version or its configuration is off or fixed, so that a second
+    // run changes nothing.
+    let format = cmd!(
+        tree.git,
+        "git -c core.quotePath=true format-patch --quiet --zero-commit --subject-prefix=PATCH
+         --suffix=.patch --filename-max-length=64 --encode-email-headers --no-signature --no-numbered
+         --no-cover-letter --no-thread --no-attach --no-add-header --no-signoff --no-to --no-cc
+         --no-from --no-notes --no-base --no-renames --no-ext-diff --no-textconv --no-color
+         --src-prefix=a/ --dst-prefix=b/ --unified=3 --inter-hunk-context=0 --abbrev=12
+         --diff-algorithm=histogram -O/dev/null --output-directory {fresh} {base}..HEAD"
+    );
+    let said = tree.git.output(format, b"")?;
     if !said.status.success() {
         return Err(Kind::Usage.error(format!(
             "git makes no mails of the commits of {}: {}",
@@ -463,7 +438,7 @@ fn resemble(
     }
     let id = |text: &[u8]| -> Result<String> {
         stop.check()?;
-        let said = git.pipe(["patch-id", "--stable"], text)?;
+        let said = git.pipe(cmd!(git, "git patch-id --stable"), text)?;
         Ok(said
             .split_whitespace()
             .next()

@@ -11,6 +11,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use harness::wire::Feature;
 use regex::bytes::Regex as Bytes;
 use regex::{Captures, Regex};
+use xshell::{Cmd, cmd};
 
 use super::notes;
 use crate::failure::{Failure, Kind, OrFail, Result};
@@ -188,27 +189,20 @@ impl Mail {
     }
 }
 
-/// A git command that sees no repository: of one around its folder, `git apply` would take that folder for all.
-fn command<'a>(git: &Git, args: impl IntoIterator<Item = &'a str>) -> Command {
-    let mut command = git.command(args);
-    command.env(
-        "GIT_CEILING_DIRECTORIES",
-        git.dir().parent().unwrap_or(git.dir()),
-    );
-    command
-}
-
-/// Takes milliseconds, so a stop of the run need not end it.
+/// Git without any repository: of one around its folder, `git apply` would take that folder for all. Takes
+/// milliseconds, so a stop of the run need not end it.
 ///
 /// # Errors
 /// When git came to no answer: that says nothing of the patch.
-fn run(command: &mut Command, input: &[u8]) -> Result<Output> {
-    let output = proc::output(command, input, &Stop::default())?;
+fn run(git: &Git, line: Cmd<'_>, input: &[u8]) -> Result<Output> {
+    let around = git.dir().parent().unwrap_or(git.dir());
+    let mut command = Command::from(line.env("GIT_CEILING_DIRECTORIES", around));
+    let output = proc::output(&mut command, input, &Stop::default())?;
     let stderr = output.stderr();
     if output.status.code().is_some() && space::full_disk(&stderr).is_none() {
         return Ok(output);
     }
-    let line = proc::line_of(command);
+    let line = proc::line_of(&command);
     Err(Kind::Machinery.error(format!("`{line}` failed ({}) {stderr}", output.status)))
 }
 
@@ -237,8 +231,8 @@ fn is_mail(text: &[u8]) -> std::result::Result<(), Garbled> {
 }
 
 fn split(git: &Git, text: &[u8]) -> Result<std::result::Result<Mail, Garbled>> {
-    let out = format!("-o{}", git.dir());
-    let output = run(&mut command(git, ["mailsplit", "-d4", &out, "-b"]), text)?;
+    let out = git.dir();
+    let output = run(git, cmd!(git, "git mailsplit -d4 -o{out} -b"), text)?;
     if !output.status.success() {
         return Ok(Err(Garbled::at(1, told(&output.stderr()))));
     }
@@ -268,9 +262,11 @@ struct Parts {
 
 fn take_apart(git: &Git, mail: &Mail) -> Result<std::result::Result<Parts, Garbled>> {
     // This is what `git am` does unless the user's configuration says otherwise. (--encoding turns recoding off.)
-    let mailinfo = ["-c", "i18n.commitEncoding=UTF-8", "mailinfo"].into_iter();
-    let mailinfo = mailinfo.chain(["--no-scissors", "--quoted-cr=warn", "message", "diff"]);
-    let output = run(&mut command(git, mailinfo), &mail.text)?;
+    let mailinfo = cmd!(
+        git,
+        "git -c i18n.commitEncoding=UTF-8 mailinfo --no-scissors --quoted-cr=warn message diff"
+    );
+    let output = run(git, mailinfo, &mail.text)?;
     if !output.status.success() {
         let line = mail.line_of("Content-Type");
         return Ok(Err(Garbled::at(line, told(&output.stderr()))));
@@ -356,11 +352,11 @@ fn subject(message: &[u8]) -> String {
 
 /// Git itself says whether it can read the date, in the words of the commit that it would make.
 fn date_is_good(git: &Git, parts: &Parts, mail: &Mail) -> Result<std::result::Result<(), Garbled>> {
-    let mut command = command(git, ["var", "GIT_AUTHOR_IDENT"]);
-    command.env("GIT_AUTHOR_NAME", &parts.author);
-    command.env("GIT_AUTHOR_EMAIL", &parts.email);
-    command.env("GIT_AUTHOR_DATE", &parts.date);
-    let output = run(&mut command, b"")?;
+    let var = cmd!(git, "git var GIT_AUTHOR_IDENT")
+        .env("GIT_AUTHOR_NAME", &parts.author)
+        .env("GIT_AUTHOR_EMAIL", &parts.email)
+        .env("GIT_AUTHOR_DATE", &parts.date);
+    let output = run(git, var, b"")?;
     if output.status.success() {
         return Ok(Ok(()));
     }
@@ -395,7 +391,7 @@ fn above(mail: &Mail, diff: &[u8]) -> Option<usize> {
 
 /// The files of a diff as git sees them, with their hunks. Lines count from 1.
 fn changes(git: &Git, diff: &[u8]) -> Result<std::result::Result<Vec<Change>, Garbled>> {
-    let output = run(&mut command(git, ["apply", "--numstat", "-z", "-"]), diff)?;
+    let output = run(git, cmd!(git, "git apply --numstat -z -"), diff)?;
     Ok(hunks(diff).and_then(|hunks| {
         if !output.status.success() {
             return Err(complaint(&output.stderr()));
@@ -608,8 +604,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let dir = Utf8Path::from_path(dir.path()).unwrap();
         let dir = dir.canonicalize_utf8().unwrap();
-        let init = Git::at(&dir, &Stop::default()).read(["init", "--quiet"]);
-        init.unwrap();
+        let git = Git::at(&dir, &Stop::default());
+        git.read(cmd!(git, "git init --quiet")).unwrap();
         let scratch = dir.join("scratch");
         fs_err::create_dir(&scratch).unwrap();
         let text = format!("{HEAD}{DIFF}");

@@ -12,17 +12,19 @@ use camino::{Utf8Path, Utf8PathBuf};
 use clap::ValueEnum;
 use nix::unistd::{Group, User, geteuid};
 use serde::{Deserialize, Serialize};
+use xshell::cmd;
 
 use super::qemu::accel::Accel;
 use super::qemu::bare::{self, Outcome};
 use super::qemu::command;
 use super::qemu::machine::QEMU;
 use crate::failure::{Kind, Result};
+use crate::host::environment::PLAIN;
+use crate::host::files;
 use crate::host::layout::Layout;
 use crate::host::phase::phase;
 use crate::host::proc::{self, Stop};
 use crate::host::session::Session;
-use crate::host::{environment, files};
 
 const KVM: &str = "/dev/kvm";
 /// When a boot that ends in "no root" should have come to that, even emulated on a busy machine.
@@ -134,11 +136,12 @@ pub fn starts(choice: Choice, stop: &Stop) -> Result<()> {
     if choice != Choice::Kvm {
         return Ok(());
     }
-    let mut qemu = environment::command(QEMU);
     // A processor that is set up, and never runs.
-    qemu.args(["-accel", "kvm", "-cpu", "host", "-machine", "q35", "-S"]);
-    qemu.args(["-nodefaults", "-display", "none", "-monitor", "stdio"]);
-    let output = proc::output(&mut qemu, b"quit\n", stop)?;
+    let qemu = cmd!(
+        PLAIN,
+        "{QEMU} -accel kvm -cpu host -machine q35 -S -nodefaults -display none -monitor stdio"
+    );
+    let output = proc::output(qemu, b"quit\n", stop)?;
     if output.status.success() {
         return Ok(());
     }

@@ -1,9 +1,10 @@
 //! The root of the bare boot: an init that says that it runs, and ends the machine.
 
 use camino::{Utf8Path, Utf8PathBuf};
+use xshell::cmd;
 
 use crate::failure::Result;
-use crate::host::environment;
+use crate::host::environment::PLAIN;
 use crate::host::proc::{self, Stop};
 use crate::vm::root::initramfs;
 
@@ -25,10 +26,8 @@ fn source() -> String {
 /// Makes an archive for the kernel in `folder`, of one static program.
 pub fn archive(folder: &Utf8Path, stop: &Stop) -> Result<Utf8PathBuf> {
     let program = folder.join("init");
-    let mut gcc = environment::command("gcc");
-    gcc.args(["-nostdlib", "-static", "-x", "assembler", "-o"]);
-    gcc.args([program.as_str(), "-"]);
-    proc::pipe(&mut gcc, source().as_bytes(), stop)?;
+    let gcc = cmd!(PLAIN, "gcc -nostdlib -static -x assembler -o {program} -");
+    proc::pipe(gcc, source().as_bytes(), stop)?;
     let archive = folder.join("bare.cpio");
     fs_err::write(&archive, initramfs::of_one(&program)?)?;
     Ok(archive)

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use camino::Utf8Path;
 use harness::wire::Filesystem;
 use harness::wire::samples::Unit;
+use xshell::cmd;
 
 use super::model::{Benchmark, Part, Quantity, Side, Taken};
 use super::plan::Plan;
@@ -190,11 +191,10 @@ impl Plan<'_> {
 
     fn start_vng(&self, session: &Session) -> Result<Moments> {
         let begun = Instant::now();
-        let mut vng = self.vng.command();
-        let kernel = self.machine.kernel;
-        vng.args((kernel.accel == Accel::Tcg).then_some("--disable-kvm"));
-        vng.args(["--run", kernel.image.as_str(), "--", "true"]);
-        let output = proc::output_within(&mut vng, HUNG, &session.stop)?;
+        let (kernel, image) = (self.machine.kernel, self.machine.kernel.image);
+        let emulated = (kernel.accel == Accel::Tcg).then_some("--disable-kvm");
+        let vng = cmd!(self.vng, "vng {emulated...} --run {image} -- true");
+        let output = proc::output_within(vng, HUNG, &session.stop)?;
         let end = begun.elapsed().as_secs_f64();
         match has_run(output.status.code(), &output.stderr()) {
             true => Ok(Moments {

@@ -1,12 +1,11 @@
 //! virtme-ng's own command, as someone has it who has set nothing.
 
-use std::process::Command;
-
 use camino::{Utf8Path, Utf8PathBuf};
+use xshell::Cmd;
 
 use crate::failure::Result;
 use crate::host::claim::Scratch;
-use crate::host::environment;
+use crate::host::environment::COMPILING;
 
 #[derive(Debug)]
 pub struct Vng {
@@ -25,13 +24,13 @@ impl Vng {
         })
     }
 
-    pub fn command(&self) -> Command {
+    /// For `cmd!`.
+    pub fn cmd(&self, program: &str) -> Cmd<'static> {
         let path = std::env::var("PATH").unwrap_or_default();
-        let mut command = environment::compiling(self.programs.join("vng"));
-        command
+        COMPILING
+            .cmd(self.programs.join(program))
             .env("PATH", format!("{}:{path}", self.programs))
-            .env("HOME", self.home.path());
-        command
+            .env("HOME", self.home.path())
     }
 }
 
@@ -39,6 +38,8 @@ impl Vng {
 mod tests {
     use std::fs::Permissions;
     use std::os::unix::fs::PermissionsExt as _;
+
+    use xshell::cmd;
 
     use super::*;
     use crate::host::proc::{Stop, read};
@@ -51,7 +52,7 @@ mod tests {
         fs_err::write(&script, "#!/bin/sh\necho $HOME $PATH\n").unwrap();
         fs_err::set_permissions(&script, Permissions::from_mode(0o700)).unwrap();
         let vng = Vng::new(&dir.join("virtme-run"), dir).unwrap();
-        let said = read(&mut vng.command(), &Stop::default()).unwrap();
+        let said = read(cmd!(vng, "vng"), &Stop::default()).unwrap();
         let wanted = format!("{} {dir}:", vng.home.path());
         assert!(said.starts_with(&wanted), "{said}");
     }

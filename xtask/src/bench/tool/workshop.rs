@@ -1,10 +1,12 @@
 //! The builds, in folders of their own.
 
 use std::os::unix::fs::symlink;
+use std::process::Command;
 
 use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
 use walkdir::WalkDir;
+use xshell::cmd;
 
 use super::model::{Quantity, Side};
 use super::plan::Plan;
@@ -73,11 +75,8 @@ impl<'a> Workshop<'a> {
         )?;
         kernel::provide_tree(self.plan.request, &self.session)?;
         phase(&self.session.events, "checking out for virtme-ng", || {
-            let add = ["worktree", "add", "--quiet", "--detach"];
-            self.git(
-                &self.ours,
-                &[&add[..], &[self.vng.as_str(), "HEAD"]].concat(),
-            )?;
+            let (git, vng) = (self.git(&self.ours), &self.vng);
+            git.read(cmd!(git, "git worktree add --quiet --detach {vng} HEAD"))?;
             Ok(((), "done".to_owned()))
         })
     }
@@ -97,7 +96,8 @@ impl<'a> Workshop<'a> {
 
     /// Removes edits and all that was built.
     fn forget(&self, side: Side, tree: &Utf8Path) -> Result<()> {
-        self.git(tree, &["checkout", "--quiet", "--", "."])?;
+        let git = self.git(tree);
+        git.read(cmd!(git, "git checkout --quiet -- ."))?;
         if side == Side::Xtask {
             let made = [
                 Some(self.session.layout.builds()),
@@ -106,7 +106,8 @@ impl<'a> Workshop<'a> {
             let mut made = made.iter().flatten();
             return made.try_for_each(|folder| files::discard(folder, &self.session.stop));
         }
-        self.git(tree, &["clean", "-ffdxq"])
+        git.read(cmd!(git, "git clean -ffdxq"))?;
+        Ok(())
     }
 
     /// How many files the builds of this side have made objects of.
@@ -117,9 +118,8 @@ impl<'a> Workshop<'a> {
         }
     }
 
-    fn git(&self, tree: &Utf8Path, arguments: &[&str]) -> Result<()> {
-        Git::at(tree, &self.session.stop).read(arguments)?;
-        Ok(())
+    fn git(&self, tree: &Utf8Path) -> Git {
+        Git::at(tree, &self.session.stop)
     }
 
     pub fn build(&self, side: Side) -> Result<()> {
@@ -131,11 +131,11 @@ impl<'a> Workshop<'a> {
 
     fn build_vng(&self) -> Result<()> {
         files::remove(&self.log)?;
-        let mut vng = self.plan.vng.command();
+        let jobs = self.plan.request.jobs.map(|jobs| format!("--jobs={jobs}"));
         // Without --verbose nothing is heard of it.
-        vng.args(["--build", "--verbose"])
-            .args(self.plan.request.jobs.map(|jobs| format!("--jobs={jobs}")))
-            .current_dir(&self.vng);
+        let vng = cmd!(self.plan.vng, "vng --build --verbose {jobs...}");
+        let mut vng = Command::from(vng);
+        vng.current_dir(&self.vng);
         phase(&self.session.events, "building with virtme-ng", || {
             let mut done = 0;
             let on_line = &mut |_, line: &str| {
@@ -164,8 +164,8 @@ impl<'a> Workshop<'a> {
 /// Removes a work tree. What is none is left alone: git would look for a repository above it.
 fn remove(tree: &Utf8Path) -> Result<()> {
     if tree.join(".git").exists() {
-        let remove = ["worktree", "remove", "--force", "--force", tree.as_str()];
-        Git::at(tree, &Stop::default()).read(remove)?;
+        let git = Git::at(tree, &Stop::default());
+        git.read(cmd!(git, "git worktree remove --force --force {tree}"))?;
     }
     Ok(())
 }
@@ -200,18 +200,20 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let dir = Utf8Path::from_path(dir.path()).unwrap();
         let git = Git::at(dir, &Stop::default());
-        git.read(["init", "--quiet"]).unwrap();
-        git.read(["commit", "--quiet", "--allow-empty", "--message=a"])
-            .unwrap();
         let (tree, folder) = (dir.join("tree"), dir.join("folder"));
-        git.read(["worktree", "add", "--quiet", tree.as_str()])
-            .unwrap();
+        for line in [
+            cmd!(git, "git init --quiet"),
+            cmd!(git, "git commit --quiet --allow-empty --message=a"),
+            cmd!(git, "git worktree add --quiet {tree}"),
+        ] {
+            git.read(line).unwrap();
+        }
         fs_err::create_dir(&folder).unwrap();
         for place in [&tree, &folder, &dir.join("none")] {
             remove(place).unwrap();
         }
         assert!(!tree.exists() && folder.exists());
-        let left = git.read(["worktree", "list"]).unwrap();
+        let left = git.read(cmd!(git, "git worktree list")).unwrap();
         assert_eq!(left.lines().count(), 1, "{left}");
     }
 

@@ -1,6 +1,7 @@
 //! Git repositories of other people's: which kinds a kernel can be taken from without writing to them.
 
 use camino::Utf8Path;
+use xshell::cmd;
 
 use crate::failure::{Failure, Kind, Result};
 use crate::host::git::Git;
@@ -32,14 +33,14 @@ pub fn no_work_tree(path: &Utf8Path, git: &Git) -> Result<()> {
 /// Shallow and sparse ones, further work trees and submodules are fine: what is built is the commit.
 pub fn commit(path: &Utf8Path, git: &Git) -> Result<String> {
     let top = git
-        .read(["rev-parse", "--show-toplevel"])
+        .read(cmd!(git, "git rev-parse --show-toplevel"))
         .map_err(|error| unusable(path, error))?;
     if top != *path {
         return Err(Kind::Usage.error(format!(
             "--tree {path} has a .git that is no repository: repair or remove it"
         )));
     }
-    let format = git.read(["rev-parse", "--show-object-format"]);
+    let format = git.read(cmd!(git, "git rev-parse --show-object-format"));
     if format.map_err(|error| unusable(path, error))? != "sha1" {
         return Err(Kind::Usage.error(format!(
             "--tree {path} is a repository with SHA-256 names, which others cannot borrow from: give its plain files \
@@ -64,22 +65,15 @@ pub fn commit(path: &Utf8Path, git: &Git) -> Result<String> {
 
 /// How many objects of a commit's files a partial clone has not fetched so far; nothing is fetched.
 fn lacking(git: &Git, commit: &str) -> Result<usize> {
-    let partial = [
-        "config",
-        "--get-regexp",
-        r"^(remote\..*\.promisor|extensions\.partialclone)$",
-    ];
-    if !git.output(partial)?.status.success() {
+    let keys = r"^(remote\..*\.promisor|extensions\.partialclone)$";
+    let partial = cmd!(git, "git config --get-regexp {keys}");
+    if !git.output(partial, b"")?.status.success() {
         return Ok(0);
     }
-    let tree = format!("{commit}^{{tree}}");
-    let objects = git.read([
-        "rev-list",
-        "--objects",
-        "--missing=print",
-        "--no-object-names",
-        &tree,
-    ])?;
+    let objects = git.read(cmd!(
+        git,
+        "git rev-list --objects --missing=print --no-object-names {commit}'^{tree}'"
+    ))?;
     Ok(objects.lines().filter(|line| line.starts_with('?')).count())
 }
 
@@ -119,13 +113,12 @@ mod tests {
 
     fn git(dir: &Utf8Path, line: &str) {
         let git = Git::at(dir, &Stop::default());
-        let words = [
-            "-c",
-            "protocol.file.allow=always",
-            "-c",
-            "uploadpack.allowFilter=true",
-        ];
-        git.read(words.into_iter().chain(line.split(' '))).unwrap();
+        let words = line.split(' ');
+        git.read(cmd!(
+            git,
+            "git -c protocol.file.allow=always -c uploadpack.allowFilter=true {words...}"
+        ))
+        .unwrap();
     }
 
     /// A kernel with two commits, and the folder that others are made in.

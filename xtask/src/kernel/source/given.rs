@@ -1,6 +1,7 @@
 //! `--tree PATH`: a kernel tree of the user's. It is read and never written to.
 
 use camino::{Utf8Path, Utf8PathBuf};
+use xshell::cmd;
 
 use super::clone;
 use super::repository::{self, Source};
@@ -61,26 +62,21 @@ impl Given {
         }
         let commit = clone::commit(&path, &git)?;
         // Of the commit, as a sparse work tree need not have them.
-        let listed = git.read(
-            ["ls-tree", "--name-only", &commit, "--"]
-                .iter()
-                .chain(LANDMARKS),
-        )?;
+        let listed = git.read(cmd!(
+            git,
+            "git ls-tree --name-only {commit} -- {LANDMARKS...}"
+        ))?;
         let version = is_kernel(
             &path,
             |name| listed.lines().any(|line| line == name),
-            || Ok(git.read(["cat-file", "blob", &format!("{commit}:Makefile")])?),
+            || Ok(git.read(cmd!(git, "git cat-file blob {commit}:Makefile"))?),
         )?;
         let usage = |error| clone::unusable(&path, error);
         // Otherwise status would refresh the user's index, which is a write.
-        let status = [
-            "--no-optional-locks",
-            "-c",
-            "core.fsmonitor=false",
-            "status",
-            "--porcelain",
-            "--untracked-files=no",
-        ];
+        let status = cmd!(
+            git,
+            "git --no-optional-locks -c core.fsmonitor=false status --porcelain --untracked-files=no"
+        );
         let status = git.read(status).map_err(usage)?;
         if !status.is_empty() {
             return Err(Kind::Usage.error(format!(
@@ -88,14 +84,11 @@ impl Given {
                 name_some(&status)
             )));
         }
-        let objects = git
-            .read([
-                "rev-parse",
-                "--path-format=absolute",
-                "--git-path",
-                "objects",
-            ])
-            .map_err(usage)?;
+        let objects = cmd!(
+            git,
+            "git rev-parse --path-format=absolute --git-path objects"
+        );
+        let objects = git.read(objects).map_err(usage)?;
         Ok(Self {
             path,
             version,
@@ -133,7 +126,7 @@ impl Given {
             None => (self.import(&repository, session)?, self.path.to_string()),
         };
         // Keeps it from being pruned here; what the user's own repository does to its objects is the user's matter.
-        repository.read(["update-ref", "refs/tags/given", &commit])?;
+        repository.read(cmd!(repository, "git update-ref refs/tags/given {commit}"))?;
         Ok(Source {
             name,
             label,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use xshell::cmd;
+
 use super::given::Given;
 use super::package;
 use super::repository::{self, Source};
@@ -36,7 +38,8 @@ pub fn is_known(name: &str, session: &Session) -> Result<bool> {
     if !path.join("HEAD").exists() {
         return Ok(false);
     }
-    let tags = Git::at(path, &session.stop).read(["for-each-ref", "--count=1", "refs/tags"])?;
+    let git = Git::at(path, &session.stop);
+    let tags = git.read(cmd!(git, "git for-each-ref --count=1 refs/tags"))?;
     Ok(!tags.is_empty())
 }
 

@@ -1,11 +1,13 @@
 //! Debian's `linux-source-X.Y`: the newest version that the mirror has, downloaded once.
 
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
+use xshell::cmd;
 
 use super::repository::{self, Source};
 use super::unpack::Import;
@@ -125,17 +127,15 @@ impl Package<'_> {
             || {
                 let root = self.apt()?;
                 root.update(Duration::ZERO, session)?;
-                let shown = proc::read(
-                    root.command("apt-cache").args(["show", &base.package]),
-                    &session.stop,
-                )
-                .map_err(|error| {
-                    error
-                        .or(Kind::Machinery)
-                        .context(format!("apt knows no package {}", base.package))
-                })?;
+                let package = &base.package;
+                let shown = proc::read(cmd!(root, "apt-cache show {package}"), &session.stop)
+                    .map_err(|error| {
+                        error
+                            .or(Kind::Machinery)
+                            .context(format!("apt knows no package {package}"))
+                    })?;
                 let newest = newest(&shown).with_context(|| {
-                    format!("cannot read what apt says about {}:\n{shown}", base.package)
+                    format!("cannot read what apt says about {package}:\n{shown}")
                 })?;
                 let words = format!("{newest}");
                 Ok((newest, words))
@@ -174,12 +174,13 @@ impl Package<'_> {
             format!("downloading {release}"),
             || {
                 let exact = format!("{}={}", release.package, release.version);
-                let mut command = self.apt()?.command("apt-get");
-                command.args(["download", "-q", &exact]).current_dir(dir);
+                let root = self.apt()?;
+                let mut download = Command::from(cmd!(root, "apt-get download -q {exact}"));
+                download.current_dir(dir);
                 let done = AtomicBool::new(false);
                 std::thread::scope(|scope| {
                     scope.spawn(|| self.watch(dir, release, &done));
-                    let result = proc::read(&mut command, &self.session.stop);
+                    let result = proc::read(&mut download, &self.session.stop);
                     done.store(true, Ordering::Relaxed);
                     result
                 })?;

@@ -1,6 +1,7 @@
 //! Bare repositories that hold sources: work trees for stock and patched kernels are cheap on top of one.
 
 use camino::{Utf8Path, Utf8PathBuf};
+use xshell::cmd;
 
 use crate::failure::Result;
 use crate::host::files;
@@ -43,15 +44,13 @@ pub fn open(name: &str, borrowed: Option<&Utf8Path>, session: &Session) -> Resul
     if !path.join("HEAD").exists() {
         files::remove(&path)?;
         let (_guard, new) = files::temporary(&session.layout.sources())?;
-        Git::at(&new, &session.stop).read([
-            "init",
-            "--quiet",
-            "--bare",
-            "--initial-branch=none",
-            new.as_str(),
-        ])?;
+        let git = Git::at(&new, &session.stop);
+        git.read(cmd!(
+            git,
+            "git init --quiet --bare --initial-branch=none {new}"
+        ))?;
         for (key, value) in CONFIG {
-            Git::at(&new, &session.stop).read(["config", key, value])?;
+            git.read(cmd!(git, "git config {key} {value}"))?;
         }
         fs_err::rename(&new, &path)?;
     }
@@ -74,26 +73,17 @@ pub fn import(
     stop: &Stop,
     on_file: &mut dyn FnMut(u64, &str),
 ) -> Result<String> {
-    let work_tree = format!("--work-tree={folder}");
     // Left by a run that was killed: nobody else is at work here while the run's lock is held.
     files::remove(&repository.dir().join("index.lock"))?;
-    let mut add = repository.command([
-        "-c",
-        "core.bare=false",
-        // All that is new goes into one pack, and not into 86,000 files.
-        "-c",
-        "core.bigFileThreshold=1",
-        &work_tree,
-        "add",
-        "--all",
-        "--force",
-        "--verbose",
-        ".",
-    ]);
+    // All that is new goes into one pack, and not into 86,000 files.
+    let add = cmd!(
+        repository,
+        "git -c core.bare=false -c core.bigFileThreshold=1 --work-tree={folder} add --all --force --verbose ."
+    );
     let log = repository.dir().join("import.log");
     files::remove(&log)?;
     let mut added = 0;
-    proc::stream(&mut add, &log, stop, &mut |stream, line| {
+    proc::stream(add, &log, stop, &mut |stream, line| {
         if stream == Stream::Out {
             added += 1;
             on_file(added, line);
@@ -102,16 +92,15 @@ pub fn import(
     let ignore = folder.join(IGNORE);
     if ignore.exists() {
         let seen = without_hiding_all(&fs_err::read_to_string(ignore)?);
-        let blob = repository.pipe(["hash-object", "-w", "--stdin"], seen.as_bytes())?;
-        repository.read([
-            "update-index",
-            "--add",
-            "--cacheinfo",
-            &format!("100644,{blob},{IGNORE}"),
-        ])?;
+        let blob = cmd!(repository, "git hash-object -w --stdin");
+        let blob = repository.pipe(blob, seen.as_bytes())?;
+        repository.read(cmd!(
+            repository,
+            "git update-index --add --cacheinfo 100644,{blob},{IGNORE}"
+        ))?;
     }
-    let tree = repository.read(["write-tree"])?;
-    Ok(repository.read(["commit-tree", "-m", message, &tree])?)
+    let tree = repository.read(cmd!(repository, "git write-tree"))?;
+    Ok(repository.read(cmd!(repository, "git commit-tree -m {message} {tree}"))?)
 }
 
 /// Debian's `.gitignore` hides everything but `debian/`; in a tree to work in, git must see new files.

@@ -128,10 +128,13 @@ fn quoted(path: &[u8]) -> Vec<u8> {
 mod tests {
     use camino::{Utf8Path, Utf8PathBuf};
 
+    use xshell::cmd;
+
     use super::*;
+    use crate::host::environment::PLAIN;
     use crate::host::git::Git;
     use crate::host::layout::Layout;
-    use crate::host::proc::Stop;
+    use crate::host::proc::{self, Stop};
     use crate::host::session::Session;
     use crate::kernel::source::repository;
 
@@ -142,8 +145,8 @@ mod tests {
         commit(tar, "refs/tags/x", "a source", &mut input, &mut |_| ())
             .map_err(|error| error.to_string())?;
         done(&mut input).unwrap();
-        git.pipe(["fast-import", "--quiet", "--done"], &input)
-            .unwrap();
+        let import = cmd!(git, "git fast-import --quiet --done");
+        git.pipe(import, &input).unwrap();
         let id = git.resolve("refs/tags/x").unwrap().unwrap();
         Ok((git, id))
     }
@@ -175,17 +178,8 @@ mod tests {
     }
 
     fn archive(dir: &Utf8Path) -> Vec<u8> {
-        let mut tar = std::process::Command::new("tar");
-        let output = tar
-            .args([
-                "--create",
-                "--sort=name",
-                "--directory",
-                dir.as_str(),
-                "top",
-            ])
-            .output()
-            .unwrap();
+        let tar = cmd!(PLAIN, "tar --create --sort=name --directory {dir} top");
+        let output = proc::output(tar, b"", &Stop::default()).unwrap();
         assert!(output.status.success(), "{output:?}");
         output.stdout
     }
@@ -199,9 +193,11 @@ mod tests {
         let theirs =
             repository::import(&git, &folder, "a source", &Stop::default(), &mut |_, _| ())
                 .unwrap();
-        assert_eq!(git.read(["diff", "--stat", &theirs, &ours]).unwrap(), "");
+        let differ = git.read(cmd!(git, "git diff --stat {theirs} {ours}"));
+        assert_eq!(differ.unwrap(), "");
         assert_eq!(ours, theirs);
-        assert_eq!(git.read(["fsck", "--strict", "--no-dangling"]).unwrap(), "");
+        let wrong = git.read(cmd!(git, "git fsck --strict --no-dangling"));
+        assert_eq!(wrong.unwrap(), "");
     }
 
     #[test]
@@ -219,10 +215,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let dir = Utf8Path::from_path(dir.path()).unwrap();
         fs_err::create_dir(dir.join("top")).unwrap();
-        let made = std::process::Command::new("mkfifo")
-            .arg(dir.join("top/fifo"))
-            .status();
-        assert!(made.unwrap().success());
+        proc::read(cmd!(PLAIN, "mkfifo {dir}/top/fifo"), &Stop::default()).unwrap();
         let error = git(dir, &archive(dir)).unwrap_err();
         assert!(error.contains("fifo"), "{error}");
     }

@@ -2,7 +2,6 @@
 
 use std::io::{self, BufReader, BufWriter, PipeWriter, Read, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -11,10 +10,11 @@ use camino::Utf8Path;
 use duct::ReaderHandle;
 use nix::sys::signal::Signal;
 use tar::Archive;
+use xshell::{Cmd, cmd};
 
 use super::stream;
 use crate::failure::Result;
-use crate::host::environment::{self, piped};
+use crate::host::environment::{PLAIN, piped};
 use crate::host::git::Git;
 use crate::host::phase::Pace;
 use crate::host::proc::Stop;
@@ -49,22 +49,20 @@ struct Reading {
 impl Import<'_> {
     /// Returns the number of files. The reference is set last: what was interrupted is no import.
     pub fn run(&self) -> Result<u64> {
-        self.run_with(environment::command("dpkg-deb"))
+        self.run_with("dpkg-deb".into())
     }
 
-    fn run_with(&self, mut dpkg: Command) -> Result<u64> {
+    fn run_with(&self, dpkg: &Utf8Path) -> Result<u64> {
         let (archive, to_xz) = io::pipe()?;
         let (commit, to_git) = io::pipe()?;
-        dpkg.args(["--fsys-tarfile", self.package.as_str()]);
-        let mut xz = environment::command("xz");
-        xz.args(["--decompress", "--stdout", "--threads=0"]);
+        let (package, git) = (self.package, self.repository);
+        let dpkg = part(cmd!(PLAIN, "{dpkg} --fsys-tarfile {package}"));
+        let dpkg = dpkg.stdin_null().reader()?;
+        let xz = part(cmd!(PLAIN, "xz --decompress --stdout --threads=0"));
+        let xz = xz.stdin_file(archive).reader()?;
         // Similar files are not looked for: nothing here is compressed.
-        let git = self
-            .repository
-            .command(["fast-import", "--quiet", "--done", "--depth=0"]);
-        let dpkg = part(&dpkg).stdin_null().reader()?;
-        let xz = part(&xz).stdin_file(archive).reader()?;
-        let git = part(&git).stdin_file(commit).reader()?;
+        let git = part(cmd!(git, "git fast-import --quiet --done --depth=0"));
+        let git = git.stdin_file(commit).reader()?;
         let (parts, over) = ([&dpkg, &xz, &git], AtomicBool::new(false));
         let files = std::thread::scope(|scope| {
             scope.spawn(|| leash(parts, &self.session.stop, &over));
@@ -153,8 +151,8 @@ impl Import<'_> {
     }
 }
 
-fn part(command: &Command) -> duct::Expression {
-    piped(command).stderr_capture().unchecked()
+fn part(line: Cmd<'_>) -> duct::Expression {
+    piped(line).stderr_capture().unchecked()
 }
 
 fn drain(mut from: impl Read) -> io::Result<()> {
@@ -218,13 +216,13 @@ mod tests {
     use super::*;
     use crate::failure::{Failure, Kind};
     use crate::host::layout::Layout;
+    use crate::host::proc;
     use crate::kernel::source::repository;
 
     /// A tar archive with one file, compressed or not.
     fn archive(dir: &Utf8Path, options: &[&str], file: &str) -> Vec<u8> {
-        let mut tar = Command::new("tar");
-        tar.args(["--create", "--directory", dir.as_str()]);
-        let output = tar.args(options).arg(file).output().unwrap();
+        let tar = cmd!(PLAIN, "tar --create --directory {dir} {options...} {file}");
+        let output = proc::output(tar, b"", &Stop::default()).unwrap();
         assert!(output.status.success(), "{output:?}");
         output.stdout
     }
@@ -274,7 +272,7 @@ mod tests {
                 repository: &self.repository,
                 session: &Session::new(Layout::at(&self.dir), stop.clone()),
             };
-            import.run_with(environment::command(program))
+            import.run_with(&program)
         }
 
         fn known(&self) -> bool {

@@ -14,7 +14,8 @@ use nix::sys::signal::Signal;
 
 use super::channel::Ports;
 use super::lines::{Line, forward};
-use crate::host::{environment, proc};
+use crate::host::environment::PLAIN;
+use crate::host::proc;
 
 /// How long what a dead guest has written may take to get here.
 const REST: Duration = Duration::from_secs(5);
@@ -50,10 +51,7 @@ impl Guest {
     /// the terminal's Ctrl-C from it.
     pub fn start(argv: &[String]) -> Result<Self> {
         let (program, arguments) = argv.split_first().context("a guest takes a program")?;
-        let mut command = proc::mortal(
-            Signal::SIGKILL,
-            environment::command(program).args(arguments),
-        );
+        let mut command = proc::mortal(Signal::SIGKILL, PLAIN.cmd(program).args(arguments));
         command
             .process_group(0)
             .stdin(Stdio::null())

@@ -2,8 +2,10 @@
 
 use std::thread::available_parallelism;
 
+use xshell::cmd;
+
 use crate::failure::Result;
-use crate::host::environment;
+use crate::host::environment::PLAIN;
 use crate::host::proc::{self, Stop};
 
 pub const QEMU: &str = "qemu-system-x86_64";
@@ -26,6 +28,6 @@ pub fn host_cpus() -> usize {
 
 /// The first line of `qemu --version`.
 pub fn version(stop: &Stop) -> Result<String> {
-    let said = proc::read(environment::command(QEMU).arg("--version"), stop)?;
+    let said = proc::read(cmd!(PLAIN, "{QEMU} --version"), stop)?;
     Ok(said.lines().next().unwrap_or_default().to_owned())
 }

@@ -15,8 +15,9 @@ use harness::devices::filesystem;
 use harness::linux::program;
 use harness::wire::storage::{Answer, Request, SCRATCH};
 use nix::sys::signal::Signal;
+use xshell::cmd;
 
-use crate::host::environment;
+use crate::host::environment::PLAIN;
 use crate::host::proc::{self, Stop};
 
 /// What one request may take of a case's deadline: the case has other things to do, and is to be told why it has
@@ -96,8 +97,7 @@ fn copy(from: &Utf8Path, to: &Utf8Path, leash: Leash<'_>) -> Result<()> {
     ensure!(from != to, "a disk is not copied onto itself");
     let wanted = size(from)?;
     ensure!(size(to)? == wanted, "the disks differ in size");
-    let mut cp = environment::command("cp");
-    cp.arg("--sparse=always").args([from, to]);
+    let mut cp = Command::from(cmd!(PLAIN, "cp --sparse=always {from} {to}"));
     let copied = leash.run(&mut cp).and_then(|output| {
         let done = output.of_success(&cp);
         done.inspect_err(|error| {

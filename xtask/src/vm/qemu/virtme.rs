@@ -5,12 +5,13 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use nix::sys::signal::Signal;
+use xshell::cmd;
 
 use super::accel::Accel;
 use super::command::{self, Kernel};
 use super::machine::{MEMORY, cpus};
 use crate::failure;
-use crate::host::environment;
+use crate::host::environment::PLAIN;
 use crate::host::proc::{self, Stop};
 
 /// What guests with virtme-ng's init are made of.
@@ -47,13 +48,14 @@ fn line(
     more: &[&str],
     stop: &Stop,
 ) -> failure::Result<Vec<String>> {
-    let mut virtme = environment::command(virtme_run);
-    virtme
-        .args(options(image, accel))
-        .args(more)
-        .args(["--show-command", "--dry-run"]);
-    let said = proc::read(&mut virtme, stop)?;
-    Ok(parse(&said)?)
+    let cpus = cpus().to_string();
+    let emulated = (accel == Accel::Tcg).then_some("--disable-kvm");
+    let virtme = cmd!(
+        PLAIN,
+        "{virtme_run} --kimg {image} --mods none --cpus {cpus} --memory {MEMORY}
+         --disable-microvm --force-9p --disable-monitor {emulated...} {more...} --show-command --dry-run"
+    );
+    Ok(parse(&proc::read(virtme, stop)?)?)
 }
 
 impl Shell<'_> {
@@ -90,20 +92,17 @@ impl Shell<'_> {
 
     /// QEMU is our own child, not virtme-ng's, which leaves it behind when it is ended.
     fn qemu(&self, words: Vec<String>) -> Command {
-        let mut qemu = environment::command(&words[0]);
-        qemu.args(&words[1..]);
         // With KVM, virtme-ng says so itself, in a way that excludes -accel.
         let Kernel {
             accel,
             single_thread,
             ..
         } = self.kernel;
-        if accel == Accel::Tcg {
-            qemu.args(["-accel", accel.qemu(single_thread)]);
-        }
-        qemu.args(command::disks(self.disks));
+        let emulated = (accel == Accel::Tcg).then(|| ["-accel", accel.qemu(single_thread)]);
+        let qemu = PLAIN.cmd(&words[0]).args(&words[1..]);
+        let qemu = qemu.args(emulated.iter().flatten());
         // Lest it outlive a killed xtask, with the disks that are ours to remove.
-        proc::mortal(Signal::SIGKILL, &qemu)
+        proc::mortal(Signal::SIGKILL, qemu.args(command::disks(self.disks)))
     }
 }
 
@@ -127,24 +126,6 @@ fn redirect(words: &mut [String], id: &str, to: &Utf8Path) -> Result<()> {
         .with_context(|| format!("virtme-ng computed a QEMU command line without {begin}"))?;
     *device = begin + &command::escape(to);
     Ok(())
-}
-
-fn options(image: &Utf8Path, accel: Accel) -> Vec<String> {
-    let cpus = cpus().to_string();
-    let words = [
-        "--kimg",
-        image.as_str(),
-        "--mods",
-        "none",
-        "--cpus",
-        &cpus,
-        "--memory",
-        MEMORY,
-    ];
-    let mut options = words.map(str::to_owned).to_vec();
-    options.extend(["--disable-microvm", "--force-9p", "--disable-monitor"].map(str::to_owned));
-    options.extend((accel == Accel::Tcg).then(|| "--disable-kvm".to_owned()));
-    options
 }
 
 /// The last line that `--show-command` prints, as words.
@@ -194,7 +175,7 @@ mod tests {
         let script = on_ports(line)
             .replace("/sys/class/virtio-ports", dir.join("sys").as_str())
             .replace("/dev/$", &format!("{dir}/$"));
-        let said = proc::read(Command::new("sh").args(["-c", &script]), &Stop::default()).unwrap();
+        let said = proc::read(cmd!(PLAIN, "sh -c {script}"), &Stop::default()).unwrap();
         assert_eq!(said, "");
         let on = |port: &str| fs_err::read_to_string(dir.join(port)).unwrap();
         assert_eq!([on("p2"), on("p3"), on("p4")], ["in\n", "why\n", "7\n"]);

@@ -1,16 +1,19 @@
 //! The guest's init: the harness binary, built with this binary's own profile.
 
 use std::panic::resume_unwind;
+use std::process::Command;
 use std::thread;
 
 use camino::Utf8PathBuf;
 use serde::Deserialize;
+use xshell::cmd;
 
 use crate::event::{Event, Events};
 use crate::failure::{Kind, Result};
+use crate::host::environment::{self, CARGO};
 use crate::host::phase::phase;
+use crate::host::proc;
 use crate::host::session::Session;
-use crate::host::{environment, proc};
 
 /// The guest's. It is named, as a flag then holds for what is to run there only, and not for what cargo runs to build it.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
@@ -59,21 +62,16 @@ fn told_at_once(built: Result<Utf8PathBuf>, events: &Events) -> Result<Utf8PathB
 }
 
 fn cargo_build(session: &Session) -> Result<Utf8PathBuf> {
-    let mut cargo = environment::cargo();
-    cargo.current_dir(session.layout.root()).args([
-        "build",
-        "--package",
-        "harness",
-        "--message-format=json-render-diagnostics",
-        "--target",
-        TARGET,
-    ]);
+    let cargo = environment::cargo_program();
+    let release = (!cfg!(debug_assertions)).then_some("--release");
+    let mut build = Command::from(cmd!(
+        CARGO,
+        "{cargo} build --package harness --message-format=json-render-diagnostics --target {TARGET} {release...}"
+    ));
     // In the place of whatever flags the settings in the user's home say.
-    cargo.env("CARGO_ENCODED_RUSTFLAGS", FLAG);
-    if !cfg!(debug_assertions) {
-        cargo.arg("--release");
-    }
-    let messages = proc::read(&mut cargo, &session.stop)?;
+    build.env("CARGO_ENCODED_RUSTFLAGS", FLAG);
+    build.current_dir(session.layout.root());
+    let messages = proc::read(&mut build, &session.stop)?;
     executable(&messages)
         .ok_or_else(|| Kind::Machinery.error("cargo built the harness but named no executable"))
 }

@@ -5,9 +5,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use object::LittleEndian;
 use object::elf::FileHeader64;
 use object::read::elf::{FileHeader, ProgramHeader};
+use xshell::cmd;
 
 use crate::failure;
-use crate::host::environment;
+use crate::host::environment::PLAIN;
 use crate::host::proc::{self, Stop};
 
 /// What starts a program that cannot start by itself.
@@ -33,10 +34,9 @@ pub fn needs(program: &Utf8Path, stop: &Stop) -> failure::Result<Vec<Utf8PathBuf
             Ok(files)
         }
         Some(Starter::Loader(loader)) => {
-            let mut list = environment::command(&loader);
-            list.args(["--list", program.as_str()]);
             // Of the caller's libraries (LD_LIBRARY_PATH, LD_PRELOAD, LD_AUDIT), the guest knows nothing.
-            let said = proc::read(list.env_clear(), stop)?;
+            let list = cmd!(PLAIN, "{loader} --list {program}").env_clear();
+            let said = proc::read(list, stop)?;
             let mut files = libraries(&said)
                 .with_context(|| format!("{program} cannot be started on this machine"))?;
             files.push(loader);
