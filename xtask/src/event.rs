@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use harness::case::Filesystem;
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -93,15 +94,21 @@ pub struct CaseResult {
     pub diagnostics: Vec<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// As a string it is one word for tables.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case", tag = "verdict", content = "reason")]
 pub enum Verdict {
+    #[strum(to_string = "ok")]
     Passed,
+    #[strum(to_string = "FAILED")]
     Failed(String),
+    #[strum(to_string = "skipped")]
     Skipped(String),
     /// Past its deadline; its tasks may be unkillable.
+    #[strum(to_string = "HUNG")]
     Hung(String),
     /// The guest died or fell silent while the case ran.
+    #[strum(to_string = "KILLED GUEST")]
     KilledGuest(String),
 }
 
