@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn markdown_is_a_table() {
         let table = Table::new("T", &["a", "b"], vec![vec!["1".into(), "3".into()]]);
-        assert_eq!(table.markdown(), "T:\n\n| a | b |\n|---|---|\n| 1 | 3 |\n");
+        similar_asserts::assert_eq!(table.markdown(), "T:\n\n| a | b |\n|---|---|\n| 1 | 3 |\n");
         assert!(table.terminal().contains(" 1  3"));
     }
 
