@@ -18,6 +18,9 @@ pub enum Event {
     Progress {
         done: u64,
         total: Option<u64>,
+        /// Of the numbers, e.g. "MB"; empty where it is plain.
+        unit: &'static str,
+        /// What is at work.
         item: String,
     },
     /// The phase of this name is over; `outcome` is for the reader, e.g. "1187 files in 212 s".

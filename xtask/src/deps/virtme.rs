@@ -62,6 +62,7 @@ pub fn virtme(session: &Session) -> Result<Virtme> {
                     session.events.send(Event::Progress {
                         done: packages,
                         total: None,
+                        unit: "",
                         item: line.to_owned(),
                     });
                 }

@@ -380,6 +380,7 @@ impl Make<'_> {
                                 self.session.events.send(Event::Progress {
                                     done,
                                     total: not_passed(done, usual),
+                                    unit: "",
                                     item: item.to_owned(),
                                 });
                             }
@@ -432,6 +433,7 @@ impl Make<'_> {
                         self.session.events.send(Event::Progress {
                             done,
                             total: None,
+                            unit: "",
                             item: item.to_owned(),
                         });
                     }
