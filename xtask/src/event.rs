@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use harness::wire::{Filesystem, ktap};
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -17,6 +18,9 @@ pub enum Event {
     Progress {
         done: u64,
         total: Option<u64>,
+        /// Of the numbers, e.g. "MB"; empty where it is plain.
+        unit: &'static str,
+        /// What is at work.
         item: String,
     },
     /// The phase of this name is over; `outcome` is for the reader, e.g. "1187 files in 212 s".
@@ -93,15 +97,21 @@ pub struct CaseResult {
     pub diagnostics: Vec<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// As a string it is one word for tables.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case", tag = "verdict", content = "reason")]
 pub enum Verdict {
+    #[strum(to_string = "ok")]
     Passed,
+    #[strum(to_string = "FAILED")]
     Failed(String),
+    #[strum(to_string = "skipped")]
     Skipped(String),
     /// Past its deadline; its tasks may be unkillable.
+    #[strum(to_string = "HUNG")]
     Hung(String),
     /// The guest died or fell silent while the case ran.
+    #[strum(to_string = "KILLED GUEST")]
     KilledGuest(String),
 }
 

@@ -3,6 +3,7 @@
 use harness::measure::{self, Goal};
 use harness::wire::samples::{IDLE, PENDING, Unit};
 use serde::Serialize;
+use strum::Display;
 
 use super::format;
 use super::model::{Benchmark, Series, Side};
@@ -49,22 +50,27 @@ pub struct Alone {
 }
 
 /// What a comparison shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Display)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "lowercase")]
 pub enum Verdict {
     Faster,
     /// By no more than what is tolerated.
+    #[strum(to_string = "not slower")]
     NotSlower,
     Slower,
     /// The interval has both good and bad in it.
     Unclear,
+    #[strum(to_string = "too few rounds")]
     TooFewRounds,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Display)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "lowercase")]
 pub enum Outcome {
     Met,
+    #[strum(to_string = "MISSED")]
     Missed,
     /// This run cannot tell.
     Open,
@@ -77,16 +83,6 @@ pub struct GoalLine {
     pub because: String,
 }
 
-impl Outcome {
-    pub fn word(self) -> &'static str {
-        match self {
-            Outcome::Met => "met",
-            Outcome::Missed => "MISSED",
-            Outcome::Open => "open",
-        }
-    }
-}
-
 impl Verdict {
     /// What can be said of a cost, and no more.
     fn of(cost: &Ratio, tolerated: f64) -> Self {
@@ -96,16 +92,6 @@ impl Verdict {
             cost if cost.high < 1.0 => Verdict::Faster,
             cost if cost.high <= tolerated => Verdict::NotSlower,
             _ => Verdict::Unclear,
-        }
-    }
-
-    pub fn word(self) -> &'static str {
-        match self {
-            Verdict::Faster => "faster",
-            Verdict::NotSlower => "not slower",
-            Verdict::Slower => "slower",
-            Verdict::Unclear => "unclear",
-            Verdict::TooFewRounds => "too few rounds",
         }
     }
 }
@@ -233,7 +219,7 @@ fn describe(comparison: &Comparison) -> String {
         series.filesystem,
         series.measurement,
         format::ratio(cost),
-        verdict.word()
+        verdict
     )
 }
 

@@ -100,7 +100,7 @@ fn compared(comparison: &Comparison) -> Vec<String> {
         format::spread(base, *unit),
         format::spread(other, *unit),
         format::ratio(cost),
-        verdict.word().into(),
+        verdict.to_string(),
     ]
 }
 
@@ -122,7 +122,7 @@ fn told(alone: &Alone) -> Vec<String> {
 
 /// `goal met: …`, a line each.
 pub fn goals(goals: &[GoalLine]) -> String {
-    let line = |it: &GoalLine| format!("goal {}: {} ({})", it.outcome.word(), it.goal, it.because);
+    let line = |it: &GoalLine| format!("goal {}: {} ({})", it.outcome, it.goal, it.because);
     goals.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn markdown_is_a_table() {
         let table = Table::new("T", &["a", "b"], vec![vec!["1".into(), "3".into()]]);
-        assert_eq!(table.markdown(), "T:\n\n| a | b |\n|---|---|\n| 1 | 3 |\n");
+        similar_asserts::assert_eq!(table.markdown(), "T:\n\n| a | b |\n|---|---|\n| 1 | 3 |\n");
         assert!(table.terminal().contains(" 1  3"));
     }
 

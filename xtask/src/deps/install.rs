@@ -183,6 +183,7 @@ impl Apt<'_> {
                 self.session.events.send(Event::Progress {
                     done,
                     total: None,
+                    unit: "",
                     item: line.to_owned(),
                 });
             }

@@ -75,6 +75,7 @@ fn install(package: &Package, requirements: &Utf8Path, session: &Session) -> Res
                 session.events.send(Event::Progress {
                     done: packages as u64,
                     total: None,
+                    unit: "",
                     item: line.to_owned(),
                 });
             }

@@ -139,6 +139,7 @@ impl<'a> Check<'a> {
                     session.events.send(Event::Progress {
                         done,
                         total: Some(patches.len() as u64),
+                        unit: "",
                         item: patch.subject.clone(),
                     });
                 }

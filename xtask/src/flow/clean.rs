@@ -222,6 +222,7 @@ fn remove(doomed: &Inventory, session: &Session) -> Result<()> {
                     session.events.send(Event::Progress {
                         done,
                         total: Some(found.paths.len() as u64),
+                        unit: "",
                         item: path.to_string(),
                     });
                 }

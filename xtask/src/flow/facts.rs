@@ -31,7 +31,7 @@ fn public_source(request: &Request, source: &str, tree: &str) -> Option<String> 
 /// The programs of the guest are left out: not all who ask run them.
 pub fn machine_facts(prepared: &Prepared, guests: usize) -> Result<MachineFacts> {
     Ok(MachineFacts {
-        accelerator: prepared.accel.name().into(),
+        accelerator: prepared.accel.to_string(),
         qemu: prepared.qemu.clone(),
         host_kernel: fs_err::read_to_string("/proc/sys/kernel/osrelease")?
             .trim()

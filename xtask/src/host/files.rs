@@ -47,11 +47,11 @@ pub fn sweep(parent: &Utf8Path, session: &Session) -> failure::Result<()> {
         &session.events,
         format!("removing what an interrupted run left in {parent}"),
         || {
-            let (mut files, mut pace) = (0, Pace::new(&session.events));
+            let (mut files, mut pace) = (0, Pace::new(&session.events).of("files"));
             for entry in &left {
                 clear(entry.path(), &session.stop, &mut || {
                     files += 1;
-                    pace.tell(files, None, || "files removed".to_owned());
+                    pace.tell(files, None, String::new);
                 })?;
             }
             Ok(((), count(files, "file")))

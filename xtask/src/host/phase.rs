@@ -12,22 +12,36 @@ const PACE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Pace<'a> {
     events: &'a Events,
+    unit: &'static str,
     told: Option<Instant>,
 }
 
 impl<'a> Pace<'a> {
     pub fn new(events: &'a Events) -> Self {
-        Self { events, told: None }
+        Self {
+            events,
+            unit: "",
+            told: None,
+        }
     }
 
-    /// `item` is the unit of the numbers, or what is at work.
+    /// The same for numbers of a unit.
+    pub fn of(self, unit: &'static str) -> Self {
+        Self { unit, ..self }
+    }
+
+    /// `item` is what is at work.
     pub fn tell(&mut self, done: u64, total: Option<u64>, item: impl FnOnce() -> String) {
         if self.told.is_some_and(|told| told.elapsed() < PACE) {
             return;
         }
         self.told = Some(Instant::now());
-        let item = item();
-        self.events.send(Event::Progress { done, total, item });
+        self.events.send(Event::Progress {
+            done,
+            total,
+            unit: self.unit,
+            item: item(),
+        });
     }
 }
 

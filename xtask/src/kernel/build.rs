@@ -369,6 +369,7 @@ impl Make<'_> {
                                 self.session.events.send(Event::Progress {
                                     done,
                                     total: not_passed(done, usual),
+                                    unit: "",
                                     item: item.to_owned(),
                                 });
                             }
@@ -421,6 +422,7 @@ impl Make<'_> {
                         self.session.events.send(Event::Progress {
                             done,
                             total: None,
+                            unit: "",
                             item: item.to_owned(),
                         });
                     }

@@ -399,11 +399,11 @@ impl Place<'_> {
                     &mut |stream, line| {
                         if let (Stream::Err, Some((done, total))) = (stream, counted(line)) {
                             files = done;
-                            let item = "files written".to_owned();
                             self.session.events.send(Event::Progress {
                                 done,
                                 total: Some(total),
-                                item,
+                                unit: "files written",
+                                item: String::new(),
                             });
                         }
                     },

@@ -122,6 +122,6 @@ mod tests {
             "seen: all",
         ];
         let expected = expected.map(|line| line.split_whitespace().collect::<Vec<_>>());
-        assert_eq!(lines, expected, "{text}");
+        similar_asserts::assert_eq!(lines, expected, "{text}");
     }
 }

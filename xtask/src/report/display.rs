@@ -251,6 +251,7 @@ mod tests {
             let step = Event::Progress {
                 done: second,
                 total: Some(40),
+                unit: "",
                 item: "a.o".into(),
             };
             (second, step)

@@ -125,7 +125,7 @@ mod tests {
         ];
         let text = document(&samples::run(&[], results));
         let subtests: Vec<_> = text.lines().filter(|line| !line.starts_with(' ')).collect();
-        assert_eq!(
+        similar_asserts::assert_eq!(
             subtests,
             [
                 "KTAP version 1",
@@ -149,6 +149,6 @@ mod tests {
             Verdict::Failed("Oops [#1]".into()),
             Verdict::Failed("failed: skip me".into()),
         ];
-        assert_eq!(verdicts, wanted);
+        similar_asserts::assert_eq!(verdicts, wanted);
     }
 }

@@ -148,7 +148,7 @@ mod tests {
 | case_c | ext3 HUNG, xfs FAILED | ok |
 | case_d | – | ok |
 ";
-        assert_eq!(table(&[("", &stock), ("", &patched)]), wanted);
+        similar_asserts::assert_eq!(table(&[("", &stock), ("", &patched)]), wanted);
     }
 
     #[test]
@@ -216,7 +216,7 @@ mod tests {
 | a | ok |
 | b | did not run |
 ";
-        assert_eq!(table(&columns), wanted);
+        similar_asserts::assert_eq!(table(&columns), wanted);
         let line = "6.12.117 stock (incomplete): 2 cases did not run: interrupted";
         assert_eq!(incomplete(&columns), [line]);
     }

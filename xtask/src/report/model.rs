@@ -95,13 +95,7 @@ impl Verdict {
 
     /// One word for tables.
     pub fn word(&self) -> &'static str {
-        match self {
-            Verdict::Passed => "ok",
-            Verdict::Failed(_) => "FAILED",
-            Verdict::Skipped(_) => "skipped",
-            Verdict::Hung(_) => "HUNG",
-            Verdict::KilledGuest(_) => "KILLED GUEST",
-        }
+        self.into()
     }
 
     pub fn reason(&self) -> &str {

@@ -43,6 +43,7 @@ struct Phase {
     /// How much is done, and of what it was at last.
     done: Option<(u64, String)>,
     total: Option<u64>,
+    unit: &'static str,
 }
 
 #[derive(Debug)]
@@ -75,11 +76,18 @@ impl Progress {
                 since: now,
                 done: None,
                 total: None,
+                unit: "",
             }),
-            Event::Progress { done, total, item } => {
+            Event::Progress {
+                done,
+                total,
+                unit,
+                item,
+            } => {
                 if let Some(phase) = self.phases.last_mut() {
                     phase.done = Some((*done, item.clone()));
                     phase.total = *total;
+                    phase.unit = unit;
                 }
             }
             Event::PhaseEnded { what, .. } => {
@@ -163,6 +171,9 @@ impl Phase {
         let mut text = format!("{}: {done}", self.what);
         if let Some(total) = total {
             text += &format!(" of about {total}");
+        }
+        if !self.unit.is_empty() {
+            text += &format!(" {}", self.unit);
         }
         if !item.is_empty() {
             text += &format!(", {}", words::short(item));
@@ -261,7 +272,17 @@ mod tests {
         Event::Progress {
             done,
             total: total.into(),
+            unit: "",
             item: "a.o".into(),
+        }
+    }
+
+    fn amount(done: u64, total: Option<u64>, item: &str) -> Event {
+        Event::Progress {
+            done,
+            total,
+            unit: "MB",
+            item: item.into(),
         }
     }
 
@@ -314,6 +335,16 @@ mod tests {
                 Some("y (2s)"),
             ),
             (&[(0, step(1, 2)), (0, ends("z"))], 3, None),
+            (
+                &[(0, begins("x")), (2, amount(62, Some(138), "39 files"))],
+                2,
+                Some("x: 62 of about 138 MB, 39 files (2s)"),
+            ),
+            (
+                &[(0, begins("x")), (2, amount(62, None, ""))],
+                2,
+                Some("x: 62 MB (2s)"),
+            ),
         ];
         for (events, at, wanted) in table {
             assert_eq!(told(events, *at).as_deref(), *wanted, "{events:?}");

@@ -306,7 +306,7 @@ mod tests {
             ),
         ];
         for (verdict, lines, wanted) in table {
-            assert_eq!(shown(verdict.clone(), lines), *wanted, "{lines:?}");
+            similar_asserts::assert_eq!(shown(verdict.clone(), lines), *wanted, "{lines:?}");
         }
     }
 
@@ -341,7 +341,7 @@ mod tests {
             "5 cases were not tested: no timeouts (a, c, d, …)",
             "1 case was not tested: no tool (b)",
         ];
-        assert_eq!(lines, wanted);
+        similar_asserts::assert_eq!(lines, wanted);
     }
 
     #[test]

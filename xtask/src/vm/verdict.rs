@@ -78,7 +78,7 @@ impl Verdict {
     pub fn sentence(&self) -> String {
         let time =
             |time: Option<f32>| time.map_or("not in time".into(), |time| format!("in {time:.1} s"));
-        let (accel, tcg, kvm) = (self.accel().name(), time(self.tcg), time(self.kvm));
+        let (accel, tcg, kvm) = (self.accel(), time(self.tcg), time(self.kvm));
         format!("{accel}: the kernel boots {tcg} under TCG, {kvm} under KVM")
     }
 }
@@ -232,7 +232,7 @@ fn verdict(kernel: Bootable<'_>, session: &Session) -> Result<Verdict> {
     }
     let verdict = phase(&session.events, "measuring KVM against TCG", || {
         let verdict = measure(kernel, &session.stop)?;
-        let outcome = verdict.accel().name().to_owned();
+        let outcome = verdict.accel().to_string();
         Ok((verdict, outcome))
     })?;
     // That it booted with neither says nothing of the accelerators.

@@ -1,11 +1,11 @@
 //! What was taken, in numbers.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
 use clap::ValueEnum;
 use serde::Serialize;
+use strum::Display;
 
 use crate::bench::testbed::Testbed;
 use crate::report::model::KernelFacts;
@@ -19,31 +19,39 @@ pub enum Part {
     Start,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Display)]
 #[serde(rename_all = "snake_case")]
 pub enum Quantity {
     /// From the patched tree to an image, with no object and an empty compiler cache.
+    #[strum(to_string = "cold build")]
     ColdBuild,
     /// The same after an edit of fs/super.c.
+    #[strum(to_string = "warm build")]
     WarmBuild,
     /// The same after nothing.
+    #[strum(to_string = "no change")]
     NoChange,
     /// From the command to the beginning of the first case, where nothing is to be built: this program finds that out
     /// each time. Not timed: its own start, what it reads of its command line and of earlier runs, the report. The bare
     /// boot's case is its init. What goes on in virtme-ng's guest is not seen from outside.
+    #[strum(to_string = "first case")]
     FirstCase,
     /// The same, to the end of a guest that has nothing to do.
+    #[strum(to_string = "whole guest")]
     WholeGuest,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Display)]
 #[serde(rename_all = "lowercase")]
 pub enum Side {
     /// This program.
+    #[strum(to_string = "xtask")]
     Xtask,
     /// virtme-ng with its defaults, but for `--jobs`.
+    #[strum(to_string = "virtme-ng")]
     Vng,
     /// QEMU, the kernel, and a static init that ends the machine: the least that a guest can take.
+    #[strum(to_string = "bare boot")]
     Bare,
 }
 
@@ -69,26 +77,4 @@ pub struct Benchmark {
     pub compiled: BTreeMap<Side, usize>,
     /// What did not work at once, in one line each.
     pub problems: Vec<String>,
-}
-
-impl fmt::Display for Quantity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Quantity::ColdBuild => "cold build",
-            Quantity::WarmBuild => "warm build",
-            Quantity::NoChange => "no change",
-            Quantity::FirstCase => "first case",
-            Quantity::WholeGuest => "whole guest",
-        })
-    }
-}
-
-impl fmt::Display for Side {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Side::Xtask => "xtask",
-            Side::Vng => "virtme-ng",
-            Side::Bare => "bare boot",
-        })
-    }
 }

@@ -144,6 +144,7 @@ impl<'a> Workshop<'a> {
                     self.session.events.send(Event::Progress {
                         done,
                         total: None,
+                        unit: "",
                         item: item.to_owned(),
                     });
                 }

@@ -141,7 +141,7 @@ impl Given {
             // Later on nobody knows how many have changed before git has looked.
             let first = !repository.dir().join("index").exists();
             let total = first.then(|| files_below(&self.path));
-            let mut pace = Pace::new(&session.events);
+            let mut pace = Pace::new(&session.events).of("files");
             let message = "a plain source tree";
             let commit = repository::import(
                 repository,
@@ -150,7 +150,7 @@ impl Given {
                 &session.stop,
                 &mut |done, file| {
                     let total = total.filter(|total| done <= *total);
-                    pace.tell(done, total, || format!("files, {file}"));
+                    pace.tell(done, total, || file.to_string());
                 },
             )?;
             let words = format!("content {}", &commit[..12.min(commit.len())]);

@@ -202,7 +202,8 @@ impl Package<'_> {
             self.session.events.send(Event::Progress {
                 done: (size / MB).min(release.size / MB),
                 total: Some(release.size / MB),
-                item: "MB".to_owned(),
+                unit: "MB",
+                item: String::new(),
             });
             std::thread::sleep(WATCH);
         }

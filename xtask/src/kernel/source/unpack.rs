@@ -19,6 +19,7 @@ use crate::host::git::Git;
 use crate::host::phase::Pace;
 use crate::host::proc::Stop;
 use crate::host::session::Session;
+use crate::words::count;
 
 const MB: u64 = 1_000_000;
 /// Bytes that are read or written at once.
@@ -142,11 +143,11 @@ impl Import<'_> {
     }
 
     fn write(&self, tar: &ReaderHandle, to: &mut impl Write, read: &Reading) -> io::Result<u64> {
-        let mut pace = Pace::new(&self.session.events);
+        let mut pace = Pace::new(&self.session.events).of("MB");
         let tar = BufReader::with_capacity(BUFFER, tar);
         stream::commit(tar, &self.reference, &self.message, to, &mut |files| {
             let [done, of] = [&read.done, &read.of].map(|bytes| bytes.load(Ordering::Relaxed) / MB);
-            pace.tell(done, Some(of), || format!("MB, {files} files"));
+            pace.tell(done, Some(of), || count(files, "file"));
         })
     }
 }

@@ -73,6 +73,14 @@ fn all(shop: &Shop, series: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// The same in one text, to be compared.
+fn whole(shop: &Shop, series: &str) -> String {
+    let files = all(shop, series).into_iter();
+    files
+        .map(|(name, text)| format!("{name}:\n{text}"))
+        .collect()
+}
+
 /// Name and notes of each patch.
 fn notes_of(shop: &Shop, series: &str) -> Vec<(String, String)> {
     let series = crate::series::load(&shop.layout, BASE, series).unwrap();
@@ -85,11 +93,11 @@ fn notes_of(shop: &Shop, series: &str) -> Vec<(String, String)> {
 #[test]
 fn an_untouched_tree_gives_the_files_that_are_there() {
     let shop = shop();
-    let before = all(&shop, "s");
+    let before = whole(&shop, "s");
     assert_eq!(refresh(&shop, S, NONE).unwrap(), Vec::<String>::new());
     assert!(!shop.provide(S).unwrap().edited);
     assert_eq!(refresh(&shop, S, NONE).unwrap(), Vec::<String>::new());
-    assert_eq!(all(&shop, "s"), before);
+    similar_asserts::assert_eq!(whole(&shop, "s"), before);
 }
 
 #[test]
@@ -225,7 +233,7 @@ fn notes_and_features_stay_with_their_patches() {
         let expected = expected
             .iter()
             .map(|(name, notes)| (name.to_string(), notes.to_string()));
-        assert_eq!(
+        similar_asserts::assert_eq!(
             notes_of(&shop, "s"),
             expected.collect::<Vec<_>>(),
             "{script}"
@@ -401,12 +409,12 @@ fn a_tree_that_is_in_no_state_for_it_is_refused() {
         ),
     ] {
         let shop = copy(&model);
-        let before = all(&shop, "s");
+        let before = whole(&shop, "s");
         shop.work(S, script);
         let failure = refresh(&shop, S, NONE).expect_err(script);
         assert_eq!(failure.kind, Kind::Usage, "{script}: {failure}");
         assert!(failure.to_string().contains(words), "{script}: {failure}");
-        assert_eq!(all(&shop, "s"), before, "{script}");
+        similar_asserts::assert_eq!(whole(&shop, "s"), before, "{script}");
     }
 }
 
@@ -421,7 +429,7 @@ fn what_the_user_agrees_to_lose_is_lost() {
         ["s/0002-two.patch", "s/0003-two.patch", "s/series"]
     );
     let expected = [("0001-one.patch", ""), ("0002-two.patch", "second two")];
-    assert_eq!(
+    similar_asserts::assert_eq!(
         notes_of(&shop, "s"),
         expected.map(|(a, b)| (a.to_owned(), b.to_owned()))
     );
@@ -460,7 +468,7 @@ fn patch_files_that_were_edited_meanwhile_are_not_overwritten() {
             "echo more >c.c; git add c.c; git commit -qm more; git commit -q --amend -m more -m x",
         );
         shop.work(S, &format!("cd {}; {script}", shop.folder()));
-        let before = all(&shop, "s");
+        let before = whole(&shop, "s");
         let failure = refresh(&shop, S, NONE).expect_err(what);
         assert_eq!(failure.kind, Kind::Usage, "{what}: {failure}");
         let said = failure.to_string();
@@ -469,7 +477,7 @@ fn patch_files_that_were_edited_meanwhile_are_not_overwritten() {
             "{what}: {said}"
         );
         assert!(said.contains("--force"), "{said}");
-        assert_eq!(all(&shop, "s"), before, "{what}");
+        similar_asserts::assert_eq!(whole(&shop, "s"), before, "{what}");
         let force = Consent {
             overwrite: true,
             ..NONE

@@ -1,22 +1,17 @@
 //! What runs the guest's instructions: the processor itself, or an emulation.
 
 use serde::{Deserialize, Serialize};
+use strum::Display;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Accel {
     Kvm,
     Tcg,
 }
 
 impl Accel {
-    pub fn name(self) -> &'static str {
-        match self {
-            Accel::Kvm => "kvm",
-            Accel::Tcg => "tcg",
-        }
-    }
-
     /// The value of QEMU's `-accel`.
     pub fn qemu(self, single_thread: bool) -> &'static str {
         match (self, single_thread) {

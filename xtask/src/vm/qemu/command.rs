@@ -319,7 +319,7 @@ hung_task_panic=0 tsc_early_khz=2000 init=/t/harness' \
 werror=stop,rerror=stop -device virtio-blk-pci,drive=scratch0,serial=scratch0 \
             -drive file=/w/c.img,id=scratch1,if=none,format=raw,cache=unsafe,discard=unmap,\
 werror=stop,rerror=stop -device virtio-blk-pci,drive=scratch1,serial=scratch1";
-        assert_eq!(argv, shlex::split(wanted).unwrap());
+        similar_asserts::assert_eq!(argv, shlex::split(wanted).unwrap());
     }
 
     #[test]
