@@ -21,8 +21,17 @@ fn checkout(at: &Path, base: &str) -> PathBuf {
     }
     name(at, base);
     let program = at.join("target/debug/xtask");
-    fs::copy(env!("CARGO_BIN_EXE_xtask"), &program).unwrap();
+    copy(&program);
     program
+}
+
+/// Copies the compiled program. Another process does it: tests run in parallel, and what this one has open for writing,
+/// a child that the other test starts at this moment has open, too; then it cannot be run (execve(2), `ETXTBSY`).
+fn copy(program: &Path) {
+    Command::new("cp")
+        .args([Path::new(env!("CARGO_BIN_EXE_xtask")), program])
+        .assert()
+        .success();
 }
 
 fn name(checkout: &Path, base: &str) {
@@ -82,7 +91,7 @@ fn each_copy_is_its_own() {
 fn outside_of_any_checkout_it_says_so() {
     let dir = tempfile::tempdir().unwrap();
     let program = dir.path().join("xtask");
-    fs::copy(env!("CARGO_BIN_EXE_xtask"), &program).unwrap();
+    copy(&program);
     let (code, said) = said(&program, dir.path(), None);
     assert_eq!(code, Some(4), "{said}");
     assert!(

@@ -153,7 +153,7 @@ fn device_hold(fixture: &Fixture) -> Result<()> {
     writer.completes(fixture, &fs)
 }
 
-/// XFS, and ext3's disk mounted as ext4.
+/// A disk that can be mounted as ext3 is mounted as something else.
 fn elsewhere(fixture: &Fixture) -> Result<()> {
     let mut fs = fixture.scratch()?;
     if let Some(kind) = filesystem::of(fixture.filesystem()).other_type {

@@ -25,7 +25,7 @@ use crate::kit::deadline::{
 use crate::kit::device::{resume, succeeds, suspend};
 use crate::kit::privilege::is_privileged;
 use crate::kit::state::{fails_with, freeze, is_frozen, is_thawed, thaw};
-use crate::kit::writer::{NEW, OLD, WRITTEN, Writer, prepare};
+use crate::kit::writer::{NEW, WRITTEN, Writer, holds_new, holds_old, prepare};
 use crate::linux::kmsg::Kmsg;
 use crate::linux::mapping::Mapping;
 use crate::wire::Feature;
@@ -233,7 +233,7 @@ fn rescues_itself(fixture: &Fixture) -> Result<()> {
     not_before(rescue.context("the freezer")?)?;
     is_thawed(&fs)?;
     has_no_file_hold(&fs)?;
-    fs.holds(WRITTEN, &NEW)
+    holds_new(&fs)
 }
 
 /// Moves the deadline whenever half of the time is over, and then forgets that
@@ -290,7 +290,7 @@ fn unmount_pending(fixture: &Fixture) -> Result<()> {
     fixture.step("fsck");
     filesystem::check(fixture.filesystem(), &device)?;
     let fs = fixture.mount(&device, MsFlags::empty(), "")?;
-    fs.holds(WRITTEN, &OLD)?;
+    holds_old(&fs)?;
     fs.write(WRITTEN, &NEW).map(drop)
 }
 

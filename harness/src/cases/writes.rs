@@ -11,7 +11,7 @@ use crate::case::Case;
 use crate::devices::mount::Mount;
 use crate::fixture::Fixture;
 use crate::kit::state::{freeze, thaw};
-use crate::kit::writer::{NEW, OLD, WRITTEN, prepare};
+use crate::kit::writer::{NEW, OLD, WRITTEN, holds_new, holds_old, prepare};
 use crate::linux::mapping::Mapping;
 
 pub const CASES: &[Case] = &[
@@ -57,8 +57,8 @@ fn write(fixture: &Fixture) -> Result<()> {
         fixture,
         &fs,
         || file.write_all_at(&NEW, 0),
-        Mount::is_old,
-        Mount::is_new,
+        holds_old,
+        holds_new,
     )
 }
 
@@ -72,7 +72,7 @@ fn fsync(fixture: &Fixture) -> Result<()> {
         file.write_all_at(&NEW, 0)?;
         file.sync_all()
     };
-    stops(fixture, &fs, write_and_sync, Mount::is_old, Mount::is_new)
+    stops(fixture, &fs, write_and_sync, holds_old, holds_new)
 }
 
 fn create(fixture: &Fixture) -> Result<()> {
@@ -108,7 +108,7 @@ fn truncate(fixture: &Fixture) -> Result<()> {
     let file = prepare(&fs)?;
     let half = OLD.len() / 2;
     let truncate = || file.set_len(half as u64);
-    stops(fixture, &fs, truncate, Mount::is_old, |fs| {
+    stops(fixture, &fs, truncate, holds_old, |fs| {
         fs.holds(WRITTEN, &OLD[..half])
     })
 }
@@ -125,17 +125,7 @@ fn mmap(fixture: &Fixture) -> Result<()> {
         mapping.fill(NEW[0]);
         Ok(())
     };
-    stops(fixture, &fs, store, Mount::is_old, Mount::is_new)
-}
-
-impl Mount {
-    fn is_old(&self) -> Result<()> {
-        self.holds(WRITTEN, &OLD)
-    }
-
-    fn is_new(&self) -> Result<()> {
-        self.holds(WRITTEN, &NEW)
-    }
+    stops(fixture, &fs, store, holds_old, holds_new)
 }
 
 /// Freezes, shows that `operation` is blocked and has had no effect while

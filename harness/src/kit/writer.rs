@@ -50,11 +50,16 @@ impl<'a> Writer<'a> {
         self.file
             .sync_all()
             .context("failed to sync what was written")?;
-        fs.holds(WRITTEN, &NEW)
+        holds_new(fs)
     }
 }
 
 /// What was there before a [`Writer`] was blocked, and nothing of what came after.
 pub fn holds_old(fs: &Mount) -> Result<()> {
     fs.holds(WRITTEN, &OLD)
+}
+
+/// What a [`Writer`] has written.
+pub fn holds_new(fs: &Mount) -> Result<()> {
+    fs.holds(WRITTEN, &NEW)
 }

@@ -125,10 +125,8 @@ pub fn number(line: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::Permissions;
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
+    use crate::host::scripts;
 
     #[test]
     fn versions_of_real_programs() {
@@ -165,8 +163,7 @@ mod tests {
     fn program(folder: &Utf8Path, body: &str) -> Utf8PathBuf {
         let path = folder.join("tool");
         let text = format!("#!/bin/sh\necho . >>{folder}/asked\n{body}\n");
-        fs_err::write(&path, text).unwrap();
-        fs_err::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+        scripts::make(&path, &text);
         path
     }
 

@@ -20,7 +20,16 @@ const POLL: Duration = Duration::from_millis(200);
 /// Held until dropped.
 #[derive(Debug)]
 pub struct Lock {
-    _files: Vec<File>,
+    files: Vec<File>,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        for file in &self.files {
+            // To close it would not do: a child of another thread has it open until it runs its program.
+            let _ = file.unlock();
+        }
+    }
 }
 
 /// Keeps `clean` away; waits for one that is at work.
@@ -38,7 +47,7 @@ pub fn share(session: &Session) -> Result<Lock> {
         }
         files.push(file);
     }
-    Ok(Lock { _files: files })
+    Ok(Lock { files })
 }
 
 /// Keeps everybody else away.
@@ -57,7 +66,7 @@ pub fn alone(layout: &Layout) -> Result<Lock> {
         }
         files.push(file);
     }
-    Ok(Lock { _files: files })
+    Ok(Lock { files })
 }
 
 fn open(path: &Utf8PathBuf) -> Option<File> {

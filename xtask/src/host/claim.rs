@@ -36,8 +36,14 @@ impl Claim {
     /// The folder is to be kept: it no longer counts as left behind.
     pub fn release(self) -> Result<()> {
         fs_err::remove_file(&self.path)?;
-        drop(self.lock);
         Ok(())
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        // To close the file would not do: a child of another thread has it open until it runs its program.
+        let _ = self.lock.unlock();
     }
 }
 

@@ -172,7 +172,17 @@ fn retire(path: &Utf8Path) -> Result<()> {
 #[derive(Clone, Debug)]
 pub struct Lease {
     path: Utf8PathBuf,
-    _shared: Arc<File>,
+    _shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared(File);
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // To close the file would not do: a child of another thread has it open until it runs its program.
+        let _ = self.0.unlock();
+    }
 }
 
 impl Lease {
@@ -185,7 +195,7 @@ impl Lease {
         let same = (held.dev(), held.ino()) == (there.dev(), there.ino());
         same.then(|| Self {
             path: path.to_owned(),
-            _shared: Arc::new(file),
+            _shared: Arc::new(Shared(file)),
         })
     }
 

@@ -12,5 +12,7 @@ pub mod patience;
 pub mod phase;
 pub mod proc;
 pub mod replace;
+#[cfg(test)]
+pub mod scripts;
 pub mod session;
 pub mod space;

@@ -9,7 +9,7 @@ use crate::case::Case;
 use crate::devices::disk;
 use crate::devices::herd::Member;
 use crate::fixture::Fixture;
-use crate::kit::writer::{OLD, WRITTEN, prepare};
+use crate::kit::writer::{holds_old, prepare};
 use crate::wire::Feature;
 
 pub const CASES: &[Case] = &[Case::new(
@@ -50,7 +50,7 @@ fn round(fixture: &Fixture, herd: &[Member], aim: &mut Aim) -> Result<()> {
     for member in herd {
         disk::until_unused(&member.dm.node(), fixture.patience())?;
         member.mount()?;
-        member.open()?.holds(WRITTEN, &OLD)?;
+        holds_old(&member.open()?)?;
     }
     Ok(())
 }

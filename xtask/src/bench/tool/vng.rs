@@ -36,21 +36,18 @@ impl Vng {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::Permissions;
-    use std::os::unix::fs::PermissionsExt as _;
-
     use xshell::cmd;
 
     use super::*;
     use crate::host::proc::{Stop, read};
+    use crate::host::scripts;
 
     #[test]
     fn it_finds_its_programs_and_a_home_of_its_own() {
         let dir = tempfile::tempdir().unwrap();
         let dir = Utf8Path::from_path(dir.path()).unwrap();
         let script = dir.join("vng");
-        fs_err::write(&script, "#!/bin/sh\necho $HOME $PATH\n").unwrap();
-        fs_err::set_permissions(&script, Permissions::from_mode(0o700)).unwrap();
+        scripts::make(&script, "#!/bin/sh\necho $HOME $PATH\n");
         let vng = Vng::new(&dir.join("virtme-run"), dir).unwrap();
         let said = read(cmd!(vng, "vng"), &Stop::default()).unwrap();
         let wanted = format!("{} {dir}:", vng.home.path());

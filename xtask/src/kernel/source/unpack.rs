@@ -209,7 +209,6 @@ fn verdict(
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
     use std::time::Instant;
 
     use camino::Utf8PathBuf;
@@ -218,6 +217,7 @@ mod tests {
     use crate::failure::{Failure, Kind};
     use crate::host::layout::Layout;
     use crate::host::proc;
+    use crate::host::scripts;
     use crate::kernel::source::repository;
 
     /// A tar archive with one file, compressed or not.
@@ -263,8 +263,7 @@ mod tests {
 
         fn import(&self, script: &str, member: &str, stop: &Stop) -> Result<u64> {
             let program = self.dir.join("dpkg-deb");
-            fs_err::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-            fs_err::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+            scripts::make(&program, &format!("#!/bin/sh\n{script}\n"));
             let import = Import {
                 package: "x.deb".into(),
                 member: member.to_owned(),
