@@ -66,6 +66,8 @@ impl Ccache {
             .envs(OWN.iter().copied())
             .env("CCACHE_BASEDIR", &self.base)
             .env("CCACHE_NOHASHDIR", "true")
+            // What is not there yet is preprocessed once, not twice: kbuild has the compiler tell what a file includes.
+            .env("CCACHE_DEPEND", "true")
             // Complaints name the files of the tree, as they do without it.
             .env("CCACHE_ABSSTDERR", "true");
         if let Some(cache) = &self.cache {
