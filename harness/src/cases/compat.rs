@@ -51,9 +51,9 @@ pub const CASES: &[Case] = &[
 const REFUSED: [i64; 5] = [-1, i64::MIN, TIMEOUT_MAX + 1, i64::MAX, (1 << 32) + SHORT];
 
 /// A request with a timeout, given by its address.
-type Request = fn(RawFd, u32) -> Result<(), Errno>;
+type Call = fn(RawFd, u32) -> Result<(), Errno>;
 
-const REQUESTS: [(&str, Request); 2] = [
+const REQUESTS: [(&str, Call); 2] = [
     ("FIFREEZE_TIMEOUT", compat::freeze_timeout),
     ("FIFREEZE_RESET_TIMEOUT", compat::reset_timeout),
 ];
@@ -127,7 +127,7 @@ fn a_deadline_is_moved(fixture: &Fixture, fs: &Mount) -> Result<()> {
 }
 
 /// Makes the request with a number that is aligned as badly as i386 allows.
-fn request(fs: &Mount, request: Request, seconds: i64) -> Result<(), Errno> {
+fn request(fs: &Mount, request: Call, seconds: i64) -> Result<(), Errno> {
     let mut bytes = [0xff; size_of::<i64>() + size_of::<i32>()];
     bytes[..size_of::<i64>()].copy_from_slice(&seconds.to_ne_bytes());
     let (_memory, address) = low(&bytes);

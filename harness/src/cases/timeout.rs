@@ -60,10 +60,10 @@ const RESETS: u32 = 3;
 const REFUSED: [i64; 4] = [-1, i64::MIN, ioctl::TIMEOUT_MAX + 1, i64::MAX];
 
 /// A request with a timeout, given by its address.
-type Request = fn(RawFd, usize) -> Result<(), Errno>;
+type Call = fn(RawFd, usize) -> Result<(), Errno>;
 
-const FREEZE_TIMEOUT: (&str, Request) = ("FIFREEZE_TIMEOUT", ioctl::freeze_timeout);
-const RESET_TIMEOUT: (&str, Request) = ("FIFREEZE_RESET_TIMEOUT", ioctl::reset_timeout);
+const FREEZE_TIMEOUT: (&str, Call) = ("FIFREEZE_TIMEOUT", ioctl::freeze_timeout);
+const RESET_TIMEOUT: (&str, Call) = ("FIFREEZE_RESET_TIMEOUT", ioctl::reset_timeout);
 
 fn thaws(fixture: &Fixture) -> Result<()> {
     let fs = fixture.scratch()?;
@@ -402,7 +402,7 @@ fn refused_while_frozen(fixture: &Fixture, fs: &Mount) -> Result<()> {
     ends_at(fixture, fs, writer, deadline)
 }
 
-fn are_refused((what, request): (&str, Request), fs: &Mount) -> Result<()> {
+fn are_refused((what, request): (&str, Call), fs: &Mount) -> Result<()> {
     for seconds in REFUSED {
         let outcome = request(fs.fd(), ioctl::address(&seconds));
         fails_with(&format!("{what} {seconds}"), outcome, Errno::EINVAL)?;
@@ -435,7 +435,7 @@ fn pointers(fixture: &Fixture) -> Result<()> {
     is_thawed(&fs)
 }
 
-fn cannot_be_read((what, request): (&str, Request), fs: &Mount) -> Result<()> {
+fn cannot_be_read((what, request): (&str, Call), fs: &Mount) -> Result<()> {
     let (_memory, half) = Mapping::ending_with(&[0; size_of::<i64>() / 2])?;
     for (which, address) in [
         ("a null pointer", 0),

@@ -12,7 +12,7 @@ use super::dm::Dm;
 /// `struct dm_ioctl` (linux/dm-ioctl.h).
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
-struct Request {
+struct DmIoctl {
     version: [u32; 3],
     data_size: u32,
     data_start: u32,
@@ -33,13 +33,13 @@ const SUSPEND: u32 = 1 << 1;
 const SKIP_LOCKFS: u32 = 1 << 10;
 
 // linux/dm-ioctl.h: DM_DEV_SUSPEND, which resumes, too.
-nix::ioctl_readwrite!(dm_dev_suspend, 0xfd, 6, Request);
+nix::ioctl_readwrite!(dm_dev_suspend, 0xfd, 6, DmIoctl);
 
 /// A mapped device, and a way to its driver that is open already.
 #[derive(Debug)]
 pub struct Switch {
     control: File,
-    request: Request,
+    request: DmIoctl,
 }
 
 impl Switch {
@@ -52,9 +52,9 @@ impl Switch {
             .with_context(|| format!("failed to open {path}"))?;
         let mut name = [0; 128];
         name[..dm.name().len()].copy_from_slice(dm.name().as_bytes());
-        let request = Request {
+        let request = DmIoctl {
             version: VERSION,
-            data_size: size_of::<Request>() as u32,
+            data_size: size_of::<DmIoctl>() as u32,
             data_start: 0,
             target_count: 0,
             open_count: 0,
@@ -85,7 +85,7 @@ impl Switch {
     }
 
     fn set(&self, flags: u32) -> Result<(), Errno> {
-        let mut request = Request {
+        let mut request = DmIoctl {
             flags,
             ..self.request
         };

@@ -16,7 +16,7 @@ use crate::linux::console;
 use crate::linux::kmsg::{Complaints, Kmsg};
 use crate::wire::ktap::{Ktap, Outcome, Verdict};
 use crate::wire::marks::{COMPLAINT, Ending, MARK};
-use crate::wire::plan::{Plan, Run, Work};
+use crate::wire::plan::{Plan, Subtest, Work};
 use crate::wire::{Feature, Filesystem};
 use crate::{absent, cases, measure};
 use execution::{Execution, Guest};
@@ -31,7 +31,7 @@ const OVERRUN: &str = "the kernel log has overwritten records before they were r
 /// # Errors
 /// When the results cannot be written.
 pub fn run<W: Write>(plan: &Plan, ktap: &mut Ktap<W>) -> Result<Ending> {
-    ktap.begin(plan.runs.len())?;
+    ktap.begin(plan.subtests.len())?;
     let ending = run_all(plan, ktap)?;
     ktap.end(ending)?;
     Ok(ending)
@@ -41,9 +41,9 @@ fn run_all<W: Write>(plan: &Plan, ktap: &mut Ktap<W>) -> Result<Ending> {
     let mut log = Kmsg::mark()?;
     let mut marks = plan.secrets.marks.iter();
     let mut absent = Vec::new();
-    for (number, run) in (1..).zip(&plan.runs) {
-        match run_filesystem(run, plan, &mut marks, &mut absent, &mut log, ktap)? {
-            Some(passed) => ktap.end_run(number, run.filesystem, passed)?,
+    for (number, subtest) in (1..).zip(&plan.subtests) {
+        match run_subtest(subtest, plan, &mut marks, &mut absent, &mut log, ktap)? {
+            Some(passed) => ktap.end_subtest(number, subtest.filesystem, passed)?,
             None => return Ok(Ending::Spoilt),
         }
     }
@@ -51,20 +51,20 @@ fn run_all<W: Write>(plan: &Plan, ktap: &mut Ktap<W>) -> Result<Ending> {
 }
 
 /// Whether all cases passed; `None` after one that spoils the guest.
-fn run_filesystem<W: Write>(
-    run: &Run,
+fn run_subtest<W: Write>(
+    subtest: &Subtest,
     plan: &Plan,
     marks: &mut slice::Iter<'_, String>,
     absent: &mut Vec<Feature>,
     log: &mut Kmsg,
     ktap: &mut Ktap<W>,
 ) -> Result<Option<bool>> {
-    ktap.begin_run(run.filesystem, run.cases.len())?;
+    ktap.begin_subtest(subtest.filesystem, subtest.cases.len())?;
     let mut passed = true;
-    for (number, case) in (1..).zip(&run.cases) {
-        mark(run.filesystem, case, marks.next());
+    for (number, case) in (1..).zip(&subtest.cases) {
+        mark(subtest.filesystem, case, marks.next());
         ktap.start(case)?;
-        let (outcome, guest) = match attempt(run.filesystem, case, plan, absent, ktap)? {
+        let (outcome, guest) = match attempt(subtest.filesystem, case, plan, absent, ktap)? {
             Attempt::Over(outcome, guest) => (outcome, guest),
             Attempt::NotStarted(reason) => {
                 ktap.cannot_start(case, &reason)?;

@@ -8,10 +8,10 @@ use super::feature::Feature;
 use super::filesystem::Filesystem;
 use super::samples::Effort;
 
-/// The cases that one guest runs, in order.
+/// The cases that one guest subtests, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
-    pub runs: Vec<Run>,
+    pub subtests: Vec<Subtest>,
     /// How long one case may take before it counts as hung.
     pub deadline: Duration,
     /// What the kernel should provide; cases that need anything else are skipped.
@@ -70,7 +70,7 @@ impl Work {
 
 /// The cases of one filesystem: one KTAP subtest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Run {
+pub struct Subtest {
     pub filesystem: Filesystem,
     /// Names of what [`Plan::work`] says.
     pub cases: Vec<String>,
@@ -82,14 +82,14 @@ mod tests {
 
     #[test]
     fn json_round_trip() {
-        let run = |filesystem, cases: &[&str]| Run {
+        let subtest = |filesystem, cases: &[&str]| Subtest {
             filesystem,
             cases: cases.iter().copied().map(String::from).collect(),
         };
         let plan = Plan {
-            runs: vec![
-                run(Filesystem::Ext3, &["a", "b"]),
-                run(Filesystem::Xfs, &[]),
+            subtests: vec![
+                subtest(Filesystem::Ext3, &["a", "b"]),
+                subtest(Filesystem::Xfs, &[]),
             ],
             deadline: Duration::from_millis(90_500),
             provides: vec![Feature::Timeout],
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_plan_may_provide_nothing() {
-        let line = r#"{"runs":[],"deadline":{"secs":0,"nanos":0}}"#;
+        let line = r#"{"subtests":[],"deadline":{"secs":0,"nanos":0}}"#;
         assert_eq!(serde_json::from_str::<Plan>(line).unwrap(), Plan::default());
     }
 }

@@ -16,7 +16,7 @@ pub const SCRATCH: [&str; 2] = ["scratch0", "scratch1"];
 /// Disks are named by their serial numbers, see [`SCRATCH`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Request {
+pub enum Question {
     /// Copies all of one disk onto another, behind the guest's back.
     Copy { from: String, to: String },
     /// Whether a filesystem is consistent as it is, before any recovery, with the host's own eyes.
@@ -47,7 +47,7 @@ impl Storage {
 
     /// Returns when all of `from` is on `to`. What the guest has cached of `to` is out of date then.
     pub fn copy(&mut self, from: &str, to: &str) -> Result<()> {
-        self.ask(&Request::Copy {
+        self.ask(&Question::Copy {
             from: from.to_owned(),
             to: to.to_owned(),
         })
@@ -55,21 +55,21 @@ impl Storage {
 
     /// Fails unless the host finds a filesystem on the disk that is consistent without recovery.
     pub fn check(&mut self, disk: &str, filesystem: Filesystem) -> Result<()> {
-        self.ask(&Request::Check {
+        self.ask(&Question::Check {
             disk: disk.to_owned(),
             filesystem,
         })
     }
 
-    fn ask(&mut self, request: &Request) -> Result<()> {
-        let line = serde_json::to_string(request).context("failed to write a request as JSON")?;
+    fn ask(&mut self, question: &Question) -> Result<()> {
+        let line = serde_json::to_string(question).context("failed to write a question as JSON")?;
         self.port
             .write_all(format!("{line}\n").as_bytes())
             .context("failed to ask the host")?;
         let line = port::read_line(&mut self.port)?;
         let answer: Answer =
             serde_json::from_str(&line).with_context(|| format!("bad answer: {line}"))?;
-        answer.map_err(|reason| anyhow!("the host, asked to {request:?}: {reason}"))
+        answer.map_err(|reason| anyhow!("the host, asked to {question:?}: {reason}"))
     }
 }
 
@@ -78,21 +78,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_and_answers_are_one_line_each() {
-        let requests = [
-            Request::Copy {
+    fn questions_and_answers_are_one_line_each() {
+        let questions = [
+            Question::Copy {
                 from: "scratch0".into(),
                 to: "scratch1".into(),
             },
-            Request::Check {
+            Question::Check {
                 disk: "scratch1".into(),
                 filesystem: Filesystem::Ext3,
             },
         ];
-        for request in requests {
-            let line = serde_json::to_string(&request).unwrap();
+        for question in questions {
+            let line = serde_json::to_string(&question).unwrap();
             assert!(!line.contains('\n'), "{line}");
-            assert_eq!(serde_json::from_str::<Request>(&line).unwrap(), request);
+            assert_eq!(serde_json::from_str::<Question>(&line).unwrap(), question);
         }
         for answer in [Ok(()), Err("Pass 1\nPass 2\n".to_owned())] {
             let line = serde_json::to_string(&answer).unwrap();

@@ -47,31 +47,31 @@ pub fn apply_some(source: &Source, series: &[Series], stop: &Stop) -> Result<App
     if patches.is_empty() {
         return Ok(applied);
     }
-    let bench = Bench::of(source, stop)?;
+    let staging = Staging::of(source, stop)?;
     let base = &source.commit;
-    bench.git.read(cmd!(bench, "git read-tree {base}"))?;
+    staging.git.read(cmd!(staging, "git read-tree {base}"))?;
     for patch in patches {
-        match bench.check(patch) {
+        match staging.check(patch) {
             Err(failure) if failure.kind == Kind::Build => {
-                applied.refused = Some(failure.context(bench.complaint(patch, source)));
+                applied.refused = Some(failure.context(staging.complaint(patch, source)));
                 break;
             }
             checked => checked?,
         }
-        applied.tip = bench.commit(patch, &applied.tip)?;
+        applied.tip = staging.commit(patch, &applied.tip)?;
         applied.count += 1;
     }
     Ok(applied)
 }
 
 /// A repository and an index of our own.
-pub(super) struct Bench {
+pub(super) struct Staging {
     git: Git,
     index: Utf8PathBuf,
     _scratch: TempDir,
 }
 
-impl Bench {
+impl Staging {
     /// With nothing in the index.
     fn of(source: &Source, stop: &Stop) -> Result<Self> {
         let (scratch, path) = files::temporary(&source.repository)?;
@@ -84,20 +84,20 @@ impl Bench {
 
     /// With those files of the source in the index that the patches are about: git takes a second for all of them.
     pub(super) fn of_files(source: &Source, patches: &[&Patch], stop: &Stop) -> Result<Self> {
-        let bench = Self::of(source, stop)?;
+        let staging = Self::of(source, stop)?;
         if patches.is_empty() {
-            return Ok(bench);
+            return Ok(staging);
         }
-        let files = old_and_new_names(&bench, patches)?;
-        let (git, commit) = (&bench.git, &source.commit);
+        let files = old_and_new_names(&staging, patches)?;
+        let (git, commit) = (&staging.git, &source.commit);
         let list = cmd!(
             git,
             "git --literal-pathspecs ls-tree -r -z --full-tree {commit} -- {files...}"
         );
         let list = git.output(list, b"")?;
-        let fill = cmd!(bench, "git update-index -z --index-info");
+        let fill = cmd!(staging, "git update-index -z --index-info");
         git.pipe(fill, &list.stdout)?;
-        Ok(bench)
+        Ok(staging)
     }
 
     /// Whether `git apply` does that with a patch.
@@ -146,10 +146,10 @@ impl Bench {
 }
 
 /// All files that patches are about, also those that they rename.
-fn old_and_new_names(bench: &Bench, patches: &[&Patch]) -> Result<BTreeSet<String>> {
+fn old_and_new_names(staging: &Staging, patches: &[&Patch]) -> Result<BTreeSet<String>> {
     let diffs: Vec<&[u8]> = patches.iter().map(|patch| patch.diff.as_slice()).collect();
-    let numstat = cmd!(bench, "git apply --numstat -z --reverse -");
-    let old = bench.git.pipe(numstat, &diffs.join(&b'\n'))?;
+    let numstat = cmd!(staging, "git apply --numstat -z --reverse -");
+    let old = staging.git.pipe(numstat, &diffs.join(&b'\n'))?;
     let old = old.split('\0').filter_map(|file| file.split('\t').nth(2));
     let changes = patches.iter().flat_map(|patch| &patch.changes);
     let new = changes.map(|change| change.file.as_str());

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use harness::wire::Feature;
 use xshell::cmd;
 
-use super::apply::Bench;
+use super::apply::Staging;
 use super::source::Source;
 use crate::diff::{excerpt, unified};
 use crate::event::{Event, Events};
@@ -167,14 +167,14 @@ impl Look<'_> {
     /// Of the patches; the first `wanted` are to be applied where they are missing.
     fn standings(&self, wanted: usize) -> Result<Vec<Standing>> {
         let there = self.taken_back(wanted)?;
-        let bench = Bench::of_files(self.source, self.patches, self.stop)?;
+        let staging = Staging::of_files(self.source, self.patches, self.stop)?;
         let judged = self.patches.iter().zip(there).zip(0..);
         let standings = judged.map(|((patch, there), at)| {
             if there {
                 return Ok(Standing::There);
             }
             let how: &[&str] = if at < wanted { &[] } else { &["--check"] };
-            if bench.applies(how, patch)? {
+            if staging.applies(how, patch)? {
                 return Ok(Standing::Absent);
             }
             match self.history.last_of(patch) {
@@ -193,29 +193,29 @@ impl Look<'_> {
     /// Which patches can be taken back. A patch may hide under those that came after it, so the last is tried first, and
     /// all again after each. Those that are wanted come before the others, which may have copies of them.
     fn taken_back(&self, wanted: usize) -> Result<Vec<bool>> {
-        let bench = Bench::of_files(self.source, self.patches, self.stop)?;
+        let staging = Staging::of_files(self.source, self.patches, self.stop)?;
         let mut there = vec![false; self.patches.len()];
         let order = || (0..wanted).rev().chain((wanted..self.patches.len()).rev());
         loop {
             let mut found = None;
             for at in order().filter(|at| !there[*at]) {
-                if self.is_there(self.patches[at], &bench)? {
+                if self.is_there(self.patches[at], &staging)? {
                     found = Some(at);
                     break;
                 }
             }
             let Some(at) = found else { return Ok(there) };
-            bench.applies(&["--reverse"], self.patches[at])?;
+            staging.applies(&["--reverse"], self.patches[at])?;
             there[at] = true;
         }
     }
 
     /// A patch among lines that repeat may be taken back and applied as well: then its commit must be known.
-    fn is_there(&self, patch: &Patch, bench: &Bench) -> Result<bool> {
-        if !bench.applies(&["--check", "--reverse"], patch)? {
+    fn is_there(&self, patch: &Patch, staging: &Staging) -> Result<bool> {
+        if !staging.applies(&["--check", "--reverse"], patch)? {
             return Ok(false);
         }
-        if !bench.applies(&["--check"], patch)? {
+        if !staging.applies(&["--check"], patch)? {
             return Ok(true);
         }
         match self.history.last_of(patch) {

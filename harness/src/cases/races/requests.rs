@@ -42,9 +42,9 @@ const WRITERS: usize = 4;
 type Act = fn(&Mount) -> Result<(), Errno>;
 
 /// What a racer may do: a name, a call, and the one error that is no failure.
-type Request = (&'static str, Act, Option<Errno>);
+type Choice = (&'static str, Act, Option<Errno>);
 
-const CHOICE: [Request; 7] = [
+const CHOICE: [Choice; 7] = [
     ("FIFREEZE", Mount::freeze, None),
     ("FIFREEZE_TIMEOUT", |fs| fs.freeze_timeout(1), None),
     ("FITHAW", Mount::thaw, Some(Errno::EINVAL)),
@@ -144,7 +144,7 @@ fn racer(
     mounts: &[Mount],
     deadlines: &[Instant],
     aim: &mut Aim,
-) -> Result<(Racer, Vec<Request>)> {
+) -> Result<(Racer, Vec<Choice>)> {
     let (mut calls, mut requests): (Vec<Call<'_>>, _) = (Vec::new(), Vec::new());
     for (fs, &deadline) in mounts.iter().zip(deadlines) {
         let moment = aim.near(deadline);

@@ -37,12 +37,12 @@ mod tests {
         let whole = |name: &str, verdict| Outcome::new(name, verdict);
         let lines = read_back(|ktap| {
             ktap.begin(1)?;
-            ktap.begin_run(Filesystem::Ext3, 1)?;
+            ktap.begin_subtest(Filesystem::Ext3, 1)?;
             ktap.start("writes_stop")?;
             ktap.diagnostic("writes_stop", "thaw took 12 ms\nok 7 # SKIP")?;
             ktap.result(1, &outcome)?;
-            ktap.end_run(1, Filesystem::Ext3, true)?;
-            ktap.end_run(2, Filesystem::Xfs, false)?;
+            ktap.end_subtest(1, Filesystem::Ext3, true)?;
+            ktap.end_subtest(2, Filesystem::Xfs, false)?;
             ktap.cannot_start("more", "no\nmemory")?;
             ktap.end(Ending::Spoilt)
         });

@@ -54,7 +54,7 @@ impl<W: Write> Ktap<W> {
         self.line(format_args!("1..{runs}"))
     }
 
-    pub fn begin_run(&mut self, filesystem: Filesystem, cases: usize) -> io::Result<()> {
+    pub fn begin_subtest(&mut self, filesystem: Filesystem, cases: usize) -> io::Result<()> {
         self.inner("KTAP version 1")?;
         self.inner(format_args!("# Subtest: {filesystem}"))?;
         self.inner(format_args!("1..{cases}"))
@@ -82,7 +82,7 @@ impl<W: Write> Ktap<W> {
         self.inner(outcome.line(number))
     }
 
-    pub fn end_run(
+    pub fn end_subtest(
         &mut self,
         number: usize,
         filesystem: Filesystem,
@@ -128,7 +128,7 @@ mod tests {
         let mut ktap = Ktap::new(&mut out, "5eaf");
         let write = |ktap: &mut Ktap<_>| {
             ktap.begin(2)?;
-            ktap.begin_run(Filesystem::Ext3, 4)?;
+            ktap.begin_subtest(Filesystem::Ext3, 4)?;
             ktap.start("writes_stop")?;
             ktap.diagnostic("writes_stop", "thaw took 12 ms\nand more")?;
             let took = Some(Duration::from_millis(812));
@@ -142,9 +142,9 @@ mod tests {
             ktap.start("errors")?;
             let failed = Verdict::Failed(String::new());
             ktap.result(4, &outcome("errors", failed, Some(Duration::from_secs(1))))?;
-            ktap.end_run(1, Filesystem::Ext3, false)?;
-            ktap.begin_run(Filesystem::Xfs, 0)?;
-            ktap.end_run(2, Filesystem::Xfs, true)?;
+            ktap.end_subtest(1, Filesystem::Ext3, false)?;
+            ktap.begin_subtest(Filesystem::Xfs, 0)?;
+            ktap.end_subtest(2, Filesystem::Xfs, true)?;
             ktap.cannot_start("more", "no\nmemory")?;
             ktap.end(Ending::Spoilt)
         };

@@ -229,13 +229,13 @@ mod tests {
     }
 
     /// A repository, and a program in the place of dpkg-deb that prints a file.
-    struct Bench {
+    struct Place {
         _guard: tempfile::TempDir,
         dir: Utf8PathBuf,
         repository: Git,
     }
 
-    impl Bench {
+    impl Place {
         fn new(stop: &Stop) -> Self {
             let guard = tempfile::tempdir().unwrap();
             let dir = Utf8PathBuf::try_from(guard.path().to_owned()).unwrap();
@@ -289,10 +289,10 @@ mod tests {
     #[test]
     fn a_package_becomes_a_tag_and_what_is_none_says_why() {
         let stop = Stop::default();
-        let bench = Bench::new(&stop);
-        let whole = bench.dir.join("whole");
-        fs_err::write(&whole, bench.package(3_000_000)).unwrap();
-        let cut = bench.dir.join("cut");
+        let place = Place::new(&stop);
+        let whole = place.dir.join("whole");
+        fs_err::write(&whole, place.package(3_000_000)).unwrap();
+        let cut = place.dir.join("cut");
         fs_err::write(&cut, &fs_err::read(&whole).unwrap()[..2_000_000]).unwrap();
         for (script, member, said) in [
             (format!("cat {cut}"), "source.tar.xz", "xz: "),
@@ -312,30 +312,30 @@ mod tests {
                 "x.deb has no source.tar.xz",
             ),
         ] {
-            let failure = failed(bench.import(&script, member, &stop));
+            let failure = failed(place.import(&script, member, &stop));
             assert!(failure.to_string().contains(said), "{script}: {failure}");
-            assert!(!bench.known(), "{script}");
+            assert!(!place.known(), "{script}");
             assert!(
                 failure.to_string().starts_with("cannot import x 1"),
                 "{failure}"
             );
         }
-        let files = bench
+        let files = place
             .import(&format!("cat {whole}"), "source.tar.xz", &stop)
             .unwrap();
-        assert!(files == 1 && bench.known());
+        assert!(files == 1 && place.known());
     }
 
     #[test]
     fn git_that_ends_early_ends_the_rest() {
         let stop = Stop::default();
-        let bench = Bench::new(&stop);
-        let whole = bench.dir.join("whole");
-        fs_err::write(&whole, bench.package(3_000_000)).unwrap();
-        let objects = bench.repository.dir().join("objects");
+        let place = Place::new(&stop);
+        let whole = place.dir.join("whole");
+        fs_err::write(&whole, place.package(3_000_000)).unwrap();
+        let objects = place.repository.dir().join("objects");
         fs_err::remove_dir_all(&objects).unwrap();
         fs_err::write(&objects, "").unwrap();
-        let failure = failed(bench.import(
+        let failure = failed(place.import(
             &format!("cat {whole}; exec sleep 60"),
             "source.tar.xz",
             &stop,
@@ -346,13 +346,13 @@ mod tests {
     #[test]
     fn a_stop_ends_all_parts_and_leaves_no_tag() {
         let stop = Stop::default();
-        let bench = Bench::new(&stop);
-        let whole = bench.dir.join("whole");
-        fs_err::write(&whole, bench.package(3_000_000)).unwrap();
+        let place = Place::new(&stop);
+        let whole = place.dir.join("whole");
+        fs_err::write(&whole, place.package(3_000_000)).unwrap();
         let begun = Instant::now();
         let result = std::thread::scope(|scope| {
             scope.spawn(|| {
-                let there = bench.dir.join("there");
+                let there = place.dir.join("there");
                 while !there.exists() && begun.elapsed() < Duration::from_secs(10) {
                     std::thread::sleep(TICK);
                 }
@@ -360,16 +360,16 @@ mod tests {
             });
             let script = format!(
                 "head -c 1000000 {whole}; touch {}/there; exec sleep 60",
-                bench.dir
+                place.dir
             );
-            bench.import(&script, "source.tar.xz", &stop)
+            place.import(&script, "source.tar.xz", &stop)
         });
         assert_eq!(result.unwrap_err().kind, Kind::Interrupted);
         assert!(begun.elapsed() < Duration::from_secs(30));
-        let bench = Bench {
-            repository: Git::at(bench.repository.dir(), &Stop::default()),
-            ..bench
+        let place = Place {
+            repository: Git::at(place.repository.dir(), &Stop::default()),
+            ..place
         };
-        assert!(!bench.known());
+        assert!(!place.known());
     }
 }

@@ -13,18 +13,18 @@ use anyhow::{Context, Result, anyhow, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use harness::devices::filesystem;
 use harness::linux::program;
-use harness::wire::storage::{Answer, Request, SCRATCH};
+use harness::wire::storage::{Answer, Question, SCRATCH};
 use nix::sys::signal::Signal;
 use xshell::cmd;
 
 use crate::host::environment::PLAIN;
 use crate::host::proc::{self, Stop};
 
-/// What one request may take of a case's deadline: the case has other things to do, and is to be told why it has
+/// What one question may take of a case's deadline: the case has other things to do, and is to be told why it has
 /// no answer.
 const SHARE: u32 = 3;
 
-/// Answers each request of the guest, until it has `gone`; `deadline` is that of its cases. The Nth image is the
+/// Answers each question of the guest, until it has `gone`; `deadline` is that of its cases. The Nth image is the
 /// disk with the Nth serial number. That the host fails is told before the case hears of it: no case is to blame.
 pub fn serve(
     guest: &UnixStream,
@@ -49,7 +49,7 @@ pub fn serve(
     }
 }
 
-/// What ends the work for a request early, and who is told that the host has failed.
+/// What ends the work for a question early, and who is told that the host has failed.
 #[derive(Clone, Copy)]
 struct Leash<'a> {
     begun: Instant,
@@ -72,11 +72,11 @@ impl Leash<'_> {
 }
 
 fn carry_out(line: &[u8], images: &[Utf8PathBuf], leash: Leash<'_>) -> Result<()> {
-    let request = serde_json::from_slice(line)
-        .with_context(|| format!("bad request: {}", String::from_utf8_lossy(line)))?;
-    match request {
-        Request::Copy { from, to } => copy(image(&from, images)?, image(&to, images)?, leash),
-        Request::Check { disk, filesystem } => {
+    let question = serde_json::from_slice(line)
+        .with_context(|| format!("bad question: {}", String::from_utf8_lossy(line)))?;
+    match question {
+        Question::Copy { from, to } => copy(image(&from, images)?, image(&to, images)?, leash),
+        Question::Check { disk, filesystem } => {
             let image = image(&disk, images)?;
             let run = |command: &mut Command| leash.run(command);
             filesystem::is_clean_by(&run, filesystem, image.as_std_path())
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn all_programs_of_a_request_share_its_time() {
+    fn all_programs_of_a_question_share_its_time() {
         let gone = Stop::default();
         let leash = leash(Duration::from_secs(2), &gone);
         let run = |seconds| leash.run(Command::new("sleep").arg(seconds));
@@ -313,7 +313,7 @@ mod tests {
                 "onto itself",
             ),
             (CHECK, "e2fsck"),
-            ("mkfs", "bad request: mkfs"),
+            ("mkfs", "bad question: mkfs"),
         ];
         let lines = table.map(|(line, _)| line);
         for (answer, (line, wanted)) in answers(&disks, &lines).into_iter().zip(table) {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use harness::linux::complaints::is_complaint;
 use harness::wire::ktap::{self, CANNOT_START, END, Line, Outcome, unseal};
 use harness::wire::marks::{Ending, MARK};
-use harness::wire::plan::{Plan, Run, Secrets};
+use harness::wire::plan::{Plan, Secrets, Subtest};
 
 use super::clock::{self, Clock};
 use crate::event::{CONSOLE, CaseId, CaseResult, Event, Events, GuestId, Verdict};
@@ -144,12 +144,12 @@ impl Ledger {
 
     /// What the guest is asked to run.
     pub fn plan(&self) -> Plan {
-        let runs = self.wanted.chunk_by(same_group).map(|cases| Run {
+        let subtests = self.wanted.chunk_by(same_group).map(|cases| Subtest {
             filesystem: cases[0].filesystem,
             cases: cases.iter().map(|id| id.case.clone()).collect(),
         });
         Plan {
-            runs: runs.collect(),
+            subtests: subtests.collect(),
             deadline: self.deadline,
             secrets: self.secrets.clone(),
             ..Plan::default()
@@ -840,13 +840,16 @@ mod tests {
             (Ext3, "c", 0),
             (Xfs, "a", 0),
         ]);
-        let run = |filesystem, cases: &[&str]| Run {
+        let subtest = |filesystem, cases: &[&str]| Subtest {
             filesystem,
             cases: cases.iter().map(|case| (*case).into()).collect(),
         };
         let plan = ledger.plan();
         assert_eq!(plan.secrets.marks.len(), 4);
-        assert_eq!(plan.runs, [run(Ext3, &["a", "b", "c"]), run(Xfs, &["a"])]);
+        assert_eq!(
+            plan.subtests,
+            [subtest(Ext3, &["a", "b", "c"]), subtest(Xfs, &["a"])]
+        );
         let lines = ["    # Subtest: ext3", "    # start a", "    ok 1 a"];
         feed(&mut ledger, &lines);
         feed(&mut ledger, &["    # start b"]);

@@ -154,7 +154,11 @@ impl<B: Fn(&Plan) -> Result<Rig>> Lane<'_, B> {
     /// From boot to end. The guest dies with the thread that started it (see [`Guest::start`]), hence here.
     fn guest(&self, guest: GuestId, ledger: &mut Ledger) -> failure::Result<End> {
         let plan = ledger.plan();
-        let cases = plan.runs.iter().map(|run| run.cases.len()).sum();
+        let cases = plan
+            .subtests
+            .iter()
+            .map(|subtest| subtest.cases.len())
+            .sum();
         self.events.send(Event::GuestStarted { guest, cases });
         // The guest ends in here, whatever happens.
         let end = guarded(|| {
@@ -327,7 +331,7 @@ mod tests {
         let [ktap, qmp] = ["ktap", "qmp"].map(|name| dir.path().join(name));
         let mut mkfifo = Command::new("mkfifo");
         assert!(mkfifo.args([&ktap, &qmp]).status()?.success());
-        let cases = plan.runs.iter().flat_map(|run| &run.cases);
+        let cases = plan.subtests.iter().flat_map(|subtest| &subtest.cases);
         let marks = cases.zip(&plan.secrets.marks);
         let marks: String = marks
             .map(|(case, mark)| format!("{case}) echo {mark};; "))
@@ -394,7 +398,7 @@ mod tests {
 
     /// A guest that does its plan, each case by a script.
     fn obey(plan: &Plan, script: impl Fn(&str) -> String) -> Result<Rig> {
-        let cases = plan.runs.iter().flat_map(|run| &run.cases);
+        let cases = plan.subtests.iter().flat_map(|subtest| &subtest.cases);
         rig(
             plan,
             &(cases.map(|case| script(case)).collect::<String>() + "off"),
@@ -756,7 +760,7 @@ mod tests {
     #[test]
     fn a_panic_is_an_error_and_ends_all() {
         let dir = scratch();
-        let boot = |plan: &Plan| match plan.runs[0].cases[0].as_str() {
+        let boot = |plan: &Plan| match plan.subtests[0].cases[0].as_str() {
             "a" => rig(
                 plan,
                 &(pass("a") + &start("c") + "say '    # c: step'; " + &meet(&dir, 9)),
@@ -781,7 +785,7 @@ mod tests {
 
     #[test]
     fn one_that_does_not_boot_ends_all() {
-        let boot = |plan: &Plan| match plan.runs[0].cases[0].as_str() {
+        let boot = |plan: &Plan| match plan.subtests[0].cases[0].as_str() {
             "a" => rig(
                 plan,
                 &(pass("a") + &start("c") + "say '    # c: step'; exec sleep 60"),
