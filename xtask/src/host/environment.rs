@@ -76,6 +76,7 @@ pub const NETWORKED: Environment = Environment(&[EVERYONE, NETWORK, PIP]);
 pub const CARGO: Environment = Environment(&[EVERYONE, NETWORK, TOOLCHAIN]);
 
 impl Environment {
+    /// What `cmd!` calls for the first word of a line.
     pub fn cmd(self, program: impl AsRef<Path>) -> Cmd<'static> {
         let passed = std::env::vars_os()
             .filter(|(name, _)| name.to_str().is_some_and(|name| self.has(name)));
