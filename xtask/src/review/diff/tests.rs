@@ -193,6 +193,12 @@ fn files_that_one_side_has_or_has_elsewhere() {
             other.clone() + &file("a/b.h", 1, &["\n+1\n+2\n+3\n+5\n"]),
             "# a.h -> a/b.h\n@ \n=+1\n=+2\n=+3\n<+4\n>+5\n",
         ),
+        // Two that are alike: the one that is more so.
+        (
+            file("a.h", 1, &[lines]),
+            file("a/b.h", 1, &["\n+1\n+2\n+5\n+6\n"]) + &file("a/c.h", 1, &[lines]),
+            "# a/b.h\n@ \n>+1\n>+2\n>+5\n>+6\n",
+        ),
         (
             file("a.h", 1, &[lines]),
             file("a/b.h", 1, &["\n+5\n"]),
