@@ -114,6 +114,14 @@ fn what_counts() {
             ]),
             "# a.c\n@ int g(void)\n> 1\n> 2\n> 3\n>+e\n",
         ),
+        // One that is removed is not where the lines after it are.
+        (
+            with(&[
+                old_lines,
+                "int f(void)\n-int g(void)\n 1\n 2\n 3\n 4\n 5\n 6\n 7\n+e\n",
+            ]),
+            "# a.c\n@ int f(void)\n>-int g(void)\n> 1\n> 2\n> 3\n@ int f(void)\n> 5\n> 6\n> 7\n>+e\n",
+        ),
         (
             patch(1, "a", "Why.\n\nLess.", &file("a.c", 10, &[old_lines])),
             "# message\n@ \n=:\n=:Why.\n=:\n<:More.\n>:Less.\n",
