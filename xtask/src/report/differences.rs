@@ -12,15 +12,11 @@ pub fn text(series: &str, names: [&str; 2], entries: &[Entry]) -> String {
         Entry::Pair(pair) => pair.differs(),
     });
     let [old, new] = names;
+    let patches = count(entries.len(), "patch");
     let end = match differ.count() {
-        0 => format!(
-            "{series}: {old} and {new} do not differ in {}",
-            count(entries.len(), "patch")
-        ),
-        some => format!(
-            "{series}: {some} of {} differ",
-            count(entries.len(), "patch")
-        ),
+        0 => format!("{series}: {old} and {new} do not differ in {patches}"),
+        1 => format!("{series}: 1 of {patches} differs"),
+        some => format!("{series}: {some} of {patches} differ"),
     };
     let (from, to) = (format!("< {old}/{series}"), format!("> {new}/{series}"));
     let mut text = format!("{}\n{}\n\n", style(from).red(), style(to).green());
@@ -155,6 +151,7 @@ mod tests {
              1 fs: a: no difference\n\n\
              s: 6.1 and 6.12 do not differ in 1 patch"
         );
+        assert!(told(&[Entry::Come(title(1))]).ends_with("\ns: 1 of 1 patch differs"));
     }
 
     #[test]

@@ -145,37 +145,46 @@ fn parts(old: &Patch, new: &Patch) -> Vec<Part> {
 
 /// Files of one path, and files that are much the same under another; each with its name and its lines on both sides.
 fn paired(mut old: Vec<File>, new: Vec<File>) -> Vec<(String, Vec<Line>, Vec<Line>)> {
-    let stays = |files: &[File], path: &str| files.iter().any(|file| file.path == path);
-    let mut moves: Vec<(f32, String, String)> = Vec::new();
-    for from in old.iter().filter(|file| !stays(&new, &file.path)) {
-        for to in new.iter().filter(|file| !stays(&old, &file.path)) {
+    let moved = moved(&old, &new);
+    let mut pairs = Vec::new();
+    for file in new {
+        let from = moved.iter().find(|(_, to)| *to == file.path);
+        let from = from.map_or(&file.path, |(from, _)| from);
+        let at = old.iter().position(|old| old.path == *from);
+        let old = at.map(|at| old.remove(at));
+        let name = match &old {
+            Some(old) if old.path != file.path => format!("{} -> {}", old.path, file.path),
+            _ => file.path,
+        };
+        let lines = old.map_or(Vec::new(), |old| old.lines);
+        pairs.push((name, lines, file.lines));
+    }
+    let gone = old.into_iter();
+    pairs.extend(gone.map(|file| (file.path, file.lines, Vec::new())));
+    pairs
+}
+
+/// Which files that only the old patch has are which of those that only the new one has: the most alike first.
+fn moved(old: &[File], new: &[File]) -> Vec<(String, String)> {
+    let among = |files: &[File], path: &str| files.iter().any(|file| file.path == path);
+    let mut alike = Vec::new();
+    for from in old.iter().filter(|file| !among(new, &file.path)) {
+        for to in new.iter().filter(|file| !among(old, &file.path)) {
             let (one, other) = (from.changes(), to.changes());
             let ops = capture_diff_slices(Algorithm::Lcs, &one, &other);
             let ratio = diff_ratio(&ops, one.len(), other.len());
-            moves.push((ratio, from.path.clone(), to.path.clone()));
+            alike.push((ratio, &from.path, &to.path));
         }
     }
-    moves.retain(|(ratio, ..)| *ratio >= MOVED);
-    moves.sort_by(|one, other| other.0.total_cmp(&one.0));
-    let mut pairs = Vec::new();
-    for file in new {
-        let from = moves.iter().find(|(_, _, to)| *to == file.path);
-        let from = from.map_or(&file.path, |(_, from, _)| from);
-        let at = old.iter().position(|old| old.path == *from);
-        pairs.push(match at.map(|at| old.remove(at)) {
-            Some(old) if old.path != file.path => {
-                let name = format!("{} -> {}", old.path, file.path);
-                (name, old.lines, file.lines)
-            }
-            Some(old) => (file.path, old.lines, file.lines),
-            None => (file.path, Vec::new(), file.lines),
-        });
+    alike.retain(|(ratio, ..)| *ratio >= MOVED);
+    alike.sort_by(|one, other| other.0.total_cmp(&one.0));
+    let mut moved: Vec<(String, String)> = Vec::new();
+    for (_, from, to) in alike {
+        if !moved.iter().any(|taken| taken.0 == *from || taken.1 == *to) {
+            moved.push((from.clone(), to.clone()));
+        }
     }
-    pairs.extend(
-        old.into_iter()
-            .map(|file| (file.path, file.lines, Vec::new())),
-    );
-    pairs
+    moved
 }
 
 #[cfg(test)]

@@ -16,11 +16,15 @@ pub struct Line {
     pub hunk: usize,
 }
 
-pub type Key<'a> = (Kind, &'a str);
+/// What makes a line the same as another; see [`Line::key`].
+pub type Key<'a> = (Kind, &'a str, &'a str);
 
 impl Line {
+    /// A change without a word, such as a brace, is the same only in the same function: there are too many of them.
     pub fn key(&self) -> Key<'_> {
-        (self.kind, &self.text)
+        let tells = !self.is_change() || self.text.contains(char::is_alphanumeric);
+        let function = if tells { "" } else { name(&self.function) };
+        (self.kind, &self.text, function)
     }
 
     pub fn is_change(&self) -> bool {
@@ -131,6 +135,13 @@ impl File {
         let lines = self.lines.iter().filter(|line| line.is_change());
         lines.map(Line::key).collect()
     }
+}
+
+/// The name of a function by the line that begins it: its arguments may be others on another base.
+fn name(function: &str) -> &str {
+    let before = function.split('(').next().unwrap_or_default();
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    before.rsplit(|c| !is_part(c)).next().unwrap_or_default()
 }
 
 /// As git has it: a word at the begin of the line, and no label.

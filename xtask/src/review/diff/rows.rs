@@ -11,7 +11,7 @@ const AROUND: usize = 3;
 /// A row, and where it is from.
 #[derive(Clone, Debug)]
 pub struct Placed {
-    row: Row,
+    pub row: Row,
     function: String,
     /// The old and the new hunk.
     hunks: [Option<usize>; 2],
@@ -32,19 +32,46 @@ pub fn rows(old: &[Line], new: &[Line]) -> Vec<Placed> {
     let other: Vec<Key<'_>> = news.iter().map(|at| new[*at].key()).collect();
     let mut rows = Vec::new();
     let (mut from, mut to) = (0, 0);
-    for op in capture_diff_slices(Algorithm::Histogram, &one, &other) {
-        if op.tag() != DiffTag::Equal {
-            continue;
-        }
-        for (one, other) in op.old_range().zip(op.new_range()) {
-            let (one, other) = (olds[one], news[other]);
-            between(&old[from..one], &new[to..other], &mut rows);
-            rows.push(Placed::both(&old[one], &new[other]));
-            (from, to) = (one + 1, other + 1);
-        }
+    for (one, other) in matches(&one, &other) {
+        let (one, other) = (olds[one], news[other]);
+        between(&old[from..one], &new[to..other], &mut rows);
+        rows.push(Placed::both(&old[one], &new[other]));
+        (from, to) = (one + 1, other + 1);
     }
     between(&old[from..], &new[to..], &mut rows);
     rows
+}
+
+/// Which lines are the same, by their places on both sides.
+fn matches(one: &[Key<'_>], other: &[Key<'_>]) -> Vec<(usize, usize)> {
+    // Next to what is the same, and where all is, a brace may be of another function.
+    let same = |at: usize, to: usize| (one[at].0, one[at].1) == (other[to].0, other[to].1);
+    if one.len() == other.len() && (0..one.len()).all(|at| same(at, at)) {
+        return (0..one.len()).map(|at| (at, at)).collect();
+    }
+    let ops = capture_diff_slices(Algorithm::Histogram, one, other);
+    let equal = ops.iter().filter(|op| op.tag() == DiffTag::Equal);
+    let pairs = equal.flat_map(|op| op.old_range().zip(op.new_range()));
+    let mut pairs: Vec<(usize, usize)> = pairs.collect();
+    let mut at = 0;
+    while let Some((from, to)) = pairs.get(at).copied() {
+        at += 1;
+        let (end, stop) = pairs.get(at).copied().unwrap_or((one.len(), other.len()));
+        if from + 1 < end && to + 1 < stop && same(from + 1, to + 1) {
+            pairs.insert(at, (from + 1, to + 1));
+        }
+    }
+    let mut at = 0;
+    while let Some((from, to)) = pairs.get(at).copied() {
+        let before = at.checked_sub(1).map(|before| pairs[before]);
+        let (begin, start) = before.map_or((0, 0), |(from, to)| (from + 1, to + 1));
+        if begin < from && start < to && same(from - 1, to - 1) {
+            pairs.insert(at, (from - 1, to - 1));
+        } else {
+            at += 1;
+        }
+    }
+    pairs
 }
 
 fn between(old: &[Line], new: &[Line], rows: &mut Vec<Placed>) {

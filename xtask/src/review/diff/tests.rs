@@ -114,6 +114,14 @@ fn what_counts() {
             ]),
             "# a.c\n@ int g(void)\n> 1\n> 2\n> 3\n>+e\n",
         ),
+        // One that is removed is not where the lines after it are.
+        (
+            with(&[
+                old_lines,
+                "int f(void)\n-int g(void)\n 1\n 2\n 3\n 4\n 5\n 6\n 7\n+e\n",
+            ]),
+            "# a.c\n@ int f(void)\n>-int g(void)\n> 1\n> 2\n> 3\n@ int f(void)\n> 5\n> 6\n> 7\n>+e\n",
+        ),
         (
             patch(1, "a", "Why.\n\nLess.", &file("a.c", 10, &[old_lines])),
             "# message\n@ \n=:\n=:Why.\n=:\n<:More.\n>:Less.\n",
@@ -138,6 +146,46 @@ fn what_counts() {
 }
 
 #[test]
+fn braces_are_those_of_their_function() {
+    let with = |lines: &str| {
+        let hunk = format!("int f(void)\n }}\n{lines}");
+        patch(1, "a", "Why.", &file("a.c", 10, &[&hunk]))
+    };
+    let one = with("+int g(int a)\n+{\n+\treturn 1;\n+}\n");
+    let table = [
+        (
+            "+int h(int a)\n+{\n+\treturn 2;\n+}\n",
+            "# a.c\n@ int f(void)\n= }\n\
+             <+int g(int a)\n<+{\n<+\treturn 1;\n<+}\n\
+             >+int h(int a)\n>+{\n>+\treturn 2;\n>+}\n",
+        ),
+        // The function is the same if its name is.
+        (
+            "+int g(int b)\n+{\n+\treturn 1;\n+}\n",
+            "# a.c\n@ int f(void)\n= }\n<+int g(int a)\n>+int g(int b)\n=+{\n=+\treturn 1;\n=+}\n",
+        ),
+    ];
+    for (lines, wanted) in table {
+        similar_asserts::assert_eq!(shown(&one, &with(lines)), wanted);
+    }
+    // Those next to what is the same are the same.
+    let comment = |function: &str, first: &str| {
+        let hunk = format!("{function}\n }}\n+{first}\n+/*\n+ * same\n+ */\n");
+        patch(1, "a", "Why.", &file("a.c", 10, &[&hunk]))
+    };
+    similar_asserts::assert_eq!(
+        shown(&comment("int f(void)", "x;"), &comment("int g(void)", "y;")),
+        "# a.c\n@ int g(void)\n= }\n<+x;\n>+y;\n=+/*\n=+ * same\n=+ */\n"
+    );
+    // Where no line differs, nothing does.
+    let brace = |function: &str| {
+        let hunk = format!("{function}\n a\n+{{\n b\n");
+        patch(1, "a", "Why.", &file("a.c", 10, &[&hunk]))
+    };
+    assert_eq!(shown(&brace("int f(void)"), &brace("int g(void)")), "");
+}
+
+#[test]
 fn files_that_one_side_has_or_has_elsewhere() {
     let lines = "\n+1\n+2\n+3\n+4\n";
     let new = |path: &str, lines: &str| {
@@ -152,6 +200,12 @@ fn files_that_one_side_has_or_has_elsewhere() {
             file("a.h", 1, &[lines]) + &other,
             other.clone() + &file("a/b.h", 1, &["\n+1\n+2\n+3\n+5\n"]),
             "# a.h -> a/b.h\n@ \n=+1\n=+2\n=+3\n<+4\n>+5\n",
+        ),
+        // Two that are alike: the one that is more so.
+        (
+            file("a.h", 1, &[lines]),
+            file("a/b.h", 1, &["\n+1\n+2\n+5\n+6\n"]) + &file("a/c.h", 1, &[lines]),
+            "# a/b.h\n@ \n>+1\n>+2\n>+5\n>+6\n",
         ),
         (
             file("a.h", 1, &[lines]),
@@ -273,4 +327,38 @@ fn a_filter_is_of_subjects() {
             (found, wanted) => panic!("{filters:?}: {found:?}, not {wanted:?}"),
         }
     }
+}
+
+/// With the real patches: nothing is lost, invented or put in another order.
+#[test]
+fn rows_have_all_lines_of_both_sides() {
+    let layout = crate::host::layout::Layout::of_this_checkout().unwrap();
+    let bases = crate::kernel::bases::load(&layout).unwrap();
+    let load = |base: &str| {
+        let series = crate::series::load(&layout, base, "generic-freeze").unwrap();
+        series.patches.iter().flat_map(files).collect::<Vec<File>>()
+    };
+    let all: Vec<Vec<File>> = bases.iter().map(|base| load(&base.name)).collect();
+    let told = |lines: &[Line]| -> Vec<(Kind, String)> {
+        let lines = lines.iter();
+        lines.map(|line| (line.kind, line.text.clone())).collect()
+    };
+    let mut compared = 0;
+    for (old, new) in all.iter().zip(all.iter().skip(1)) {
+        for one in old {
+            for other in new.iter().filter(|other| other.path == one.path) {
+                let rows = rows(&one.lines, &other.lines);
+                let of = |side| {
+                    let rows = rows.iter().map(|placed| &placed.row);
+                    let mine = rows.filter(move |row| [side, Side::Both].contains(&row.side));
+                    mine.map(|row| (row.kind, row.text.clone()))
+                        .collect::<Vec<_>>()
+                };
+                similar_asserts::assert_eq!(of(Side::Old), told(&one.lines), "{}", one.path);
+                similar_asserts::assert_eq!(of(Side::New), told(&other.lines), "{}", one.path);
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 10, "{compared}");
 }
