@@ -120,7 +120,7 @@ fn told(alone: &Alone) -> Vec<String> {
     ]
 }
 
-/// `goal met: …`, a line each.
+/// `goal met: …`, one line for each.
 pub fn goals(goals: &[GoalLine]) -> String {
     let line = |it: &GoalLine| format!("goal {}: {} ({})", it.outcome, it.goal, it.because);
     goals.iter().map(line).collect::<Vec<_>>().join("\n")

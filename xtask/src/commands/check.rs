@@ -10,7 +10,7 @@ use crate::host::session::Session;
 use crate::report::terminal;
 
 const AFTER_HELP: &str = "\
-What is checked, a column each:
+What is checked, one column for each:
   applies          with `git apply`, in order
   checkpatch       the kernel's own checkpatch.pl --strict; types that it is not asked for are
                    named below the table

@@ -1,4 +1,4 @@
-//! A file a command. Each has its options and a `run` that returns the exit code.
+//! One file for each command. Each has its options and a `run` that returns the exit code.
 
 mod bench;
 mod check;

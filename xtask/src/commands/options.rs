@@ -44,7 +44,7 @@ pub struct PatchedOptions {
     #[arg(long = "config", value_name = "NAME")]
     pub configs: Vec<String>,
 
-    /// How many compilers run at once, and how many guests [default: a compiler a processor; as many guests as
+    /// How many compilers run at once, and how many guests [default: one compiler for each processor; as many guests as
     /// save time]. There are never more guests than processors, free memory and disk space are enough for
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: Option<u16>,

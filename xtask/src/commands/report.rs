@@ -22,7 +22,7 @@ enum Command {
     /// consoles are not merged. The exit code is that of one run: 4 if it is not complete.
     Merge(Merge),
 
-    /// Print runs side by side as a Markdown table: a row a case, a column a run
+    /// Print runs side by side as a Markdown table: one row for each case, one column for each run
     ///
     /// A cell is one word if the case ended alike on all filesystems. Runs may be of any kernels; their order is that
     /// of the columns. A run that is named twice, or by `latest` as well, has one column. Runs of one kernel are told

@@ -16,7 +16,7 @@ pub struct Options {
 
 #[derive(Clone, Debug, Subcommand)]
 enum Command {
-    /// Apply, compile, check and boot the patches, and print a table: a row a patch, a column a check
+    /// Apply, compile, check and boot the patches, and print a table: one row for each patch, one column for each check
     Check(Box<check::Options>),
     /// Write the commits of the series' work tree back as its patch files
     ///

@@ -1,4 +1,4 @@
-//! What was found out about the patches of a series: a row a patch, and below what was found.
+//! What was found out about the patches of a series: one row for each patch, and below it what was found.
 
 use comfy_table::{Table, presets};
 

@@ -1,4 +1,4 @@
-//! Runs as a Markdown table: a row a case, a column a run.
+//! Runs as a Markdown table: one row for each case, one column for each run.
 
 use std::fmt::Write;
 
@@ -31,7 +31,7 @@ pub fn table(columns: &[Column<'_>]) -> String {
     out
 }
 
-/// Which of the runs are not whole, a line each, and why.
+/// Which of the runs are not whole, one line for each, and why.
 pub fn incomplete(columns: &[Column<'_>]) -> Vec<String> {
     let named = heads(columns).into_iter().zip(columns);
     let cut_short = named.filter(|(_, (_, run))| !run.is_complete());

@@ -93,7 +93,7 @@ fn guests(at_once: usize) -> String {
     }
 }
 
-/// `19 cases were not tested: the kernel has no timeouts (timeout_thaws, timeout_values, …)`, a line a reason.
+/// `19 cases were not tested: the kernel has no timeouts (timeout_thaws, timeout_values, …)`, one line for each reason.
 fn not_tested(results: &[CaseResult]) -> Vec<String> {
     let mut reasons: Vec<(&str, Vec<&CaseResult>)> = Vec::new();
     for result in results {
@@ -141,7 +141,7 @@ fn not_run(run: &Run) -> Option<String> {
     }
 }
 
-/// A row a case, a column a filesystem.
+/// One row for each case, one column for each filesystem.
 fn verdicts(run: &Run) -> Table {
     let columns: Vec<_> = Filesystem::ALL
         .iter()
