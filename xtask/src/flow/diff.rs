@@ -2,7 +2,7 @@
 
 use crate::failure::{PASSED, Result};
 use crate::host::session::Session;
-use crate::kernel::bases;
+use crate::kernel::{self, bases};
 use crate::report::{differences, terminal};
 use crate::review::diff::{Filter, compare};
 use crate::series::{self, Series};
@@ -18,6 +18,7 @@ pub struct Order {
 
 /// Shows what differs; that something does is no failure.
 pub fn run(order: &Order, session: &Session) -> Result<u8> {
+    kernel::are_names("--series", &order.series)?;
     let [old, new] = &order.bases;
     let load = |base: &str| -> Result<Vec<Series>> {
         bases::find(&session.layout, base)?;

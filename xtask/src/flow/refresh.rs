@@ -7,10 +7,10 @@ use crate::host::replace::Replacement;
 use crate::host::session::Session;
 use crate::host::{files, lock};
 use crate::kernel::worked::Worked;
-use crate::kernel::{bases, tree};
+use crate::kernel::{self, bases, tree};
 use crate::report::terminal::text;
 use crate::report::{differences, watched};
-use crate::review::refresh::{Consent, Stack, plan};
+use crate::review::refresh::{Consent, Plan, Stack, plan};
 
 /// Which patch files are written back, and what may be lost by it.
 #[derive(Debug)]
@@ -22,8 +22,10 @@ pub struct Order {
     pub consent: Consent,
 }
 
+/// Writes them back, or shows what would be written.
 pub fn run(order: &Order, session: &Session) -> Result<u8> {
-    let base = bases::find(&session.layout, &order.base)?;
+    kernel::are_names("--series", &order.series)?;
+    bases::find(&session.layout, &order.base)?;
     let folder = session.layout.patches().join(&order.base);
     let _lock = watched(session, None, |session| {
         let lock = lock::hold(&session.layout.work("lock"), session)?;
@@ -33,20 +35,7 @@ pub fn run(order: &Order, session: &Session) -> Result<u8> {
         Ok::<_, Failure>(lock)
     })?;
     repair(&folder, order.dry_run)?;
-    let name = tree::name(&base.name, &order.series);
-    if !session.layout.trees().join(&name).is_dir() {
-        let series: String = order
-            .series
-            .iter()
-            .map(|name| format!(" --series {name}"))
-            .collect();
-        return Err(Kind::Usage.error(format!(
-            "there is no work tree {} yet; run: cargo xtask test-kernel --base {}{series}",
-            session.layout.trees().join(name),
-            order.base
-        )));
-    }
-    let tree = Worked::open(&name, session)?;
+    let tree = worked(order, session)?;
     let stack = Stack {
         names: &order.series,
         folder: &folder,
@@ -54,13 +43,7 @@ pub fn run(order: &Order, session: &Session) -> Result<u8> {
     let plan = plan(&tree, stack, &session.stop)?;
     let allowed = plan.allow(order.consent, &tree, stack);
     if order.dry_run {
-        match plan.changes.is_empty() {
-            true => text("nothing would change"),
-            false => text(&differences::coloured(&plan.diff())),
-        }
-        if let Err(failure) = allowed {
-            text(&format!("without --dry-run: {failure}"));
-        }
+        show(&plan, allowed);
         return Ok(PASSED);
     }
     allowed?;
@@ -72,6 +55,31 @@ pub fn run(order: &Order, session: &Session) -> Result<u8> {
         text(folder.join(&change.path).as_str());
     }
     Ok(PASSED)
+}
+
+/// The work tree of the series.
+fn worked(order: &Order, session: &Session) -> Result<Worked> {
+    let name = tree::name(&order.base, &order.series);
+    let path = session.layout.trees().join(&name);
+    if path.is_dir() {
+        return Worked::open(&name, session);
+    }
+    let series = order.series.iter().map(|name| format!(" --series {name}"));
+    Err(Kind::Usage.error(format!(
+        "there is no work tree {path} yet; run: cargo xtask test-kernel --base {}{}",
+        order.base,
+        series.collect::<String>()
+    )))
+}
+
+fn show(plan: &Plan, allowed: Result<()>) {
+    match plan.changes.is_empty() {
+        true => text("nothing would change"),
+        false => text(&differences::coloured(&plan.diff())),
+    }
+    if let Err(failure) = allowed {
+        text(&format!("without --dry-run: {failure}"));
+    }
 }
 
 /// Finishes what an interrupted run began.

@@ -351,51 +351,49 @@ impl Make<'_> {
         let memory = self.build.folder.join("steps.json");
         let usual = whole.then(|| files::recall(&memory).unwrap_or(USUAL_STEPS));
         let what = if whole { "building" } else { "rebuilding" };
+        let what = format!("{what} {}", self.build.title);
+        phase(&self.session.events, what, || {
+            let (steps, result, stderr) = self.compile(usual);
+            let complaints = complaints(&stderr);
+            let warnings = self.build.folder.join("warnings");
+            let lines = format!("{}\n", complaints.warnings.join("\n"));
+            files::write(&warnings, lines.as_bytes())?;
+            result.map_err(|error| self.explain(error, &stderr, &complaints.errors))?;
+            if whole {
+                files::remember(&memory, &steps)?;
+            }
+            let warnings = match complaints.warnings.len() {
+                0 => String::new(),
+                some => format!(", {} in {warnings}", count(some, "warning")),
+            };
+            Ok(((), format!("{}{warnings}", count(steps, "step"))))
+        })
+    }
+
+    /// Makes the image. Returns how many steps that took, what became of it, and what make has complained of.
+    fn compile(&self, usual: Option<u64>) -> (u64, proc::Result<()>, String) {
         let (target, _) = self.build.product();
-        phase(
-            &self.session.events,
-            format!("{what} {}", self.build.title),
-            || {
-                let (mut done, mut stderr) = (0, String::new());
-                let result = proc::stream(
-                    &mut self.command(&[target]),
-                    &self.log,
-                    &self.session.stop,
-                    &mut |stream, line| match stream {
-                        Stream::Err => stderr += &format!("{line}\n"),
-                        Stream::Out => {
-                            if let Some(item) = step(line) {
-                                done += 1;
-                                self.session.events.send(Event::Progress {
-                                    done,
-                                    total: not_passed(done, usual),
-                                    unit: "",
-                                    item: item.to_owned(),
-                                });
-                            }
-                        }
-                    },
-                );
-                let complaints = complaints(&stderr);
-                files::write(
-                    &self.build.folder.join("warnings"),
-                    format!("{}\n", complaints.warnings.join("\n")).as_bytes(),
-                )?;
-                result.map_err(|error| self.explain(error, &stderr, &complaints.errors))?;
-                if whole {
-                    files::remember(&memory, &done)?;
+        let (mut done, mut stderr) = (0, String::new());
+        let result = proc::stream(
+            &mut self.command(&[target]),
+            &self.log,
+            &self.session.stop,
+            &mut |stream, line| match stream {
+                Stream::Err => stderr += &format!("{line}\n"),
+                Stream::Out => {
+                    if let Some(item) = step(line) {
+                        done += 1;
+                        self.session.events.send(Event::Progress {
+                            done,
+                            total: not_passed(done, usual),
+                            unit: "",
+                            item: item.to_owned(),
+                        });
+                    }
                 }
-                let warnings = match complaints.warnings.len() {
-                    0 => String::new(),
-                    some => format!(
-                        ", {} in {}",
-                        count(some, "warning"),
-                        self.build.folder.join("warnings")
-                    ),
-                };
-                Ok(((), format!("{}{warnings}", count(done, "step"))))
             },
-        )
+        );
+        (done, result, stderr)
     }
 
     fn objects(&self, objects: &[String]) -> Result<String> {

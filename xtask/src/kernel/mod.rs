@@ -23,4 +23,4 @@ pub mod tree;
 pub mod version;
 pub mod worked;
 
-pub use prepare::{Kernel, checked, of_each_base, prepare, provide_tree, require_stock};
+pub use prepare::{Kernel, are_names, checked, of_each_base, prepare, provide_tree, require_stock};

@@ -124,7 +124,10 @@ pub fn of_each_base(request: Request, session: &Session) -> Result<Vec<Request>>
 }
 
 /// Names of ours become names of folders: each counts once, and leads nowhere else.
-fn are_names(flag: &str, names: &[String]) -> Result<()> {
+///
+/// # Errors
+/// [`Kind::Usage`] with the flag that such a name was given to.
+pub fn are_names(flag: &str, names: &[String]) -> Result<()> {
     for (at, name) in names.iter().enumerate() {
         if name.is_empty() || name.starts_with('.') || name.contains('/') {
             return Err(Kind::Usage.error(format!("{flag} takes a name, which {name:?} is not")));

@@ -456,27 +456,28 @@ fn resemble(
             free.remove(&same);
         }
     }
-    let left: Vec<usize> = anew
-        .iter()
-        .copied()
-        .filter(|at| !found.contains_key(at))
-        .collect();
-    for at in &left {
+    let left = anew.iter().copied().filter(|at| !found.contains_key(at));
+    found.extend(by_subject(commits, old, &left.collect::<Vec<_>>(), &free));
+    Ok(found)
+}
+
+/// Pairs commits and patches whose subject nothing else has.
+fn by_subject(
+    commits: &[Commit],
+    old: &[Old],
+    left: &[usize],
+    free: &BTreeSet<usize>,
+) -> BTreeMap<usize, usize> {
+    let mut found = BTreeMap::new();
+    for at in left {
         let subject = &commits[*at].subject;
-        let alone = left
-            .iter()
-            .filter(|at| commits[**at].subject == *subject)
-            .count()
-            == 1;
-        let mut same = free
-            .iter()
-            .copied()
-            .filter(|old_at| old[*old_at].patch.subject == *subject);
-        if let (true, Some(one), None) = (alone, same.next(), same.next()) {
-            found.insert(*at, one);
+        let commits = left.iter().filter(|at| commits[**at].subject == *subject);
+        let mut same = free.iter().filter(|at| old[**at].patch.subject == *subject);
+        if let (1, Some(one), None) = (commits.count(), same.next(), same.next()) {
+            found.insert(*at, *one);
         }
     }
-    Ok(found)
+    found
 }
 
 /// Deals the commits out to the series. A new commit belongs to the series of the one before it.

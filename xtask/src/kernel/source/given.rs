@@ -42,25 +42,35 @@ impl Given {
             .canonicalize_utf8()
             .map_err(|error| Kind::Usage.error(format!("--tree {path}: {error}")))?;
         let git = Git::at(&path, stop);
-        if !path.join(".git").exists() {
-            clone::no_work_tree(&path, &git)?;
-            let version = is_kernel(
-                &path,
-                |name| path.join(name).is_file(),
-                || Ok(fs_err::read_to_string(path.join("Makefile"))?),
-            )?;
-            if let Some(left) = LEFT_BY_BUILDS.iter().find(|name| path.join(name).exists()) {
-                return Err(Kind::Usage.error(format!(
-                    "--tree {path} was built in: make does not build elsewhere from a tree that has {left}; run make mrproper in it"
-                )));
-            }
-            return Ok(Self {
-                path,
-                version,
-                git: None,
-            });
+        match path.join(".git").exists() {
+            true => Self::of_git(path, &git),
+            false => Self::of_files(path, &git),
         }
-        let commit = clone::commit(&path, &git)?;
+    }
+
+    /// A folder without git, e.g. one that a tarball was unpacked to.
+    fn of_files(path: Utf8PathBuf, git: &Git) -> Result<Self> {
+        clone::no_work_tree(&path, git)?;
+        let version = is_kernel(
+            &path,
+            |name| path.join(name).is_file(),
+            || Ok(fs_err::read_to_string(path.join("Makefile"))?),
+        )?;
+        if let Some(left) = LEFT_BY_BUILDS.iter().find(|name| path.join(name).exists()) {
+            return Err(Kind::Usage.error(format!(
+                "--tree {path} was built in: make does not build elsewhere from a tree that has {left}; run make mrproper in it"
+            )));
+        }
+        Ok(Self {
+            path,
+            version,
+            git: None,
+        })
+    }
+
+    /// What is committed in a clone or a work tree.
+    fn of_git(path: Utf8PathBuf, git: &Git) -> Result<Self> {
+        let commit = clone::commit(&path, git)?;
         // Of the commit, as a sparse work tree need not have them.
         let listed = git.read(cmd!(
             git,
