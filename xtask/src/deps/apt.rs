@@ -32,20 +32,15 @@ impl Root {
             fs_err::create_dir_all(dir.join(folder))?;
         }
         let codename = codename()?;
-        // Full information tells Debian's suites from others', but exists only after the machine's first `apt-get update`.
+        // Full information tells Debian's suites from others', but a suite has it only after it was in an `apt-get update`.
         let signed = proc::read(cmd!(NETWORKED, "apt-get indextargets {TARGETS}"), stop)?;
-        let bare = || {
-            let bare = cmd!(
-                NETWORKED,
-                "apt-get indextargets --no-release-info {TARGETS}"
-            );
-            proc::read(bare, stop)
-        };
-        let known = sources_list(&signed, &codename, suites, Utf8Path::new(KEYRING).exists());
-        let list = match known {
-            Some(list) => Some(list),
-            None => sources_list(&bare()?, &codename, suites, Utf8Path::new(KEYRING).exists()),
-        };
+        let bare = cmd!(
+            NETWORKED,
+            "apt-get indextargets --no-release-info {TARGETS}"
+        );
+        let targets = united(&signed, &proc::read(bare, stop)?);
+        let keyring = Utf8Path::new(KEYRING).exists();
+        let list = sources_list(&targets, &codename, suites, keyring);
         let list = list.ok_or_else(|| {
             Kind::Machinery.error(format!(
                 "apt on this machine has no Debian source for {codename}"
@@ -102,6 +97,15 @@ pub fn codename() -> Result<String> {
     Ok(name.trim_matches('"').to_owned())
 }
 
+/// All targets: as they are signed, and those of which nothing is known but their addresses.
+fn united(signed: &str, bare: &str) -> String {
+    let address = |line: &str| line.rsplit_once(' ').map(|(address, _)| address.to_owned());
+    let known: BTreeSet<_> = signed.lines().map(address).collect();
+    let unknown = bare.lines().filter(|line| !known.contains(&address(line)));
+    let all = signed.lines().chain(unknown);
+    all.map(|line| format!("{line}\n")).collect()
+}
+
 /// The machine's Debian sources and `suites` from the mirror of its main one; `None` if there is no main one.
 ///
 /// `targets` is what [`TARGETS`] prints; a field that apt does not know stays as `$(NAME)`.
@@ -140,6 +144,22 @@ fn sources_list(targets: &str, codename: &str, suites: &[String], keyring: bool)
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_suite_that_was_added_since_the_last_update_counts() {
+        let signed = "Packages http://mirror/debian/ bookworm main Debian\n\
+            Packages http://vendor/ bookworm main Vendor\n";
+        let bare = "Packages http://mirror/debian/ bookworm main $(ORIGIN)\n\
+            Packages http://mirror/debian-security/ bookworm-security main $(ORIGIN)\n\
+            Packages http://vendor/ bookworm main $(ORIGIN)\n";
+        let own = "deb http://mirror/debian/ bookworm main\n";
+        let security = "deb http://mirror/debian-security/ bookworm-security main\n";
+        let targets = united(signed, bare);
+        let list = sources_list(&targets, "bookworm", &[], false).unwrap();
+        assert_eq!(list, format!("{own}{security}"));
+        assert_eq!(united(signed, ""), signed);
+        assert_eq!(united("", bare), bare);
+    }
 
     #[test]
     fn sources_of_a_machine() {
