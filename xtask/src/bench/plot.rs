@@ -34,6 +34,10 @@ pub struct Plot {
     pub svg: String,
 }
 
+pub fn names(plots: &[Plot]) -> Vec<String> {
+    plots.iter().map(|plot| plot.name.clone()).collect()
+}
+
 /// Something to put into a row: where numbers lie, and in which colour.
 #[derive(Clone, Debug)]
 pub struct Mark {

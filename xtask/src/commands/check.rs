@@ -5,7 +5,7 @@ use clap::Args;
 use super::options::{CaseOptions, GuestOptions, PatchedOptions, TreeOptions};
 use crate::failure::{PASSED, Result};
 use crate::flow::check::{self, Order};
-use crate::flow::test::How;
+use crate::flow::test_kernel::How;
 use crate::host::session::Session;
 use crate::report::terminal;
 
@@ -60,10 +60,6 @@ pub fn run(options: &Options, session: &Session) -> Result<u8> {
     let Options { kernel, given, .. } = options;
     let (wanted, listed) = options.cases.wanted()?;
     let request = kernel.request(&kernel.series, given.tree.as_deref(), session)?;
-    if options.cases.list {
-        terminal::cases(&listed);
-        return Ok(PASSED);
-    }
     let order = Order {
         request,
         each: options.each,
@@ -76,5 +72,10 @@ pub fn run(options: &Options, session: &Session) -> Result<u8> {
             install: kernel.deps.install_deps,
         },
     };
+    if options.cases.list {
+        order.series(session)?;
+        terminal::cases(&listed);
+        return Ok(PASSED);
+    }
     check::run(&order, session)
 }

@@ -43,13 +43,57 @@ pub struct Options {
 }
 
 pub fn run(options: &Options, session: &Session) -> Result<u8> {
-    let order = Order {
-        parts: match options.all {
-            true => Part::value_variants().to_vec(),
-            false => options.parts.clone(),
-        },
-        dry_run: options.dry_run,
-        force: options.force,
-    };
-    clean::run(&order, session)
+    clean::run(&options.order(), session)
+}
+
+impl Options {
+    fn order(&self) -> Order {
+        Order {
+            parts: match self.all {
+                true => Part::value_variants().to_vec(),
+                false => self.parts.clone(),
+            },
+            dry_run: self.dry_run,
+            force: self.force,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Clean {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    #[test]
+    fn words_become_an_order() {
+        let all = Part::value_variants();
+        let table: &[(&[&str], &[Part], bool, bool)] = &[
+            (&[], &[], false, false),
+            (
+                &["builds", "runs"],
+                &[Part::Builds, Part::Runs],
+                false,
+                false,
+            ),
+            (&["--all", "--dry-run"], all, true, false),
+            (&["trees", "--force"], &[Part::Trees], false, true),
+        ];
+        for (words, parts, dry_run, force) in table {
+            let words = ["clean"].iter().chain(*words);
+            let order = Clean::try_parse_from(words).unwrap().options.order();
+            assert_eq!(order.parts, *parts);
+            assert_eq!(
+                (order.dry_run, order.force),
+                (*dry_run, *force),
+                "{parts:?}"
+            );
+        }
+    }
 }

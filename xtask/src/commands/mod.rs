@@ -4,7 +4,7 @@ mod bench;
 mod check;
 mod ci;
 mod clean;
-pub mod options;
+mod options;
 mod report;
 mod series;
 mod shell;

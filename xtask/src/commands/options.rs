@@ -13,8 +13,8 @@ use crate::host::session::Session;
 use crate::kernel;
 use crate::kernel::request::{Part, Request};
 use crate::shard::{Shard, Wanted};
+use crate::vm::accelerator::Choice;
 use crate::vm::boot::Way;
-use crate::vm::verdict::Choice;
 
 /// Which kernel.
 #[derive(Clone, Debug, Args)]
@@ -198,7 +198,7 @@ impl PatchedOptions {
 
 impl CaseOptions {
     /// The runs that are wanted, and the cases that these are of.
-    pub fn wanted(&self) -> Result<(Wanted, Vec<select::Choice>)> {
+    pub fn wanted(&self) -> Result<(Wanted, Vec<select::Chosen>)> {
         let chosen = select::choose(&self.fs, &self.filters)?;
         let wanted = Wanted::of(select::runs(&chosen, self.repeat), self.shard)?;
         let listed = select::only(chosen, &wanted.cases);

@@ -4,7 +4,7 @@ use camino::Utf8PathBuf;
 use clap::{Args, Subcommand};
 
 use crate::failure::Result;
-use crate::flow::merge;
+use crate::flow::reports;
 use crate::host::session::Session;
 
 #[derive(Clone, Debug, Args)]
@@ -51,7 +51,9 @@ struct Table {
 
 pub fn run(options: &Options, session: &Session) -> Result<u8> {
     match &options.command {
-        Command::Merge(options) => merge::run(&options.results, options.output.as_deref(), session),
-        Command::Table(options) => merge::table(&options.results),
+        Command::Merge(options) => {
+            reports::merge(&options.results, options.output.as_deref(), session)
+        }
+        Command::Table(options) => reports::table(&options.results),
     }
 }

@@ -107,3 +107,43 @@ impl Refresh {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Series {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn refresh(words: &[&str]) -> refresh::Order {
+        let words = ["series", "refresh"].iter().chain(words);
+        match Series::try_parse_from(words).unwrap().options.command {
+            Command::Refresh(options) => options.order(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn words_become_an_order() {
+        let order = refresh(&[]);
+        let flags = |order: &refresh::Order| {
+            let refresh::Order {
+                dry_run, consent, ..
+            } = order;
+            (*dry_run, consent.overwrite, consent.lose)
+        };
+        assert_eq!(
+            (order.base.as_str(), &order.series[..]),
+            ("6.12", &["generic-freeze".to_owned()][..])
+        );
+        assert_eq!(flags(&order), (false, false, false));
+        assert_eq!(flags(&refresh(&["--dry-run"])), (true, false, false));
+        assert_eq!(flags(&refresh(&["--force"])), (false, true, false));
+        assert_eq!(flags(&refresh(&["--allow-loss"])), (false, false, true));
+    }
+}

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::options::{CaseOptions, GuestOptions, KernelOptions};
 use crate::failure::{PASSED, Result};
-use crate::flow::test::{self, Compare, How, Order};
+use crate::flow::test_kernel::{self, Compare, How, Order};
 use crate::host::session::Session;
 use crate::report::terminal;
 
@@ -68,5 +68,5 @@ pub fn run(options: &Options, session: &Session) -> Result<u8> {
             install: options.kernel.deps().install_deps,
         },
     };
-    test::run(&order, session)
+    test_kernel::run(&order, session)
 }

@@ -37,10 +37,10 @@ pub fn exit_code(end: &Result<u8>) -> u8 {
 #[cfg(test)]
 mod tests {
     use camino::Utf8Path;
+    use xshell::cmd;
 
     use super::*;
     use crate::host::git::Git;
-    use crate::host::proc;
     use crate::host::proc::Stop;
 
     #[test]
@@ -71,8 +71,8 @@ mod tests {
         let place = Utf8Path::from_path(dir.path()).unwrap();
         let stop = Stop::default();
         let git = |words: &[&str]| {
-            let mut git = Git::at(place, &stop).command(words);
-            proc::output(&mut git, b"", &stop).unwrap()
+            let git = Git::at(place, &stop);
+            git.output(cmd!(git, "git {words...}"), b"").unwrap()
         };
         git(&["init", "--quiet"]);
         for (end, number) in ends.iter().zip(0..) {

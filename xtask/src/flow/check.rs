@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use camino::Utf8Path;
+
 use super::prepare::{provide_deps, to_test};
-use super::test::{How, test};
+use super::test_kernel::{How, test};
 use crate::deps::need::Need;
 use crate::event::Event;
 use crate::failure::{FAILED, Failure, Kind, PASSED, Result};
@@ -18,7 +20,7 @@ use crate::review::checkpatch::{self, IGNORED};
 use crate::review::compile::{self, Compiled, Difference, Touched};
 use crate::review::finding::Finding;
 use crate::series::{self, Patch, Series};
-use crate::vm::verdict;
+use crate::vm::accelerator;
 use crate::words::count;
 
 /// What is to be checked, and how far.
@@ -32,17 +34,37 @@ pub struct Order {
     pub how: How,
 }
 
+impl Order {
+    /// What is to be checked.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] if there is no patch.
+    pub fn series(&self, session: &Session) -> Result<Vec<Series>> {
+        let request = &self.request;
+        let load = |name: &String| series::load(&session.layout, &request.base, name);
+        let series: Vec<Series> = request.series.iter().map(load).collect::<Result<_>>()?;
+        if series.iter().all(|series| series.patches.is_empty()) {
+            return Err(Kind::Usage.error(format!(
+                "{} for base {} has no patch to check",
+                request.series.join(" and "),
+                request.base
+            )));
+        }
+        Ok(series)
+    }
+}
+
 /// Checks all of it, for the exit code.
 pub fn run(order: &Order, session: &Session) -> Result<u8> {
     let mut check = Check::new(order, session)?;
     let How {
         guests, install, ..
     } = order.how;
-    verdict::is_there(guests.accel)?;
+    accelerator::is_there(guests.accel)?;
     watched(session, None, |session| {
         let needs = [to_test(guests.way), &[Need::Check]].concat();
         provide_deps(install, &needs, session)?;
-        verdict::starts(guests.accel, &session.stop)
+        accelerator::starts(guests.accel, &session.stop)
     })?;
     let outcome = check.all();
     terminal::text(&checks::text(&check.rows, &check.notes()));
@@ -66,24 +88,10 @@ struct Check<'a> {
 
 impl<'a> Check<'a> {
     fn new(order: &'a Order, session: &'a Session) -> Result<Self> {
-        let request = &order.request;
-        let series: Vec<Series> = request
-            .series
-            .iter()
-            .map(|name| series::load(&session.layout, &request.base, name))
-            .collect::<Result<_>>()?;
+        let series = order.series(session)?;
         let touched = Touched::by(&series);
-        let patches: Vec<Patch> = series
-            .into_iter()
-            .flat_map(|series| series.patches)
-            .collect();
-        if patches.is_empty() {
-            return Err(Kind::Usage.error(format!(
-                "{} for base {} has no patch to check",
-                request.series.join(" and "),
-                request.base
-            )));
-        }
+        let patches = series.into_iter().flat_map(|series| series.patches);
+        let patches: Vec<Patch> = patches.collect();
         let titles = patches.iter().zip(1..);
         Ok(Self {
             order,
@@ -134,8 +142,11 @@ impl<'a> Check<'a> {
                 for ((patch, row), done) in patches.iter().zip(rows).zip(1..) {
                     let found = checkpatch::check(patch, &tree, &session.stop)?;
                     row.checkpatch = checkpatch_cell(found.len());
-                    row.details
-                        .extend(found.iter().map(|finding| self.session.short(finding)));
+                    row.details.extend(
+                        found
+                            .iter()
+                            .map(|finding| short(finding, session.layout.root())),
+                    );
                     session.events.send(Event::Progress {
                         done,
                         total: Some(patches.len() as u64),
@@ -318,25 +329,20 @@ fn verdict_of(rows: &[Row], shown: bool) -> Result<u8> {
     Ok(PASSED)
 }
 
-impl Session {
-    /// Without the path of the checkout.
-    fn short(&self, finding: &Finding) -> String {
-        let root = format!("{}/", self.layout.root());
-        finding.to_string().replacen(&root, "", 1)
-    }
+/// Without the path of the checkout.
+fn short(finding: &Finding, root: &Utf8Path) -> String {
+    finding.to_string().replacen(&format!("{root}/"), "", 1)
 }
 
 #[cfg(test)]
 mod tests {
-    use camino::Utf8Path;
-
     use super::*;
     use crate::flow::prepare::Guests;
     use crate::host::layout::Layout;
     use crate::host::proc::Stop;
     use crate::shard::Wanted;
+    use crate::vm::accelerator::Choice;
     use crate::vm::boot::Way;
-    use crate::vm::verdict::Choice;
 
     #[test]
     fn a_series_without_patches_is_a_usage_error() {

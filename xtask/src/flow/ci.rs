@@ -152,7 +152,9 @@ fn tools(order: Order, session: &Session) -> Result<u8> {
         Ok(output.status.success())
     })?;
     watched(session, None, |session| {
-        provide_deps(order.install, needs(order), session)
+        provide_deps(order.install, needs(order), session)?;
+        // From the Python package index, the first time.
+        deps::typos(session)
     })?;
     Ok(PASSED)
 }
@@ -172,15 +174,7 @@ fn all(steps: &[Step], mut run: impl FnMut(&Step) -> Result<u8>) -> Result<u8> {
 fn each(steps: &[Step], mut run: impl FnMut(&Step) -> Result<u8>) -> Result<u8> {
     let mut worst = PASSED;
     for step in steps {
-        let code = match run(step) {
-            Err(failure) if failure.kind == Kind::Interrupted => return Err(failure),
-            Err(failure) => {
-                output::failure(&failure);
-                failure.kind.exit_code()
-            }
-            Ok(code) => code,
-        };
-        worst = worst.max(code);
+        worst = worst.max(output::told_as_code(run(step))?);
     }
     Ok(worst)
 }

@@ -7,6 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use clap::ValueEnum;
 use indicatif::DecimalBytes;
 use walkdir::WalkDir;
+use xshell::cmd;
 
 use super::usage::{self, LOCKS};
 use crate::event::Event;
@@ -201,14 +202,13 @@ fn folders(parent: &Utf8Path) -> Vec<Utf8PathBuf> {
 
 /// Branches and stashes: this program makes none.
 fn own_refs(repository: &Utf8Path, stop: &Stop) -> Option<String> {
-    let refs = [
-        "for-each-ref",
-        "--format=%(refname:short)",
-        "refs/heads",
-        "refs/stash",
-    ];
+    let git = Git::at(repository, stop);
+    let refs = cmd!(
+        git,
+        "git for-each-ref --format=%(refname:short) refs/heads refs/stash"
+    );
     // One that cannot be read holds nothing that could be saved.
-    let names = Git::at(repository, stop).read(refs).ok()?;
+    let names = git.read(refs).ok()?;
     let names: Vec<&str> = names.lines().collect();
     (!names.is_empty()).then(|| names.join(", "))
 }
@@ -354,9 +354,9 @@ mod tests {
     }
 
     fn git(place: &Utf8Path, words: &[&str]) {
-        let who = ["-c", "user.name=x", "-c", "user.email=x"];
-        let words = [who.as_slice(), words].concat();
-        Git::at(place, &Stop::default()).read(words).unwrap();
+        let git = Git::at(place, &Stop::default());
+        let line = cmd!(git, "git -c user.name=x -c user.email=x {words...}");
+        git.read(line).unwrap();
     }
 
     /// A repository and a work tree of it, as this program makes them.
@@ -368,9 +368,8 @@ mod tests {
         git(&seed, &["init", "--quiet"]);
         git(&seed, &["add", "."]);
         git(&seed, &["commit", "--quiet", "--message", "all"]);
-        let head = Git::at(&seed, &session.stop)
-            .read(["rev-parse", "HEAD"])
-            .unwrap();
+        let head = Git::at(&seed, &session.stop).resolve("HEAD");
+        let head = head.unwrap().unwrap();
         fs_err::create_dir_all(&repository).unwrap();
         git(&repository, &["init", "--quiet", "--bare"]);
         git(&repository, &["fetch", "--quiet", seed.as_str(), "HEAD"]);

@@ -4,7 +4,7 @@ use crate::failure::{PASSED, Result};
 use crate::host::session::Session;
 use crate::kernel::{self, bases};
 use crate::report::{differences, terminal};
-use crate::review::diff::{Filter, compare};
+use crate::review::diff::{Subjects, compare};
 use crate::series::{self, Series};
 
 /// What is compared with what.
@@ -26,7 +26,7 @@ pub fn run(order: &Order, session: &Session) -> Result<u8> {
         order.series.iter().map(load).collect()
     };
     let (olds, news) = (load(old)?, load(new)?);
-    let filter = Filter::of(&order.filters, olds.iter().chain(&news))?;
+    let filter = Subjects::of(&order.filters, olds.iter().chain(&news))?;
     for (one, other) in olds.iter().zip(&news) {
         let entries = compare(one, other, &filter);
         terminal::text(&differences::text(&one.name, [old, new], &entries));

@@ -2,13 +2,13 @@
 
 use super::prepare::{TO_TEST, missing};
 use crate::deps::need::{Missing, Need};
-use crate::failure::{Kind, Result};
+use crate::failure::{Kind, PASSED, Result};
 use crate::host::layout::Layout;
 use crate::host::session::Session;
 use crate::kernel::bases;
 use crate::report::terminal::text;
+use crate::vm::accelerator;
 use crate::vm::qemu::machine;
-use crate::vm::verdict;
 use crate::words::there;
 use crate::{deps, series};
 
@@ -23,7 +23,7 @@ pub fn run(session: &Session) -> Result<u8> {
     text(&kernels_text(&session.layout)?);
     text(&accel_text(session));
     match lacking.as_slice() {
-        [] => Ok(crate::failure::PASSED),
+        [] => Ok(PASSED),
         lacking => Err(Kind::Machinery.error(there(lacking.len(), "missing thing"))),
     }
 }
@@ -76,7 +76,7 @@ fn kernels_text(layout: &Layout) -> Result<String> {
 }
 
 fn accel_text(session: &Session) -> String {
-    let verdict = match verdict::kvm_is_there() {
+    let verdict = match accelerator::kvm_is_there() {
         Err(why) => format!("tcg: {why}"),
         Ok(()) => measured(session),
     };
@@ -85,7 +85,7 @@ fn accel_text(session: &Session) -> String {
 
 fn measured(session: &Session) -> String {
     let qemu = machine::version(&session.stop).unwrap_or_default();
-    let known = verdict::cached(&session.layout, &qemu);
+    let known = accelerator::cached(&session.layout, &qemu);
     if known.is_empty() {
         return "not known yet: /dev/kvm opens, the next test-kernel measures what it is worth"
             .into();

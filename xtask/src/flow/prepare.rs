@@ -1,6 +1,8 @@
 //! What must be there before a guest can boot.
 
+use camino::Utf8Path;
 use camino::Utf8PathBuf;
+use harness::wire::plan::Work;
 
 use crate::deps;
 use crate::deps::need::{self, Missing, Need};
@@ -9,11 +11,11 @@ use crate::failure::{Kind, Result};
 use crate::host::session::Session;
 use crate::kernel::request::Request;
 use crate::kernel::{self, Kernel};
-use crate::vm::boot::Way;
+use crate::vm::accelerator::{self, Bootable, Choice};
+use crate::vm::boot::{Machine, Way};
 use crate::vm::qemu::accel::{self, Accel};
-use crate::vm::qemu::machine;
+use crate::vm::qemu::{command, machine};
 use crate::vm::root::init;
-use crate::vm::verdict::{self, Bootable, Choice};
 use crate::words::count;
 
 /// What it takes to build a kernel and to run the cases on it, in guests with a root of our own.
@@ -38,9 +40,30 @@ pub struct Prepared {
     pub qemu: String,
 }
 
+impl Prepared {
+    pub fn bootable(&self) -> command::Kernel<'_> {
+        command::Kernel {
+            image: &self.kernel.image,
+            accel: self.accel,
+            single_thread: self.single_thread,
+        }
+    }
+
+    /// What all guests with this kernel have in common.
+    pub fn machine<'a>(&'a self, way: Way, init: &'a Utf8Path, work: Work) -> Machine<'a> {
+        Machine {
+            kernel: self.bootable(),
+            way,
+            init,
+            provides: &self.kernel.provides,
+            work,
+        }
+    }
+}
+
 /// What it takes to build a kernel and to run the cases in such guests.
-pub fn to_test(boot: Way) -> &'static [Need] {
-    match boot {
+pub fn to_test(way: Way) -> &'static [Need] {
+    match way {
         Way::Initramfs => TO_TEST,
         Way::Virtme => TO_TEST_WITH_VIRTME,
     }
@@ -59,7 +82,7 @@ pub fn prepare(request: &Request, accel: Choice, session: &Session) -> Result<Pr
         qemu: &qemu,
         single_thread,
     };
-    let accel = verdict::choose(accel, bootable, session)?;
+    let accel = accelerator::choose(accel, bootable, session)?;
     Ok(Prepared {
         kernel,
         accel,
@@ -76,7 +99,7 @@ pub fn make_ready(
     session: &Session,
 ) -> Result<(Prepared, Utf8PathBuf)> {
     provide_deps(install, to_test(guests.way), session)?;
-    verdict::starts(guests.accel, &session.stop)?;
+    accelerator::starts(guests.accel, &session.stop)?;
     let kernel = || prepare(request, guests.accel, session);
     init::beside(kernel, session)
 }

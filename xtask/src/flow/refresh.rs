@@ -3,7 +3,6 @@
 use camino::Utf8Path;
 
 use crate::failure::{Failure, Kind, PASSED, Result};
-use crate::host::replace::Replacement;
 use crate::host::session::Session;
 use crate::host::{files, lock};
 use crate::kernel::worked::Worked;
@@ -11,6 +10,7 @@ use crate::kernel::{self, bases, tree};
 use crate::report::terminal::text;
 use crate::report::{differences, watched};
 use crate::review::refresh::{Consent, Plan, Stack, plan};
+use crate::series::replace::Replacement;
 
 /// Which patch files are written back, and what may be lost by it.
 #[derive(Debug)]

@@ -11,26 +11,26 @@ use crate::failure::{Kind, OrFail, Result};
 const NEAR: f64 = 0.75;
 
 /// A case and those of its filesystems that are wanted.
-pub type Choice = (&'static Case, Vec<Filesystem>);
+pub type Chosen = (&'static Case, Vec<Filesystem>);
 
 /// The cases that the flags choose, in the order of [`harness::cases::all`].
 ///
 /// # Errors
 /// [`Kind::Usage`] if that is none: a run of nothing would look like a pass.
-pub fn choose(fs: &[Filesystem], filters: &[String]) -> Result<Vec<Choice>> {
+pub fn choose(fs: &[Filesystem], filters: &[String]) -> Result<Vec<Chosen>> {
     select(harness::cases::all(), fs, filters)
 }
 
-fn select(all: &'static [Case], fs: &[Filesystem], filters: &[String]) -> Result<Vec<Choice>> {
+fn select(all: &'static [Case], fs: &[Filesystem], filters: &[String]) -> Result<Vec<Chosen>> {
     let filesystems = Filesystem::wanted(fs);
-    let on_filesystems = |case: &'static Case| -> Choice {
+    let on_filesystems = |case: &'static Case| -> Chosen {
         let wanted = |it: &Filesystem| filesystems.contains(it);
         (
             case,
             case.filesystems.iter().copied().filter(wanted).collect(),
         )
     };
-    let mut chosen: Vec<Choice> = all.iter().map(on_filesystems).collect();
+    let mut chosen: Vec<Chosen> = all.iter().map(on_filesystems).collect();
     let there = chosen.iter().map(|(case, on)| (case.name, !on.is_empty()));
     let filter = Filter::of(filters, "case", &there.collect::<Vec<_>>())?;
     chosen.retain(|(case, on)| !on.is_empty() && filter.is_match(case.name));
@@ -82,7 +82,7 @@ fn matching(filter: &str, kind: &str, there: &[(&str, bool)]) -> Result<Regex> {
 }
 
 /// Every run of every case, filesystem by filesystem, as often as asked.
-pub fn runs(chosen: &[Choice], repeat: u32) -> Vec<CaseId> {
+pub fn runs(chosen: &[Chosen], repeat: u32) -> Vec<CaseId> {
     let mut runs = Vec::new();
     for repeat in 0..repeat {
         for filesystem in Filesystem::ALL {
@@ -100,7 +100,7 @@ pub fn runs(chosen: &[Choice], repeat: u32) -> Vec<CaseId> {
 }
 
 /// Of these, what is among the runs.
-pub fn only(chosen: Vec<Choice>, runs: &[CaseId]) -> Vec<Choice> {
+pub fn only(chosen: Vec<Chosen>, runs: &[CaseId]) -> Vec<Chosen> {
     let among = |case: &Case, fs: Filesystem| {
         runs.iter()
             .any(|id| id.case == case.name && id.filesystem == fs)
@@ -172,7 +172,7 @@ mod tests {
         case("ioctl_numbers", &[Xfs]),
     ];
 
-    fn select(filters: &[&str], fs: &[Filesystem]) -> Result<Vec<Choice>> {
+    fn select(filters: &[&str], fs: &[Filesystem]) -> Result<Vec<Chosen>> {
         let filters: Vec<_> = filters.iter().map(ToString::to_string).collect();
         super::select(&ALL, fs, &filters)
     }

@@ -15,14 +15,14 @@ use nix::unistd::{dup, dup2_stdout};
 use super::prepare::{TO_TEST_WITH_VIRTME, prepare, provide_deps};
 use crate::deps;
 use crate::failure::{Failure, Kind, PASSED, Result};
-use crate::host::foreground;
 use crate::host::session::Session;
+use crate::host::{foreground, proc};
 use crate::kernel::request::Request;
 use crate::report::{terminal, watched};
+use crate::vm::accelerator::{self, Choice};
 use crate::vm::capacity;
+use crate::vm::qemu::disks;
 use crate::vm::qemu::virtme::{Script, Shell};
-use crate::vm::qemu::{command, disks};
-use crate::vm::verdict::{self, Choice};
 
 /// How long a line may be that reaches the guest on the kernel's command line, coded, which ends at 2048 bytes.
 const LONGEST: usize = 600;
@@ -42,11 +42,11 @@ pub struct Order {
 
 /// Runs it, for the exit code.
 pub fn run(order: &Order, session: &Session) -> Result<u8> {
-    verdict::is_there(order.accel)?;
+    accelerator::is_there(order.accel)?;
     let make_ready = || {
         watched(session, None, |session| -> Result<_> {
             provide_deps(order.install, TO_TEST_WITH_VIRTME, session)?;
-            verdict::starts(order.accel, &session.stop)?;
+            accelerator::starts(order.accel, &session.stop)?;
             let prepared = prepare(&order.request, order.accel, session)?;
             let virtme = deps::virtme(session)?;
             Ok((prepared, virtme))
@@ -60,11 +60,7 @@ pub fn run(order: &Order, session: &Session) -> Result<u8> {
     let (folder, disks) = disks::scratch_disks(&session.layout)?;
     let shell = Shell {
         virtme_run: &virtme.virtme_run,
-        kernel: command::Kernel {
-            image: &prepared.kernel.image,
-            accel: prepared.accel,
-            single_thread: prepared.single_thread,
-        },
+        kernel: prepared.bootable(),
         disks: &disks,
     };
     match &order.script {
@@ -111,7 +107,7 @@ fn interactive(shell: &Shell<'_>, session: &Session) -> Result<u8> {
         return Ok(PASSED);
     }
     // What the shell in the guest ends with does not get here.
-    Err(Kind::Machinery.error(format!("`{guest:?}` failed ({status})")))
+    Err(Kind::Machinery.error(format!("`{}` failed ({status})", proc::line_of(&guest))))
 }
 
 /// Runs the guest to its end, for the exit code of what ran in it.

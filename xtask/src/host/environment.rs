@@ -202,23 +202,26 @@ mod tests {
             .collect()
     }
 
+    /// Runs a test of this module in a process of its own, in which these variables are set.
+    fn alone(test: &str, poison: &[&str]) {
+        let test = format!("host::environment::tests::{test}");
+        let mut outer = Command::new(std::env::current_exe().unwrap());
+        outer
+            .args(["--exact", &test])
+            .envs(poison.iter().map(|name| (name, "poison")))
+            .env(INNER, "1");
+        let output = outer.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success() && said.contains("1 passed"),
+            "{said}"
+        );
+    }
+
     #[test]
     fn children_see_nothing_of_a_poisoned_environment() {
         if std::env::var_os(INNER).is_none() {
-            let mut outer = Command::new(std::env::current_exe().unwrap());
-            outer.args([
-                "--exact",
-                "host::environment::tests::children_see_nothing_of_a_poisoned_environment",
-            ]);
-            outer
-                .envs(POISON.iter().map(|name| (name, "poison")))
-                .env(INNER, "1");
-            let output = outer.output().unwrap();
-            let said = String::from_utf8_lossy(&output.stdout);
-            assert!(
-                output.status.success() && said.contains("1 passed"),
-                "{said}"
-            );
+            alone("children_see_nothing_of_a_poisoned_environment", POISON);
             return;
         }
         let mut mortal = proc::mortal(Signal::SIGKILL, cmd!(PLAIN, "env"));
@@ -242,6 +245,7 @@ mod tests {
             "{piped}"
         );
     }
+
     #[test]
     fn names_and_beginnings_of_names() {
         assert!(CARGO.has("CARGO_HOME") && CARGO.has("RUSTUP_HOME") && CARGO.has("PATH"));
@@ -250,13 +254,17 @@ mod tests {
 
     #[test]
     fn children_start_although_our_folder_is_gone() {
-        let (here, gone) = (std::env::current_dir().unwrap(), tempfile::tempdir());
-        std::env::set_current_dir(gone.as_ref().unwrap()).unwrap();
+        // The folder is the whole process's, and so of tests that run at the same time.
+        if std::env::var_os(INNER).is_none() {
+            alone("children_start_although_our_folder_is_gone", &[]);
+            return;
+        }
+        let gone = tempfile::tempdir().unwrap();
+        std::env::set_current_dir(&gone).unwrap();
         let start = || proc::read(cmd!(PLAIN, "true"), &Stop::default());
         start().unwrap();
         drop(gone);
         let ends = [start(), std::thread::spawn(start).join().unwrap()];
-        std::env::set_current_dir(here).unwrap();
         assert!(ends.iter().all(Result::is_ok), "{ends:?}");
     }
 }

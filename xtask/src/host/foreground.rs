@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
-use super::proc::Stop;
+use super::proc::{self, Stop};
 use crate::failure::Result;
 
 const TICK: Duration = Duration::from_millis(50);
@@ -36,7 +36,7 @@ pub fn run_with_children(command: &mut Command, stop: &Stop) -> Result<ExitStatu
 pub fn spawn(command: &mut Command, stop: &Stop) -> Result<Child> {
     stop.check()?;
     let child = command.spawn();
-    Ok(child.with_context(|| format!("failed to run {command:?}"))?)
+    Ok(child.with_context(|| format!("failed to run `{}`", proc::line_of(command)))?)
 }
 
 /// Waits for the child's end, and sees to it when the run is stopped.

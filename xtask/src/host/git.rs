@@ -1,8 +1,6 @@
 //! Git as this program uses it: the same on every machine, whatever its configuration says.
 
-use std::ffi::OsStr;
 use std::path::Path;
-use std::process::Command;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use xshell::{Cmd, cmd};
@@ -62,13 +60,9 @@ impl Git {
             .env("GIT_COMMITTER_DATE", DATE)
     }
 
-    pub fn command<I: IntoIterator<Item: AsRef<OsStr>>>(&self, words: I) -> Command {
-        cmd!(self, "git {words...}").into()
-    }
-
     /// Standard output without the last newline.
-    pub fn read(&self, call: impl Call) -> proc::Result<String> {
-        proc::read(&mut call.by(self), &self.stop)
+    pub fn read(&self, line: Cmd<'_>) -> proc::Result<String> {
+        proc::read(line, &self.stop)
     }
 
     /// The same for a command that reads its standard input.
@@ -87,29 +81,6 @@ impl Git {
         let output = self.output(parse, b"")?;
         let id = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         Ok((output.status.success() && !id.is_empty()).then_some(id))
-    }
-}
-
-/// A line that `cmd!` has written, or the words after `git`.
-pub trait Call {
-    fn by(self, git: &Git) -> Command;
-}
-
-impl Call for Cmd<'_> {
-    fn by(self, _: &Git) -> Command {
-        self.into()
-    }
-}
-
-impl<const N: usize> Call for [&str; N] {
-    fn by(self, git: &Git) -> Command {
-        git.command(self)
-    }
-}
-
-impl Call for Vec<&str> {
-    fn by(self, git: &Git) -> Command {
-        git.command(self)
     }
 }
 

@@ -11,7 +11,6 @@ pub mod lock;
 pub mod patience;
 pub mod phase;
 pub mod proc;
-pub mod replace;
 #[cfg(test)]
 pub mod scripts;
 pub mod session;

@@ -1,9 +1,8 @@
 //! What all work is given: where things live, who is told, and whether to stop.
 
-use crate::event::Events;
-
 use super::layout::Layout;
 use super::proc::Stop;
+use crate::event::Events;
 
 /// One run of a command. Cheap to clone.
 #[derive(Clone, Debug)]

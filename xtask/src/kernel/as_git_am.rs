@@ -1,5 +1,6 @@
 //! Whether patches are read and applied as by `git am`: it is the judge, mail by mail.
 
+use End::{Neither, Refused, Same};
 use camino::Utf8PathBuf;
 use xshell::cmd;
 
@@ -11,8 +12,6 @@ use crate::host::git::Git;
 use crate::host::layout::Layout;
 use crate::host::proc::{self, Stop};
 use crate::series;
-
-use End::{Neither, Refused, Same};
 
 /// How a mail ends for both.
 #[derive(Clone, Copy, Debug)]

@@ -41,6 +41,7 @@ const WITH_CHECKS: &[&str] = &["--keep-going", "W=1", "C=1", "CF=-fmax-warnings=
 const SHOWN: usize = 10;
 /// Images that are kept beside those in use: what was built may be wanted again.
 const KEPT: usize = 4;
+
 /// A built kernel.
 #[derive(Clone, Debug)]
 pub struct Built {
@@ -255,8 +256,9 @@ impl Make<'_> {
             .env("KBUILD_BUILD_USER", "freeze")
             .env("KBUILD_BUILD_HOST", "localhost")
             .env("KBUILD_BUILD_TIMESTAMP", DATE);
-        if let Some(ccache) = &self.ccache {
-            ccache.set(command);
+        match &self.ccache {
+            Some(ccache) => ccache.set(command),
+            None => Ccache::forgo(command),
         }
     }
 

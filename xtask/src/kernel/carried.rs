@@ -111,16 +111,16 @@ pub fn diff(git: &Git, one: &Commit, other: Option<&Commit>) -> Result<String> {
     let sides = [Some(ours.as_bytes()), Some(theirs.as_bytes())];
     let labels = ["", " as it would come back"];
     let said = unified(&format!("commit {}", one.title()), sides, labels);
-    let plain = [
-        "diff-tree",
-        "-p",
-        "--no-ext-diff",
-        "--no-textconv",
-        "--no-color",
-    ];
     Ok(match one.tree == other.tree {
         true => said,
-        false => said + &git.read([&plain[..], &[&one.tree, &other.tree]].concat())?,
+        false => {
+            let (ours, theirs) = (&one.tree, &other.tree);
+            let diff = cmd!(
+                git,
+                "git diff-tree -p --no-ext-diff --no-textconv --no-color {ours} {theirs}"
+            );
+            said + &git.read(diff)?
+        }
     })
 }
 

@@ -3,6 +3,7 @@
 //! A kernel is the same with it and without it, bit for bit.
 
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use xshell::cmd;
@@ -28,6 +29,9 @@ const OWN: &[(&str, &str)] = &[
     ("CCACHE_IGNOREOPTIONS", ""),
 ];
 
+/// A run is told once, not for each kernel.
+static TOLD: AtomicBool = AtomicBool::new(false);
+
 /// One that works.
 #[derive(Debug)]
 pub struct Ccache {
@@ -47,17 +51,29 @@ impl Ccache {
             base: session.layout.work("").canonicalize_utf8()?,
             cache: session.layout.ccache(),
         };
-        let mut probe = Command::from(cmd!(COMPILING, "ccache gcc -fsyntax-only -x c /dev/null"));
-        ccache.set(&mut probe);
-        let said = proc::output(&mut probe, b"", &session.stop)?;
+        let probe = |compiler: &[&str], set: &dyn Fn(&mut Command)| {
+            let line = cmd!(COMPILING, "env {compiler...} -fsyntax-only -x c /dev/null");
+            let mut probe = Command::from(line);
+            set(&mut probe);
+            proc::output(&mut probe, b"", &session.stop)
+        };
+        let said = probe(&["ccache", "gcc"], &|probe| ccache.set(probe))?;
         if said.status.success() {
             return Ok(Some(ccache));
         }
-        session.events.send(Event::Warning(format!(
-            "kernels are compiled without ccache, which does not work: {}",
-            said.stderr().trim()
-        )));
+        // Else it is the compiler that does not work, which make will say.
+        if probe(&["gcc"], &Self::forgo)?.status.success() && !TOLD.swap(true, Ordering::Relaxed) {
+            session.events.send(Event::Warning(format!(
+                "kernels are compiled without ccache, which does not work: {}",
+                said.stderr().trim()
+            )));
+        }
         Ok(None)
+    }
+
+    /// For make where there is none that works: `gcc` itself may be a link to it.
+    pub fn forgo(command: &mut Command) {
+        command.env("CCACHE_DISABLE", "true");
     }
 
     /// For make and all that it starts.

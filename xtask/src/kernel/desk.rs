@@ -1,10 +1,10 @@
-//! Where an order is worked on: the lock, the room on the disk, the source.
+//! Where an checked is worked on: the lock, the room on the disk, the source.
 
 use camino::Utf8Path;
 use xshell::cmd;
 
 use super::apply::apply;
-use super::order::Order;
+use super::checked::Checked;
 use super::present::{Found, Present};
 use super::request::Part;
 use super::source::{self, Source};
@@ -16,68 +16,76 @@ use crate::host::session::Session;
 use crate::host::{files, space};
 use crate::series::Series;
 
-/// Where an order is worked on: the run's lock, room on the disk, and the source.
+/// Where an checked is worked on: the run's lock, room on the disk, and the source.
 pub struct Desk<'a> {
-    pub order: &'a Order<'a>,
+    pub checked: &'a Checked<'a>,
     pub source: Source,
-    pub _lock: Lock,
-    pub session: &'a Session,
+    _lock: Lock,
+    session: &'a Session,
 }
 
 impl<'a> Desk<'a> {
-    pub fn open(order: &'a Order<'a>, session: &'a Session) -> Result<Self> {
+    pub fn open(checked: &'a Checked<'a>, session: &'a Session) -> Result<Self> {
         let lock = lock::hold(&session.layout.work("lock"), session)?;
         source::sweep(session)?;
         files::sweep(&session.layout.trees(), session)?;
         space::require(
             &session.layout.work(""),
             room(
-                &order.source_name(),
-                &order.tree_name(),
-                &order.folder(&session.layout),
+                &checked.source_name(),
+                &checked.tree_name(),
+                &checked.folder(&session.layout),
                 session,
             )?,
             "to build a kernel",
         )?;
-        let (base, given) = (&order.base, order.given.as_ref());
+        let (base, given) = (&checked.base, checked.given.as_ref());
         Ok(Self {
-            order,
+            checked,
             source: source::obtain(base, given, source::FRESH, session)?,
             session,
             _lock: lock,
         })
     }
 
+    /// The same desk for another request for the same source.
+    pub fn with<'b>(self, checked: &'b Checked<'b>) -> Desk<'b>
+    where
+        'a: 'b,
+    {
+        Desk { checked, ..self }
+    }
+
     /// The tree as it will be, edits aside, without a file being touched.
     pub fn planned_tree(&self) -> Result<Tree> {
-        let tip = apply(&self.source, &self.order.series, &self.session.stop)?;
+        let tip = apply(&self.source, &self.checked.series, &self.session.stop)?;
         let git = Git::at(&self.source.repository, &self.session.stop);
         Ok(Tree {
-            path: self.session.layout.trees().join(self.order.tree_name()),
+            path: self.session.layout.trees().join(self.checked.tree_name()),
             content: git.read(cmd!(git, "git rev-parse {tip}'^{tree}'"))?,
             edited: false,
         })
     }
 
-    /// What a tree of the user's has already of these series and of those of the order. In the sources of packages, and
+    /// What a tree of the user's has already of these series and of those of the checked. In the sources of packages, and
     /// where patch files are checked, each patch has to apply.
     pub fn present<'b>(&'b self, others: &'b [Series]) -> Result<Present<'b>> {
-        match self.order.request.part {
+        match self.checked.request.part {
             Part::Whole => self.look(others),
-            Part::First(_) => Ok(Present::nothing(&self.order.series)),
+            Part::First(_) => Ok(Present::nothing(&self.checked.series)),
         }
     }
 
-    pub fn look<'b>(&'b self, others: &'b [Series]) -> Result<Present<'b>> {
-        let wanted = &self.order.series;
-        match &self.order.given {
+    fn look<'b>(&'b self, others: &'b [Series]) -> Result<Present<'b>> {
+        let wanted = &self.checked.series;
+        match &self.checked.given {
             Some(_) => Present::of(&self.source, wanted, others, &self.session.stop),
             None => Ok(Present::nothing(wanted)),
         }
     }
 
     pub fn require_stock(&self) -> Result<()> {
-        let others = self.order.others(&self.session.layout);
+        let others = self.checked.others(&self.session.layout);
         let present = self.look(&others)?;
         let there = present.there.iter();
         self.require_none(there, "there is no stock kernel to compare with")
@@ -85,17 +93,17 @@ impl<'a> Desk<'a> {
 
     /// Refuses a tree that has patches which are to be checked, but not one that they come on top of.
     pub fn require_unapplied(&self) -> Result<()> {
-        let others = self.order.others(&self.session.layout);
+        let others = self.checked.others(&self.session.layout);
         let present = self.look(&others)?;
         let wanted = |found: &&Found<'_>| {
-            let names = &self.order.request.series;
+            let names = &self.checked.request.series;
             names.iter().any(|name| name == found.series)
         };
         let there = present.there.iter().filter(wanted);
         self.require_none(there, "patch files are checked where they are missing")
     }
 
-    pub fn require_none<'b>(
+    fn require_none<'b>(
         &self,
         there: impl Iterator<Item = &'b Found<'b>>,
         what: &str,
@@ -112,12 +120,17 @@ impl<'a> Desk<'a> {
     }
 
     pub fn tree(&self) -> Result<Tree> {
-        self.tree_with(&self.order.series)
+        self.tree_with(&self.checked.series)
     }
 
     pub fn tree_with(&self, series: &[Series]) -> Result<Tree> {
-        let tree = tree::provide(&self.order.tree_name(), &self.source, series, self.session)?;
-        if tree.edited && self.order.request.part != Part::Whole {
+        let tree = tree::provide(
+            &self.checked.tree_name(),
+            &self.source,
+            series,
+            self.session,
+        )?;
+        if tree.edited && self.checked.request.part != Part::Whole {
             return Err(Kind::Usage.error(format!(
                 "{} has edits, but it is only for checking patch files; move them elsewhere or remove it",
                 tree.path
@@ -140,9 +153,9 @@ fn room(source: &str, tree: &str, build: &Utf8Path, session: &Session) -> Result
     Ok(needed)
 }
 
-pub fn title(source: &Source, version: &str, order: &Order<'_>, names: &[String]) -> String {
+pub fn title(source: &Source, version: &str, checked: &Checked<'_>, names: &[String]) -> String {
     let names = names.join(" and ");
-    match order.request.part {
+    match checked.request.part {
         _ if names.is_empty() => format!("{version} (stock, {})", source.label),
         Part::First(0) => format!("{version} without patches"),
         Part::First(1) => format!("{version} with the first patch of {names}"),
@@ -185,19 +198,19 @@ mod tests {
             part: Part::Whole,
             jobs: None,
         };
-        let order = Order::of(&request, &session).unwrap();
-        order.compare_versions(&session).unwrap();
-        let given = order.given.as_ref().unwrap();
+        let checked = Checked::of(&request, &session).unwrap();
+        checked.compare_versions(&session).unwrap();
+        let given = checked.given.as_ref().unwrap();
         let desk = Desk {
             source: given.obtain(&session).unwrap(),
             _lock: lock::hold(&layout.work("lock"), &session).unwrap(),
-            order: &order,
+            checked: &checked,
             session: &session,
         };
-        let others = order.others(layout);
+        let others = checked.others(layout);
         let present = desk.present(&others).unwrap();
-        let names = order.names(&present, &others);
-        order.tell(&present, &names, &session.events);
+        let names = checked.names(&present, &others);
+        checked.tell(&present, &names, &session.events);
         let (content, failure) = match desk.tree_with(&present.missing) {
             Ok(tree) => (tree.content, None),
             Err(failure) => (String::new(), Some(failure)),

@@ -5,8 +5,8 @@ use harness::wire::Feature;
 
 use super::bases;
 use super::build::Build;
+use super::checked::Checked;
 use super::desk::{Desk, title};
-use super::order::Order;
 use super::request::Request;
 use super::version::version;
 use crate::deps::need;
@@ -33,7 +33,7 @@ pub struct Kernel {
     pub build: Utf8PathBuf,
     /// Names of the series that it has, also of those that a tree had before; none for a stock kernel.
     pub series: Vec<String>,
-    /// Subjects, in order; first what a tree had before.
+    /// Subjects, in checked; first what a tree had before.
     pub patches: Vec<String>,
     /// What the patches provide, as the `series` files say; sorted.
     pub provides: Vec<Feature>,
@@ -47,28 +47,28 @@ pub struct Kernel {
 /// Bad requests are usage errors and found before anything is downloaded. A patch that does not apply, a lost
 /// option and a compiler error are build errors.
 pub fn prepare(request: &Request, session: &Session) -> Result<Kernel> {
-    let order = Order::of(request, session)?;
-    let desk = Desk::open(&order, session)?;
-    order.compare_versions(session)?;
-    let others = order.others(&session.layout);
+    let checked = Checked::of(request, session)?;
+    let desk = Desk::open(&checked, session)?;
+    checked.compare_versions(session)?;
+    let others = checked.others(&session.layout);
     let present = desk.present(&others)?;
-    let names = order.names(&present, &others);
-    order.tell(&present, &names, &session.events);
+    let names = checked.names(&present, &others);
+    checked.tell(&present, &names, &session.events);
     let tree = desk.tree_with(&present.missing)?;
     let version = version(&tree.path)?;
     let build = Build {
         tree: &tree,
-        fragments: &order.fragments,
+        fragments: &checked.fragments,
         jobs: request.jobs,
-        folder: order.folder(&session.layout),
-        title: title(&desk.source, &version, &order, &names),
+        folder: checked.folder(&session.layout),
+        title: title(&desk.source, &version, &checked, &names),
     };
     let built = build.run(session)?;
     let label = desk.source.label.clone();
     Ok(Kernel {
         image: built.image,
         lease: built.lease,
-        base: order.base.name.clone(),
+        base: checked.base.name.clone(),
         version,
         source: if tree.edited {
             format!("{label} with edits in {}", tree.path)
@@ -100,7 +100,7 @@ pub fn checked(request: Request, session: &Session) -> Result<Request> {
     {
         return Err(Kind::Usage.error(format!("--tree {tree} is no folder")));
     }
-    Order::of(&there, session)?;
+    Checked::of(&there, session)?;
     Ok(request)
 }
 
@@ -147,12 +147,12 @@ pub fn require_stock(request: &Request, session: &Session) -> Result<()> {
     if request.tree.is_none() {
         return Ok(());
     }
-    let order = Order::of(request, session)?;
-    Desk::open(&order, session)?.require_stock()
+    let checked = Checked::of(request, session)?;
+    Desk::open(&checked, session)?.require_stock()
 }
 
 /// Makes the work tree only.
 pub fn provide_tree(request: &Request, session: &Session) -> Result<()> {
-    let order = Order::of(request, session)?;
-    Desk::open(&order, session)?.tree().map(drop)
+    let checked = Checked::of(request, session)?;
+    Desk::open(&checked, session)?.tree().map(drop)
 }

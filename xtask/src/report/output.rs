@@ -55,6 +55,17 @@ pub fn failure(failure: &Failure) {
     }
 }
 
+/// The end of one of several, as a code: a failure is told, and only an interruption ends them all.
+pub fn told_as_code(end: Result<u8>) -> Result<u8> {
+    match end {
+        Err(failure) if failure.kind != Kind::Interrupted => {
+            self::failure(&failure);
+            Ok(failure.kind.exit_code())
+        }
+        end => end,
+    }
+}
+
 /// Makes a file-size limit (`ulimit -f`) an error of the write, which names its file, in the place of a death by SIGXFSZ.
 ///
 /// By a handler that does nothing: unlike SIG_IGN, programs that we start do not inherit it (execve(2)).

@@ -96,15 +96,7 @@ impl Progress {
             }
             Event::CasesStarted { expected, guests } => {
                 self.guests.clear();
-                self.cases = Some(Cases {
-                    since: now,
-                    guests: *guests,
-                    total: expected.len(),
-                    failed: 0,
-                    open: expected.iter().cloned().collect(),
-                    to_do: words::sum(expected.iter().map(|(_, time)| *time)),
-                    done: Duration::ZERO,
-                });
+                self.cases = Some(Cases::of(expected, *guests, now));
             }
             Event::GuestStarted { guest, .. } => self.busy(*guest, "booting the guest".into(), now),
             Event::CaseStarted { guest, case } => self.busy(*guest, terminal::name(case), now),
@@ -202,6 +194,18 @@ impl Activity {
 }
 
 impl Cases {
+    fn of(expected: &[(CaseId, Duration)], guests: usize, now: Instant) -> Self {
+        Self {
+            since: now,
+            guests,
+            total: expected.len(),
+            failed: 0,
+            open: expected.iter().cloned().collect(),
+            to_do: words::sum(expected.iter().map(|(_, time)| *time)),
+            done: Duration::ZERO,
+        }
+    }
+
     fn ended(&mut self, id: &CaseId, failed: bool) {
         if let Some(expected) = self.open.remove(id) {
             self.to_do = self.to_do.saturating_sub(expected);

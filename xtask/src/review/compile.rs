@@ -13,9 +13,9 @@ use crate::host::files;
 use crate::host::session::Session;
 use crate::kernel::apply::{Applied, apply_some};
 use crate::kernel::build::{self, Build};
+use crate::kernel::checked::Checked;
 use crate::kernel::config;
 use crate::kernel::desk::{Desk, title};
-use crate::kernel::order::Order;
 use crate::kernel::request::{Part, Request};
 use crate::kernel::version::version;
 use crate::series::Series;
@@ -28,21 +28,17 @@ const NO_KERNEL: &[&str] = &["Documentation/", "samples/", "scripts/", "tools/",
 /// Tries the patches one after the other. The work tree that is returned holds those that apply, but no more than
 /// `next`: what will be compiled next should not have to be written twice.
 pub fn apply(request: &Request, next: usize, session: &Session) -> Result<(Applied, Utf8PathBuf)> {
-    let order = Order::of(request, session)?;
-    let desk = Desk::open(&order, session)?;
-    order.compare_versions(session)?;
+    let checked = Checked::of(request, session)?;
+    let desk = Desk::open(&checked, session)?;
+    checked.compare_versions(session)?;
     desk.require_unapplied()?;
-    let applied = apply_some(&desk.source, &order.series, &session.stop)?;
+    let applied = apply_some(&desk.source, &checked.series, &session.stop)?;
     let part = Request {
         part: Part::First(applied.count.min(next)),
         ..request.clone()
     };
-    let order = Order::of(&part, session)?;
-    let tree = Desk {
-        order: &order,
-        ..desk
-    }
-    .tree()?;
+    let checked = Checked::of(&part, session)?;
+    let tree = desk.with(&checked).tree()?;
     Ok((applied, tree.path))
 }
 
@@ -85,8 +81,8 @@ pub fn compile(
     sources: &BTreeSet<String>,
     session: &Session,
 ) -> Result<Compiled> {
-    let order = Order::of(request, session)?;
-    let desk = Desk::open(&order, session)?;
+    let checked = Checked::of(request, session)?;
+    let desk = Desk::open(&checked, session)?;
     let mut configs = request.configs.clone();
     configs.push(CONFIG.to_owned());
     let planned = desk.planned_tree()?;
@@ -94,7 +90,7 @@ pub fn compile(
         tree: &planned,
         fragments: &config::fragments(&session.layout, &request.base, &configs)?,
         jobs: request.jobs,
-        folder: build::folder(&session.layout, &order.tree_name(), &configs),
+        folder: build::folder(&session.layout, &checked.tree_name(), &configs),
         title: String::new(),
     };
     let objects: Vec<String> = sources.iter().map(|file| object(file)).collect();
@@ -105,7 +101,12 @@ pub fn compile(
     }
     let tree = desk.tree()?;
     build.tree = &tree;
-    build.title = title(&desk.source, &version(&tree.path)?, &order, &request.series);
+    build.title = title(
+        &desk.source,
+        &version(&tree.path)?,
+        &checked,
+        &request.series,
+    );
     let compiled = anew(&build, sources, session)?;
     // A compiler that ran out of memory says nothing about the file.
     if compiled.failed.is_empty() {

@@ -7,12 +7,12 @@ mod rows;
 
 use std::collections::BTreeSet;
 
+use lines::{File, Line, files, text};
 use regex::Regex;
 use similar::{Algorithm, DiffTag, capture_diff_slices, diff_ratio};
 
 use crate::failure::{self, OrFail, Result};
 use crate::series::{Patch, Series};
-use lines::{File, Line, files, text};
 pub use model::{Block, Entry, Kind, Pair, Part, Row, Side, Title};
 use rows::{blocks, rows};
 
@@ -21,9 +21,9 @@ const MOVED: f32 = 0.5;
 
 /// Which patches are wanted, by their subjects; none given means all.
 #[derive(Debug)]
-pub struct Filter(Vec<Regex>);
+pub struct Subjects(Vec<Regex>);
 
-impl Filter {
+impl Subjects {
     /// # Errors
     /// [`Usage`](crate::failure::Kind::Usage) if one of the expressions matches no patch: it is misspelt.
     pub fn of<'a>(
@@ -52,7 +52,7 @@ impl Filter {
 }
 
 /// Compares the patches that are wanted, in the order of the new series; those that are gone come last.
-pub fn compare(old: &Series, new: &Series, filter: &Filter) -> Vec<Entry> {
+pub fn compare(old: &Series, new: &Series, filter: &Subjects) -> Vec<Entry> {
     let (old, new) = (&old.patches, &new.patches);
     let partners = partners(old, new);
     let pairs: Vec<(usize, usize)> = partners

@@ -11,10 +11,10 @@ use crate::diff::{excerpt, unified};
 use crate::failure::{Failure, Kind, Result};
 use crate::host::git::Git;
 use crate::host::proc::Stop;
-use crate::host::replace::{Change, Replacement};
 use crate::kernel::carried::{self, Commit, Files, Notes};
 use crate::kernel::tree::{edits, is_ancestor, operation};
 use crate::kernel::worked::Worked;
+use crate::series::replace::{Change, Replacement};
 use crate::series::{INDEX, Patch, Series, index, names, notes, notes_in, parse};
 use crate::words::count;
 

@@ -2,6 +2,7 @@
 
 pub mod notes;
 mod patch;
+pub mod replace;
 
 pub use patch::Patch;
 
@@ -10,7 +11,7 @@ use harness::wire::Feature;
 
 use crate::failure::{Kind, Result};
 use crate::host::layout::Layout;
-use crate::host::replace::Replacement;
+use crate::series::replace::Replacement;
 use notes::PROVIDES;
 
 /// The file that names the patches of a folder in the order in which they apply.

@@ -1,6 +1,9 @@
 //! The ways to start a guest.
 
+use camino::Utf8Path;
 use clap::ValueEnum;
+use harness::wire::Feature;
+use harness::wire::plan::Work;
 
 use super::qemu::command::{self, Kernel};
 use super::qemu::{tsc, virtme};
@@ -9,9 +12,6 @@ use crate::deps;
 use crate::failure::Result;
 use crate::host::files::Lease;
 use crate::host::session::Session;
-use camino::Utf8Path;
-use harness::wire::Feature;
-use harness::wire::plan::Work;
 
 /// Where a guest's root comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use camino::{Utf8Path, Utf8PathBuf};
 use harness::wire::Filesystem::Ext3;
 use harness::wire::plan::Work;
 
@@ -18,7 +19,6 @@ use crate::failure::Result;
 use crate::host::layout::Layout;
 use crate::host::proc::Stop;
 use crate::host::session::Session;
-use camino::{Utf8Path, Utf8PathBuf};
 
 /// Each fault with the word for it. The last is seen after all else has been done.
 const FAULTS: [(&str, &str); 10] = [

@@ -1,5 +1,6 @@
 //! Guests: which accelerator, which command line, and who watches them.
 
+pub mod accelerator;
 pub mod boot;
 pub mod capacity;
 #[cfg(test)]
@@ -7,5 +8,4 @@ mod faults;
 pub mod qemu;
 pub mod root;
 pub mod run;
-pub mod verdict;
 pub mod watch;

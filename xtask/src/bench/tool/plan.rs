@@ -1,4 +1,4 @@
-//! What is measured, how often, on what.
+//! What is to be measured: builds, starts of guests.
 
 use super::model::Part;
 use super::vng::Vng;
@@ -6,6 +6,7 @@ use crate::failure::Result;
 use crate::host::session::Session;
 use crate::kernel::request::Request;
 use crate::vm::boot::Machine;
+
 /// What is measured, how often, on what.
 pub struct Plan<'a> {
     pub parts: Vec<Part>,

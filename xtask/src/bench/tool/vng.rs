@@ -5,7 +5,7 @@ use xshell::Cmd;
 
 use crate::failure::Result;
 use crate::host::claim::Scratch;
-use crate::host::environment::COMPILING;
+use crate::host::environment::PLAIN;
 
 #[derive(Debug)]
 pub struct Vng {
@@ -27,7 +27,7 @@ impl Vng {
     /// For `cmd!`.
     pub fn cmd(&self, program: &str) -> Cmd<'static> {
         let path = std::env::var("PATH").unwrap_or_default();
-        COMPILING
+        PLAIN
             .cmd(self.programs.join(program))
             .env("PATH", format!("{}:{path}", self.programs))
             .env("HOME", self.home.path())

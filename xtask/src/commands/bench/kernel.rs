@@ -63,10 +63,6 @@ pub struct Options {
 pub fn run(options: &Options, session: &Session) -> Result<u8> {
     let chosen = kernel::choose(&options.filters, &options.fs)?;
     let request = options.kernel.request(session)?;
-    if options.list {
-        terminal::text(&kernel::list(&chosen));
-        return Ok(PASSED);
-    }
     let order = Order {
         request,
         against: options.against,
@@ -80,5 +76,10 @@ pub fn run(options: &Options, session: &Session) -> Result<u8> {
         check: options.check,
         install: options.kernel.deps().install_deps,
     };
-    kernel::run(order, session)
+    let requests = order.requests()?;
+    if options.list {
+        terminal::text(&kernel::list(&order.chosen));
+        return Ok(PASSED);
+    }
+    kernel::run(order, requests, session)
 }

@@ -10,7 +10,6 @@ use harness::wire::plan::Work;
 use harness::wire::samples::Effort;
 use jiff::Zoned;
 
-use super::both::{machine, names};
 use crate::bench::findings::{Findings, GoalLine, Outcome};
 use crate::bench::kernel::{Chosen, Plan};
 use crate::bench::model::{Benchmark, Kernel};
@@ -27,7 +26,7 @@ use crate::kernel::request::Request;
 use crate::report::store::{Extent, Folder, started};
 use crate::report::{terminal, watched};
 use crate::vm::root::init;
-use crate::vm::{capacity, verdict};
+use crate::vm::{accelerator, capacity};
 use crate::words::count;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -63,7 +62,7 @@ pub struct Order {
 
 impl Order {
     /// What is compared with, and what is measured.
-    fn requests(&self) -> Result<[Request; 2]> {
+    pub fn requests(&self) -> Result<[Request; 2]> {
         let request = self.request.clone();
         let base = match self.against {
             Against::Stock if request.series.is_empty() => {
@@ -81,17 +80,16 @@ impl Order {
     }
 }
 
-/// Measures all of it, for the exit code.
-pub fn run(order: Order, session: &Session) -> Result<u8> {
-    let requests = order.requests()?;
-    verdict::is_there(order.guests.accel)?;
+/// Measures all of it on the [`Order::requests`], for the exit code.
+pub fn run(order: Order, requests: [Request; 2], session: &Session) -> Result<u8> {
+    accelerator::is_there(order.guests.accel)?;
     let ready = make_ready(requests, &order, session)?;
     let folder = Folder::open(&session.layout.benchmarks())?;
     let work = Work::Measurements(order.effort);
     let [base, other] = ready
         .prepared
         .each_ref()
-        .map(|it| machine(it, order.guests.way, &ready.init, work));
+        .map(|it| it.machine(order.guests.way, &ready.init, work));
     let plan = Plan {
         chosen: order.chosen,
         rounds: order.rounds,
@@ -111,12 +109,12 @@ pub fn run(order: Order, session: &Session) -> Result<u8> {
     judge(&run, order.check, &goals?)
 }
 
-/// What is compared with, and what is measured.
+/// Both kernels, the harness, and room for a guest.
 fn make_ready(requests: [Request; 2], order: &Order, session: &Session) -> Result<Ready> {
     let needs = to_test(order.guests.way);
     let ready = watched(session, None, |session| -> Result<_> {
         provide_deps(order.install, needs, session)?;
-        verdict::starts(order.guests.accel, &session.stop)?;
+        accelerator::starts(order.guests.accel, &session.stop)?;
         if matches!(order.against, Against::Stock) {
             kernel::require_stock(&requests[0], session)?;
         }
@@ -166,7 +164,7 @@ fn report(run: &Benchmark, folder: Folder, extent: Extent) -> Result<Vec<GoalLin
         count(run.last_round(), "round"),
         run.took
     );
-    let markdown = table::markdown(&head, &tables, &findings.goals, &names(&plots));
+    let markdown = table::markdown(&head, &tables, &findings.goals, &plot::names(&plots));
     let document = Document {
         run,
         findings: &findings,

@@ -1,5 +1,4 @@
 //! Numbers, and whether they are as they should be.
 
-mod both;
 pub mod kernel;
 pub mod tool;

@@ -8,13 +8,12 @@ use harness::wire::plan::Work;
 use harness::wire::samples::Effort;
 use jiff::Zoned;
 
-use super::both::{machine, names};
 use crate::bench::testbed::Testbed;
 use crate::bench::tool::model::{Benchmark, Part};
 use crate::bench::tool::plan::Plan;
 use crate::bench::tool::report;
 use crate::bench::tool::vng::Vng;
-use crate::bench::{store, table};
+use crate::bench::{plot, store, table};
 use crate::deps;
 use crate::failure::{Kind, PASSED, Result};
 use crate::flow::facts::{kernel_facts, machine_facts};
@@ -24,7 +23,7 @@ use crate::kernel::request::Request;
 use crate::report::store::{Extent, Folder, started};
 use crate::report::{terminal, watched};
 use crate::vm::qemu::disks;
-use crate::vm::{capacity, verdict};
+use crate::vm::{accelerator, capacity};
 
 /// What is measured, on what.
 #[derive(Debug)]
@@ -42,14 +41,14 @@ pub struct Order {
 
 /// Measures all of it, for the exit code.
 pub fn run(order: &Order, session: &Session) -> Result<u8> {
-    verdict::is_there(order.guests.accel)?;
+    accelerator::is_there(order.guests.accel)?;
     let (prepared, init, virtme) = watched(session, None, |session| -> Result<_> {
         // What this program is compared with is needed, too.
         provide_deps(order.install, TO_TEST_WITH_VIRTME, session)?;
-        let (prepared, init) = make_ready(order, session)?;
+        let (prepared, init) = make_ready(order, order.install, session)?;
         Ok((prepared, init, deps::virtme(session)?))
     })?;
-    let ready = |session: &Session| match make_ready(order, session)? {
+    let ready = |session: &Session| match make_ready(order, false, session)? {
         (prepared, _) if prepared.kernel.rebuilt => {
             Err(Kind::Machinery.error("the kernel has changed meanwhile, and was built"))
         }
@@ -61,7 +60,7 @@ pub fn run(order: &Order, session: &Session) -> Result<u8> {
         rounds: order.rounds,
         cold: order.cold,
         request: &order.request,
-        machine: machine(&prepared, order.guests.way, &init, work),
+        machine: prepared.machine(order.guests.way, &init, work),
         ready: &ready,
         vng: Vng::new(&virtme.virtme_run, &disks::scratch(&session.layout)?)?,
     };
@@ -85,8 +84,8 @@ pub fn run(order: &Order, session: &Session) -> Result<u8> {
 }
 
 /// All that test-kernel sees to before its guest starts: the kernel, the accelerator, the harness, room.
-fn make_ready(order: &Order, session: &Session) -> Result<(Prepared, Utf8PathBuf)> {
-    let ready = prepare::make_ready(&order.request, order.install, order.guests, session)?;
+fn make_ready(order: &Order, install: bool, session: &Session) -> Result<(Prepared, Utf8PathBuf)> {
+    let ready = prepare::make_ready(&order.request, install, order.guests, session)?;
     capacity::host(&session.layout)?;
     Ok(ready)
 }
@@ -106,7 +105,7 @@ fn show(run: &Benchmark, folder: Folder, extent: Extent) -> Result<()> {
     if let Some(compiled) = report::compiled(run) {
         head = format!("{head} {compiled}");
     }
-    let markdown = table::markdown(&head, &tables, &[], &names(&plots));
+    let markdown = table::markdown(&head, &tables, &[], &plot::names(&plots));
     let path = store::write(folder, run, &markdown, &plots, extent)?;
     terminal::text(&format!("{head}\nnumbers, Markdown and plots in {path}"));
     Ok(())

@@ -89,7 +89,6 @@ mod tests {
     use camino::Utf8PathBuf;
 
     use super::*;
-
     use crate::host::layout::Layout;
     use crate::host::proc::Stop;
     use crate::host::session::Session;

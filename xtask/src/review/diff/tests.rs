@@ -36,8 +36,8 @@ fn series(patches: Vec<Patch>) -> Series {
     }
 }
 
-fn every() -> Filter {
-    Filter(Vec::new())
+fn every() -> Subjects {
+    Subjects(Vec::new())
 }
 
 /// The differences of two patches, as they are written.
@@ -317,7 +317,7 @@ fn a_filter_is_of_subjects() {
     ] {
         let filters: Vec<String> = filters.into_iter().map(str::to_owned).collect();
         let found =
-            Filter::of(&filters, [&old, &new]).map(|filter| compare(&old, &new, &filter).len());
+            Subjects::of(&filters, [&old, &new]).map(|filter| compare(&old, &new, &filter).len());
         match (found, wanted) {
             (Ok(found), Ok(wanted)) => assert_eq!(found, wanted, "{filters:?}"),
             (Err(failure), Err(words)) => {

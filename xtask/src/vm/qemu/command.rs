@@ -149,7 +149,7 @@ fn is_unwanted(option: &str, value: &str) -> bool {
 /// The QEMU options that connect the ports in `dir`, and the monitor.
 fn ports(dir: &Utf8Path) -> Vec<String> {
     let socket = |name| {
-        let path = crate::vm::qemu::command::escape(&Utf8PathBuf::from(dir).join(name));
+        let path = escape(&Utf8PathBuf::from(dir).join(name));
         ["-chardev".into(), format!("socket,id={name},path={path}")]
     };
     let port = |name| {

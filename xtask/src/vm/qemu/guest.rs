@@ -3,7 +3,6 @@
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -57,9 +56,10 @@ impl Guest {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let mut child = command
-            .spawn()
-            .with_context(|| format!("failed to run {command:?}; setpriv is part of util-linux"))?;
+        let mut child = command.spawn().with_context(|| {
+            let line = proc::line_of(&command);
+            format!("failed to run `{line}`; setpriv is part of util-linux")
+        })?;
         let (sender, lines) = sync_channel(WAITING);
         let stdout = child.stdout.take().context("the guest has no console")?;
         let stderr = child

@@ -20,12 +20,10 @@ use crate::report::store::{Finished, Recorder};
 use crate::report::times::Times;
 use crate::report::{markdown, output, terminal, watched};
 use crate::shard::Wanted;
-use crate::vm::boot::Machine;
+use crate::vm::accelerator::{self, Choice};
 use crate::vm::capacity;
 use crate::vm::qemu::accel::Accel;
-use crate::vm::qemu::command;
 use crate::vm::run::run_cases;
-use crate::vm::verdict::{self, Choice};
 use crate::vm::watch::queue::Workload;
 use crate::vm::watch::supervisor::Limits;
 use crate::words::count;
@@ -61,7 +59,7 @@ pub struct How {
 
 /// Runs all of it, for the exit code.
 pub fn run(order: &Order, session: &Session) -> Result<u8> {
-    verdict::is_there(order.how.guests.accel)?;
+    accelerator::is_there(order.how.guests.accel)?;
     match order.requests.as_slice() {
         [request] => one(request, order, session),
         several => each(several, order, session),
@@ -73,14 +71,7 @@ fn each(requests: &[Request], order: &Order, session: &Session) -> Result<u8> {
     let mut ends = Vec::new();
     for request in requests {
         terminal::text(&format!("base {}", request.base));
-        let code = match one(request, order, session) {
-            Err(failure) if failure.kind == Kind::Interrupted => return Err(failure),
-            Err(failure) => {
-                output::failure(&failure);
-                failure.kind.exit_code()
-            }
-            Ok(code) => code,
-        };
+        let code = output::told_as_code(one(request, order, session))?;
         ends.push((request.base.as_str(), code));
     }
     terminal::text(&endings(&ends));
@@ -126,17 +117,7 @@ pub fn test(request: &Request, how: &How, session: &Session) -> Result<Run> {
     let (prepared, init) = watched(session, None, |session| {
         make_ready(request, how.install, how.guests, session)
     })?;
-    let machine = Machine {
-        kernel: command::Kernel {
-            image: &prepared.kernel.image,
-            accel: prepared.accel,
-            single_thread: prepared.single_thread,
-        },
-        way: how.guests.way,
-        init: &init,
-        provides: &prepared.kernel.provides,
-        work: Work::Cases,
-    };
+    let machine = prepared.machine(how.guests.way, &init, Work::Cases);
     let limits = Limits::new(prepared.accel, how.deadline);
     let workload = spread(wanted, prepared.accel, how.at_once, &session.layout)?;
     let (kernel, host) = (

@@ -2,18 +2,17 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::test;
+use super::test_kernel;
 use crate::failure::{Kind, OrFail, PASSED, Result};
 use crate::host::session::Session;
 use crate::report::inputs::{self, Input};
-use crate::report::merge::merge;
 use crate::report::store::{self, Finished};
-use crate::report::{markdown, output, terminal};
+use crate::report::{markdown, merge, output, terminal};
 
 /// Makes one run of several, in this folder or a new one; its exit code is that of the whole.
-pub fn run(results: &[Utf8PathBuf], output: Option<&Utf8Path>, session: &Session) -> Result<u8> {
+pub fn merge(results: &[Utf8PathBuf], output: Option<&Utf8Path>, session: &Session) -> Result<u8> {
     let inputs = read(results)?;
-    let run = merge(&inputs).or_fail(Kind::Usage)?;
+    let run = merge::merge(&inputs).or_fail(Kind::Usage)?;
     let Finished {
         run,
         folder,
@@ -27,8 +26,8 @@ pub fn run(results: &[Utf8PathBuf], output: Option<&Utf8Path>, session: &Session
     match &run.failure {
         Some(failure) => Err(Kind::Machinery.error(failure)),
         None => {
-            test::shows_all(&run)?;
-            test::verdict(&run)
+            test_kernel::shows_all(&run)?;
+            test_kernel::verdict(&run)
         }
     }
 }

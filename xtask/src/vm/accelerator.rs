@@ -40,7 +40,7 @@ pub enum Choice {
 
 /// The two measured times that decide.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Verdict {
+pub struct Times {
     /// Seconds to the end of a boot; none if it did not get there in time.
     tcg: Option<f32>,
     kvm: Option<f32>,
@@ -51,7 +51,7 @@ pub struct Verdict {
 struct Known {
     host_boot: String,
     qemu: String,
-    verdicts: BTreeMap<String, Verdict>,
+    times: BTreeMap<String, Times>,
 }
 
 /// A kernel that is to be booted.
@@ -59,12 +59,12 @@ struct Known {
 pub struct Bootable<'a> {
     pub image: &'a Utf8Path,
     pub version: &'a str,
-    /// What will run it: a verdict holds for one QEMU.
+    /// What will run it: times hold for one QEMU.
     pub qemu: &'a str,
     pub single_thread: bool,
 }
 
-impl Verdict {
+impl Times {
     /// KVM has to be faster than emulation to be of use.
     pub fn accel(&self) -> Accel {
         match (self.kvm, self.tcg) {
@@ -91,8 +91,8 @@ pub fn choose(choice: Choice, kernel: Bootable<'_>, session: &Session) -> Result
         Choice::Auto => match kvm_is_there() {
             Err(why) => (Accel::Tcg, format!("tcg: {why}")),
             Ok(()) => {
-                let verdict = verdict(kernel, session)?;
-                (verdict.accel(), verdict.sentence())
+                let times = times(kernel, session)?;
+                (times.accel(), times.sentence())
             }
         },
     };
@@ -101,8 +101,8 @@ pub fn choose(choice: Choice, kernel: Bootable<'_>, session: &Session) -> Result
 }
 
 /// What was found out in earlier runs and still holds, by the version of the kernel.
-pub fn cached(layout: &Layout, qemu: &str) -> BTreeMap<String, Verdict> {
-    known(layout, qemu).map_or_else(|_| BTreeMap::new(), |known| known.verdicts)
+pub fn cached(layout: &Layout, qemu: &str) -> BTreeMap<String, Times> {
+    known(layout, qemu).map_or_else(|_| BTreeMap::new(), |known| known.times)
 }
 
 /// Whether this process may use KVM at all; if not, why, and what to do about it.
@@ -218,34 +218,32 @@ fn known(layout: &Layout, qemu: &str) -> Result<Known> {
     let now = Known {
         host_boot,
         qemu: qemu.to_owned(),
-        verdicts: BTreeMap::new(),
+        times: BTreeMap::new(),
     };
     let before = files::recall::<Known>(&cache(layout));
     let still = before.filter(|it| (&it.host_boot, &it.qemu) == (&now.host_boot, &now.qemu));
     Ok(still.unwrap_or(now))
 }
 
-fn verdict(kernel: Bootable<'_>, session: &Session) -> Result<Verdict> {
+fn times(kernel: Bootable<'_>, session: &Session) -> Result<Times> {
     let mut known = known(&session.layout, kernel.qemu)?;
-    if let Some(verdict) = known.verdicts.get(kernel.version) {
-        return Ok(verdict.clone());
+    if let Some(times) = known.times.get(kernel.version) {
+        return Ok(times.clone());
     }
-    let verdict = phase(&session.events, "measuring KVM against TCG", || {
-        let verdict = measure(kernel, &session.stop)?;
-        let outcome = verdict.accel().to_string();
-        Ok((verdict, outcome))
+    let times = phase(&session.events, "measuring KVM against TCG", || {
+        let times = measure(kernel, &session.stop)?;
+        let outcome = times.accel().to_string();
+        Ok((times, outcome))
     })?;
     // That it booted with neither says nothing of the accelerators.
-    if (verdict.tcg, verdict.kvm) != (None, None) {
-        known
-            .verdicts
-            .insert(kernel.version.to_owned(), verdict.clone());
+    if (times.tcg, times.kvm) != (None, None) {
+        known.times.insert(kernel.version.to_owned(), times.clone());
         files::remember(&cache(&session.layout), &known)?;
     }
-    Ok(verdict)
+    Ok(times)
 }
 
-fn measure(kernel: Bootable<'_>, stop: &Stop) -> Result<Verdict> {
+fn measure(kernel: Bootable<'_>, stop: &Stop) -> Result<Times> {
     let on = |accel| command::Kernel {
         image: kernel.image,
         accel,
@@ -255,7 +253,7 @@ fn measure(kernel: Bootable<'_>, stop: &Stop) -> Result<Verdict> {
     // Past the time that emulation needs, KVM has lost.
     let kvm = boot(on(Accel::Kvm), tcg.unwrap_or(LIMIT), stop)?;
     let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f32());
-    Ok(Verdict {
+    Ok(Times {
         tcg: seconds(tcg),
         kvm: seconds(kvm),
     })
@@ -324,7 +322,7 @@ mod tests {
         ];
         for (tcg, kvm, wanted) in table {
             assert_eq!(
-                Verdict { tcg, kvm }.accel(),
+                Times { tcg, kvm }.accel(),
                 wanted,
                 "tcg {tcg:?}, kvm {kvm:?}"
             );

@@ -19,7 +19,7 @@ use crate::series::{self, Series};
 const CHECKED: &str = "@check";
 
 /// A request whose every name was found good.
-pub struct Order<'a> {
+pub struct Checked<'a> {
     pub request: &'a Request,
     pub base: Base,
     pub fragments: Vec<Fragment>,
@@ -28,7 +28,7 @@ pub struct Order<'a> {
     pub given: Option<Given>,
 }
 
-impl<'a> Order<'a> {
+impl<'a> Checked<'a> {
     pub fn of(request: &'a Request, session: &Session) -> Result<Self> {
         let series = request
             .series

@@ -2,9 +2,9 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::files;
 use crate::diff::{excerpt, unified};
 use crate::failure::{Kind, Result};
+use crate::host::files;
 
 /// In the folder that all the files are below. While it is there, some of them may be old and others new.
 const JOURNAL: &str = ".refresh";
