@@ -17,8 +17,7 @@ use crate::kit::state::{fails_with, freeze, is_thawed, thaw};
 use crate::kit::sysctl::honour;
 use crate::kit::writer::{Writer, prepare};
 use crate::linux::mapping::{Mapping, WILD};
-use crate::wire::port;
-use crate::wire::{Feature, Filesystem};
+use crate::wire::{Feature, Filesystem, port};
 
 pub const CASES: &[Case] = &[
     Case::new(
@@ -38,14 +37,16 @@ pub const CASES: &[Case] = &[
         argument,
     )
     .needing(Feature::Argument),
-    Case::new(
-        "ext3_ioctl_compat",
-        "both ioctls of a 32-bit program, which have numbers of their own, do the same",
-        ext3,
-    )
-    .needing(Feature::Ext3Ioctl)
-    .only_on(&[Filesystem::Ext3]),
 ];
+
+/// It runs among those of `ext3`.
+pub const OF_EXT3: &[Case] = &[Case::new(
+    "ext3_ioctl_compat",
+    "both ioctls of a 32-bit program, which have numbers of their own, do the same",
+    ext3,
+)
+.needing(Feature::Ext3Ioctl)
+.only_on(&[Filesystem::Ext3])];
 
 /// Numbers that are no timeout; the last is one if half of it is read.
 const REFUSED: [i64; 5] = [-1, i64::MIN, TIMEOUT_MAX + 1, i64::MAX, (1 << 32) + SHORT];

@@ -20,7 +20,8 @@ use crate::wire::storage::SCRATCH;
 pub const CASES: &[Case] = &[
     Case::new(
         "descriptor_outlives_unmount",
-        "FITHAW works on a descriptor after a lazy unmount, or through a new mount if that is as writable; else SysRq j",
+        "FITHAW works on a descriptor after a lazy unmount, or through a new mount \
+         if that is as writable; else SysRq j",
         outlives_unmount,
     ),
     Case::new(

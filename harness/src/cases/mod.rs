@@ -1,7 +1,8 @@
 //! The cases. A case asserts every return code, and shows that writers are
 //! blocked by the state of their tasks, never by time.
 //!
-//! A case is a function and an entry in the table of its file.
+//! A case is a function and an entry in the table of its file. A file whose cases do not all follow each other has
+//! more than one table.
 
 mod agent;
 mod argument;
@@ -23,7 +24,7 @@ use std::sync::LazyLock;
 
 use crate::case::Case;
 
-/// The tables of all files, in the order in which their cases run.
+/// The tables of all files, in the order in which their cases run. It is public: shares of a run are taken from it.
 const TABLES: &[&[Case]] = &[
     writes::CASES,
     nesting::CASES,
@@ -36,12 +37,15 @@ const TABLES: &[&[Case]] = &[
     agent::CASES,
     timeout::CASES,
     pressure::CASES,
+    timeout::LATER,
     races::requests::CASES,
     races::unmount::CASES,
     races::device::CASES,
     argument::CASES,
     compat::CASES,
     ext3::CASES,
+    compat::OF_EXT3,
+    ext3::ELSEWHERE,
 ];
 
 static ALL: LazyLock<Vec<Case>> = LazyLock::new(|| TABLES.concat());
@@ -70,6 +74,87 @@ mod tests {
             let snake = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
             assert!(case.name.chars().all(snake), "{}", case.name);
         }
+    }
+
+    /// In the order in which they ran from the start, new ones where they belong: shares of two checkouts (`--shard`)
+    /// are the same only if this is.
+    const ORDER: &[&str] = &[
+        "writes_stop_write",
+        "writes_stop_fsync",
+        "writes_stop_create",
+        "writes_stop_rename",
+        "writes_stop_truncate",
+        "writes_stop_mmap",
+        "n_freezes_need_n_thaws",
+        "concurrent_freezes",
+        "freeze_read_only",
+        "remount_while_frozen_is_busy",
+        "emergency_thaw",
+        "descriptor_outlives_unmount",
+        "descriptor_outlives_shutdown",
+        "dm_case_a",
+        "dm_case_b",
+        "dm_case_c",
+        "dm_thaw_cannot_steal",
+        "dm_hold_outlives_thaw",
+        "dm_snapshot_while_frozen",
+        "dm_emergency_thaw",
+        "snapshot_outside",
+        "snapshot_inside",
+        "error_not_frozen",
+        "error_no_capability",
+        "error_cannot_freeze",
+        "error_wrong_descriptor",
+        "error_full_counter",
+        "program_fsfreeze",
+        "program_xfs_freeze",
+        "program_lvcreate_snapshot",
+        "program_qemu_ga",
+        "program_qemu_ga_foreign_hold",
+        "program_qemu_ga_device_hold",
+        "timeout_thaws",
+        "timeout_reset_later",
+        "timeout_reset_sooner",
+        "timeout_reset_cancels",
+        "timeout_last_thaw_cancels",
+        "timeout_emergency_thaw_cancels",
+        "timeout_never_shortens",
+        "timeout_ends_all_file_holds",
+        "timeout_leaves_device_hold",
+        "timeout_rescues_itself",
+        "timeout_rescues_killed",
+        "timeout_rescues_stopped",
+        "timeout_rescues_swapped_out",
+        "timeout_unmount_pending",
+        "timeout_read_only_mount",
+        "timeout_device_gone",
+        "timeout_device_gone_writable",
+        "timeout_values",
+        "timeout_pointers",
+        "timeout_permissions",
+        "timeout_races",
+        "timeout_races_unmount",
+        "timeout_races_suspend",
+        "timeout_races_device_gone",
+        "timeout_races_emergency_thaw",
+        "argument_ignored_by_default",
+        "argument_honoured",
+        "freeze_compat",
+        "timeout_compat",
+        "argument_compat",
+        "ext3_ioctl_freeze_and_thaw",
+        "ext3_ioctl_timeout",
+        "ext3_ioctl_errors",
+        "ext3_ioctl_no_capability",
+        "ext3_ioctl_device_hold",
+        "ext3_ioctl_compat",
+        "ext3_ioctl_elsewhere",
+    ];
+
+    #[test]
+    fn cases_stay_in_their_order() {
+        let names: Vec<_> = all().iter().map(|case| case.name).collect();
+        assert_eq!(names, ORDER);
     }
 
     #[test]

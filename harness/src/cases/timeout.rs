@@ -32,25 +32,127 @@ use crate::wire::Feature;
 use crate::wire::storage::SCRATCH;
 
 pub const CASES: &[Case] = &[
-    Case::new("timeout_thaws", "FIFREEZE_TIMEOUT ends by itself, not early, and the log says so once", thaws).needing(Feature::Timeout),
-    Case::new("timeout_reset_later", "FIFREEZE_RESET_TIMEOUT moves the deadline to later", reset_later).needing(Feature::Timeout),
-    Case::new("timeout_reset_sooner", "FIFREEZE_RESET_TIMEOUT moves the deadline to sooner", reset_sooner).needing(Feature::Timeout),
-    Case::new("timeout_reset_cancels", "FIFREEZE_RESET_TIMEOUT with 0 removes the deadline, also for who freezes later", reset_cancels).needing(Feature::Timeout),
-    Case::new("timeout_last_thaw_cancels", "the deadline of a freeze that was thawed does not end the next freeze", last_thaw_cancels).needing(Feature::Timeout),
-    Case::new("timeout_emergency_thaw_cancels", "the deadline of a freeze that SysRq j ended does not end the next freeze", emergency_thaw_cancels).needing(Feature::Timeout),
-    Case::new("timeout_never_shortens", "a second FIFREEZE_TIMEOUT may extend the first one's time, but not shorten it", never_shortens).needing(Feature::Timeout),
-    Case::new("timeout_ends_all_file_holds", "at the deadline all file holds go at once, whichever ioctl took them; a FITHAW before the last does not save them", ends_all_file_holds).needing(Feature::Timeout),
-    Case::new("timeout_leaves_device_hold", "after the deadline the hold of dmsetup suspend remains", leaves_device_hold).needing(Feature::Timeout),
-    Case::new("timeout_rescues_itself", "a program that keeps resetting the timeout, and then writes to what it froze, comes free", rescues_itself).needing(Feature::Timeout),
-    Case::new("timeout_rescues_killed", "the deadline ends the freeze of a program that was killed", rescues_killed).needing(Feature::Timeout),
-    Case::new("timeout_rescues_stopped", "the deadline ends the freeze of a program that was stopped", rescues_stopped).needing(Feature::Timeout),
-    Case::new("timeout_unmount_pending", "a filesystem that was unmounted while frozen is gone at the deadline, clean", unmount_pending).needing(Feature::Timeout),
-    Case::new("timeout_read_only_mount", "the deadline ends the freeze of a read-only filesystem", read_only_mount).needing(Feature::Timeout),
-    Case::new("timeout_device_gone", "the deadline ends the freeze of a filesystem whose device fails, and it can be unmounted", device_gone).needing(Feature::Timeout).complaining(DEVICE_GONE),
-    Case::new("timeout_device_gone_writable", "the deadline lets a writer go whose device has failed, and it can be unmounted", device_gone_writable).needing(Feature::Timeout).complaining(DEVICE_GONE),
-    Case::new("timeout_values", "0 to 0x7fffffff are timeouts, all else is EINVAL and changes nothing", values).needing(Feature::Timeout),
-    Case::new("timeout_pointers", "a timeout that cannot be read is EFAULT and changes nothing; it is only read", pointers).needing(Feature::Timeout),
-    Case::new("timeout_permissions", "EPERM comes before EFAULT; tmpfs is EOPNOTSUPP", permissions).needing(Feature::Timeout),
+    Case::new(
+        "timeout_thaws",
+        "FIFREEZE_TIMEOUT ends by itself, not early, and the log says so once",
+        thaws,
+    )
+    .needing(Feature::Timeout),
+    Case::new(
+        "timeout_reset_later",
+        "FIFREEZE_RESET_TIMEOUT moves the deadline to later",
+        reset_later,
+    )
+    .needing(Feature::Timeout),
+    Case::new(
+        "timeout_reset_sooner",
+        "FIFREEZE_RESET_TIMEOUT moves the deadline to sooner",
+        reset_sooner,
+    )
+    .needing(Feature::Timeout),
+    Case::new(
+        "timeout_reset_cancels",
+        "FIFREEZE_RESET_TIMEOUT with 0 removes the deadline, also for who freezes later",
+        reset_cancels,
+    )
+    .needing(Feature::Timeout),
+    Case::new(
+        "timeout_last_thaw_cancels",
+        "the deadline of a freeze that was thawed does not end the next freeze",
+        last_thaw_cancels,
+    )
+    .needing(Feature::Timeout),
+    Case::new(
+        "timeout_emergency_thaw_cancels",
+        "the deadline of a freeze that SysRq j ended does not end the next freeze",
+        emergency_thaw_cancels,
+    )
+    .needing(Feature::Timeout),
+    Case::new(
+        "timeout_never_shortens",
+        "a second FIFREEZE_TIMEOUT may extend the first one's time, but not shorten it",
+        never_shortens,
+    )
+    .needing(Feature::Timeout),
+    Case::new(
+        "timeout_ends_all_file_holds",
+        "at the deadline all file holds go at once, whichever ioctl took them; \
+         a FITHAW before the last does not save them",
+        ends_all_file_holds,
+    )
+    .needing(Feature::Timeout),
+    Case::new(
+        "timeout_leaves_device_hold",
+        "after the deadline the hold of dmsetup suspend remains",
+        leaves_device_hold,
+    )
+    .needing(Feature::Timeout),
+    Case::new(
+        "timeout_rescues_itself",
+        "a program that keeps resetting the timeout, and then writes to what it froze, comes free",
+        rescues_itself,
+    )
+    .needing(Feature::Timeout),
+    Case::new(
+        "timeout_rescues_killed",
+        "the deadline ends the freeze of a program that was killed",
+        rescues_killed,
+    )
+    .needing(Feature::Timeout),
+    Case::new(
+        "timeout_rescues_stopped",
+        "the deadline ends the freeze of a program that was stopped",
+        rescues_stopped,
+    )
+    .needing(Feature::Timeout),
+];
+
+/// They run after those of `pressure`.
+pub const LATER: &[Case] = &[
+    Case::new(
+        "timeout_unmount_pending",
+        "a filesystem that was unmounted while frozen is gone at the deadline, clean",
+        unmount_pending,
+    )
+    .needing(Feature::Timeout),
+    Case::new(
+        "timeout_read_only_mount",
+        "the deadline ends the freeze of a read-only filesystem",
+        read_only_mount,
+    )
+    .needing(Feature::Timeout),
+    Case::new(
+        "timeout_device_gone",
+        "the deadline ends the freeze of a filesystem whose device fails, and it can be unmounted",
+        device_gone,
+    )
+    .needing(Feature::Timeout)
+    .complaining(DEVICE_GONE),
+    Case::new(
+        "timeout_device_gone_writable",
+        "the deadline lets a writer go whose device has failed, and it can be unmounted",
+        device_gone_writable,
+    )
+    .needing(Feature::Timeout)
+    .complaining(DEVICE_GONE),
+    Case::new(
+        "timeout_values",
+        "0 to 0x7fffffff are timeouts, all else is EINVAL and changes nothing",
+        values,
+    )
+    .needing(Feature::Timeout),
+    Case::new(
+        "timeout_pointers",
+        "a timeout that cannot be read is EFAULT and changes nothing; it is only read",
+        pointers,
+    )
+    .needing(Feature::Timeout),
+    Case::new(
+        "timeout_permissions",
+        "EPERM comes before EFAULT; tmpfs is EOPNOTSUPP",
+        permissions,
+    )
+    .needing(Feature::Timeout),
 ];
 
 /// How often the program that rescues itself moves its deadline.

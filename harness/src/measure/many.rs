@@ -26,9 +26,15 @@ use crate::linux::sysctl::Setting;
 use crate::wire::Feature;
 use crate::words;
 
-pub const MEASUREMENTS: &[Measurement] = &[
-    Measurement::new("deadlines_many", "deadlines of 1, 10, ... 10,000 small filesystems, as far as time and memory go: to set them, to meet them all", Goal::Report, deadlines).needing(Feature::Timeout).once(),
-];
+pub const MEASUREMENTS: &[Measurement] = &[Measurement::new(
+    "deadlines_many",
+    "deadlines of 1, 10, ... 10,000 small filesystems, as far as time and memory go: \
+     to set them, to meet them all",
+    Goal::Report,
+    deadlines,
+)
+.needing(Feature::Timeout)
+.once()];
 
 /// How many filesystems are tried, as far as time and memory go.
 const LEVELS: [usize; 5] = [1, 10, 100, 1000, 10_000];
