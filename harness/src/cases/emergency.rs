@@ -22,8 +22,8 @@ pub const CASES: &[Case] = &[Case::new(
 /// (`do_thaw_all_callback` in fs/super.c).
 const RELEASED: &str = "Emergency Thaw on dm-";
 
-/// Device-mapper's hold goes first, the file holds follow. Then ext3 has
-/// something to write, and waits for the device; XFS has not.
+/// Device-mapper's hold goes first, the file holds follow. Then ext3 and ext4
+/// have something to write, and wait for the device; XFS has not.
 fn while_suspended(fixture: &Fixture) -> Result<()> {
     let (fs, dm) = fixture.scratch_on_dm()?;
     let file = prepare(&fs)?;

@@ -9,8 +9,7 @@ use crate::devices::mount::Mount;
 use crate::fixture::{Fixture, skip};
 use crate::kit::snapshot::{Origin, snapshot_is_good};
 use crate::kit::state::{freeze, thaw};
-use crate::wire::storage::SCRATCH;
-use crate::wire::storage::Storage;
+use crate::wire::storage::{SCRATCH, Storage};
 use crate::words::count;
 
 pub const CASES: &[Case] = &[
