@@ -7,8 +7,10 @@ use std::path::Path;
 use proc_macro2::{TokenStream, TokenTree};
 use syn::spanned::Spanned as _;
 use syn::visit::{self, Visit};
-use syn::{Attribute, ImplItem, Item, UseTree};
+use syn::{Attribute, ImplItem, Item, Meta, Stmt, UseTree};
 
+use crate::attributes::{self, is_for_tests, is_of_tests, leads_elsewhere};
+use crate::scopes::Scopes;
 use crate::sources::Module;
 
 /// A path in one module that leads to another.
@@ -41,8 +43,7 @@ pub fn all(src: &Path, modules: &[Module]) -> Vec<Import> {
             let mut finder = Finder {
                 module,
                 known: &known,
-                name: name.as_deref(),
-                here: module.path.clone(),
+                scopes: Scopes::new(&known, name.as_deref(), &module.path, &file.items),
                 found: Vec::new(),
             };
             finder.visit_file(file);
@@ -80,70 +81,29 @@ fn test_files(path: &[String], items: &[Item]) -> Vec<Vec<String>> {
     declared.map(|name| [path, &[name]].concat()).collect()
 }
 
-/// `#[test]`, `#[cfg(test)]`, `#[cfg(all(test, ...))]`; not `#[cfg(not(test))]`.
-fn is_for_tests(attributes: &[Attribute]) -> bool {
-    attributes.iter().any(|attribute| {
-        let words = match &attribute.meta {
-            syn::Meta::Path(path) => return path.is_ident("test"),
-            syn::Meta::List(list) if list.path.is_ident("cfg") => idents(list.tokens.clone()),
-            _ => return false,
-        };
-        let has = |wanted: &str| words.iter().any(|word| word == wanted);
-        has("test") && !has("not")
-    })
-}
-
-fn idents(tokens: TokenStream) -> Vec<String> {
-    tokens
-        .into_iter()
-        .flat_map(|token| match token {
-            TokenTree::Ident(ident) => vec![ident.to_string()],
-            TokenTree::Group(group) => idents(group.stream()),
-            _ => Vec::new(),
-        })
-        .collect()
-}
-
-fn attributes(item: &Item) -> &[Attribute] {
-    match item {
-        Item::Const(item) => &item.attrs,
-        Item::Enum(item) => &item.attrs,
-        Item::Fn(item) => &item.attrs,
-        Item::Impl(item) => &item.attrs,
-        Item::Macro(item) => &item.attrs,
-        Item::Mod(item) => &item.attrs,
-        Item::Static(item) => &item.attrs,
-        Item::Struct(item) => &item.attrs,
-        Item::Trait(item) => &item.attrs,
-        Item::Type(item) => &item.attrs,
-        Item::Union(item) => &item.attrs,
-        Item::Use(item) => &item.attrs,
-        _ => &[],
-    }
-}
-
 /// Goes through one file.
 struct Finder<'a> {
     module: &'a Module,
     known: &'a BTreeSet<Vec<String>>,
-    name: Option<&'a str>,
-    /// The module at the place where it is, which may be one inside the file.
-    here: Vec<String>,
+    /// Of the place where it is.
+    scopes: Scopes<'a>,
     found: Vec<Import>,
 }
 
 impl Finder<'_> {
     /// Takes note of a path, if it leads to another file of the crate.
     fn note(&mut self, segments: &[String], line: usize) {
-        let Some(target) = self.resolve(segments) else {
+        let Some(target) = self.scopes.resolve(segments) else {
             return;
         };
-        let mut lengths = (0..=target.len()).rev();
-        let to = lengths.find(|&length| self.known.contains(&target[..length]));
         // Without a root file the root is no module, and nothing can be meant by it.
-        let Some(to) = to.map(|length| target[..length].to_vec()) else {
+        let Some(to) = self.file_of(&target.path) else {
             return;
         };
+        let imported = target.imported.and_then(|path| self.file_of(&path));
+        if imported.as_ref() == Some(&to) {
+            return;
+        }
         if to != self.module.path {
             self.found.push(Import {
                 from: self.module.clone(),
@@ -154,27 +114,11 @@ impl Finder<'_> {
         }
     }
 
-    /// From the root of the crate; `None` if it leads out of it, or to a name that was imported.
-    fn resolve(&self, segments: &[String]) -> Option<Vec<String>> {
-        let (first, mut rest) = segments.split_first()?;
-        let mut base = match first.as_str() {
-            "crate" => Vec::new(),
-            "self" => self.here.clone(),
-            "super" => parent(&self.here)?,
-            name if Some(name) == self.name => Vec::new(),
-            name => {
-                let child = [&self.here[..], &[name.to_owned()]].concat();
-                self.known.contains(&child).then_some(child)?
-            }
-        };
-        while let Some((word, after)) = rest.split_first()
-            && word == "super"
-        {
-            base = parent(&base)?;
-            rest = after;
-        }
-        base.extend_from_slice(rest);
-        Some(base)
+    /// The module with a file of its own that this path leads into.
+    fn file_of(&self, path: &[String]) -> Option<Vec<String>> {
+        let mut prefixes = (0..=path.len()).rev().map(|length| &path[..length]);
+        let found = prefixes.find(|prefix| self.known.contains(*prefix));
+        found.map(<[String]>::to_vec)
     }
 
     fn note_tree(&mut self, prefix: &[String], tree: &UseTree) {
@@ -193,6 +137,17 @@ impl Finder<'_> {
             UseTree::Name(name) => self.note(&with(name.ident.to_string()), line),
             UseTree::Rename(name) => self.note(&with(name.ident.to_string()), line),
         }
+    }
+
+    /// # Panics
+    /// If the file of a module has another name than the module: it would be taken for another one.
+    fn stands_in_its_place(&self, module: &syn::ItemMod) {
+        let (name, line) = (&module.ident, module.span().start().line);
+        assert!(
+            !leads_elsewhere(module),
+            "{}:{line}: #[path] takes the module {name} from elsewhere",
+            self.module.file.display()
+        );
     }
 
     /// Paths in what a macro is given: names apart by `::`.
@@ -233,13 +188,12 @@ impl Finder<'_> {
     }
 }
 
-fn parent(path: &[String]) -> Option<Vec<String>> {
-    path.split_last().map(|(_, parent)| parent.to_vec())
-}
-
 impl<'ast> Visit<'ast> for Finder<'_> {
     fn visit_item(&mut self, item: &'ast Item) {
-        if !is_for_tests(attributes(item)) {
+        if let Item::Mod(module) = item {
+            self.stands_in_its_place(module);
+        }
+        if !is_for_tests(attributes::of(item)) {
             visit::visit_item(self, item);
         }
     }
@@ -252,9 +206,20 @@ impl<'ast> Visit<'ast> for Finder<'_> {
     }
 
     fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
-        self.here.push(item.ident.to_string());
+        let items = item.content.as_ref().map_or(&[][..], |(_, items)| items);
+        self.scopes.enter_module(item.ident.to_string(), items);
         visit::visit_item_mod(self, item);
-        self.here.pop();
+        self.scopes.leave();
+    }
+
+    fn visit_block(&mut self, block: &'ast syn::Block) {
+        let items = block.stmts.iter().filter_map(|statement| match statement {
+            Stmt::Item(item) => Some(item),
+            _ => None,
+        });
+        self.scopes.enter_block(items);
+        visit::visit_block(self, block);
+        self.scopes.leave();
     }
 
     fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
@@ -281,5 +246,13 @@ impl<'ast> Visit<'ast> for Finder<'_> {
     /// `pub(super)` takes nothing.
     fn visit_vis_restricted(&mut self, _: &'ast syn::VisRestricted) {}
 
-    fn visit_attribute(&mut self, _: &'ast Attribute) {}
+    fn visit_attribute(&mut self, attribute: &'ast Attribute) {
+        if is_of_tests(attribute) {
+            return;
+        }
+        visit::visit_attribute(self, attribute);
+        if let Meta::List(list) = &attribute.meta {
+            self.note_tokens(list.tokens.clone());
+        }
+    }
 }

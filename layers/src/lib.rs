@@ -7,11 +7,14 @@
 //! - Inside a folder, no files or subfolders import each other in a circle. The folder's `mod.rs` is one of them: what
 //!   it hands on from its children cannot be where they import from.
 //!
-//! Paths count wherever they stand: in `use` and `pub use`, in code, in macros. `mod` alone, visibility and whatever
-//! is compiled for tests only do not. Paths are taken as they are written: a name that a macro makes up is not seen.
+//! Paths count wherever they stand: in `use` and `pub use`, in code, in macros, in attributes. `mod` alone, visibility
+//! and whatever is compiled for tests only do not. Where a path begins with a name that was imported, it leads on from
+//! there. Paths are taken as they are written: a name that a macro makes up is not seen, nor is a path in a string.
 
+mod attributes;
 mod circles;
 mod imports;
+mod scopes;
 mod sources;
 
 use std::collections::BTreeMap;
@@ -50,7 +53,7 @@ impl fmt::Display for Violation {
 /// blanks, stand side by side. `lib.rs` and `main.rs` stand above all.
 ///
 /// # Panics
-/// If a file cannot be read, or is not Rust.
+/// If a file cannot be read, is not Rust, or takes a module from elsewhere by `#[path]`; if a layer is there twice.
 pub fn check(src: &Path, order: &[&str]) -> Vec<Violation> {
     let modules = sources::modules(src);
     let imports = imports::all(src, &modules);
@@ -65,10 +68,14 @@ pub fn check(src: &Path, order: &[&str]) -> Vec<Violation> {
 
 /// Each layer and its place, counted from the top.
 fn layers<'a>(order: &[&'a str]) -> BTreeMap<&'a str, usize> {
-    let places = order.iter().enumerate();
+    let mut places = BTreeMap::new();
+    for (place, names) in order.iter().enumerate() {
+        for name in names.split_whitespace() {
+            let before = places.insert(name, place);
+            assert!(before.is_none(), "the layer {name} is there twice");
+        }
+    }
     places
-        .flat_map(|(place, names)| names.split_whitespace().map(move |name| (name, place)))
-        .collect()
 }
 
 /// Modules that stand in no layer, and layers that have no module.

@@ -66,6 +66,14 @@ fn whatever_leads_upward_is_found() {
         "mod inner { mod more { fn f() { super::super::super::top::g() } } }",
         "impl u8 { #[inline] fn f() { crate::top::g() } }",
         "#[cfg(not(test))] use crate::top::T;",
+        "#[cfg(any(test, debug_assertions))] use crate::top::T;",
+        "#[arg(value_parser = crate::top::f)] struct S;",
+        "struct S { #[arg(long, value_parser = [1, crate::top::f()])] field: u8 }",
+        "#[derive(crate::top::D)] struct S;",
+        "#[crate::top::attribute] struct S;",
+        // What is imported is found where it is imported, and no more.
+        "use crate::top; fn f() { top::g(); top::T::new() }",
+        "use crate::top::{self as other}; fn f() { other::g() }",
     ];
     for text in table {
         let found = found_in_low(text);
@@ -118,6 +126,9 @@ fn what_leads_nowhere_above_is_no_import() {
         "impl u8 { #[cfg(test)] fn f() { crate::top::g() } }",
         "mod inner { pub struct T; } fn f(_: inner::T, _: self::inner::T) {}",
         "mod inner { use super::f; } fn f() { self.top; }",
+        "#[cfg_attr(test, derive(crate::top::D))] struct S;",
+        "#[doc = \"crate::top::T\"] struct S;",
+        "#[cfg(feature = \"crate::top::T\")] struct S;",
     ];
     for text in table {
         assert_eq!(found_in_low(text), [""; 0], "{text}");
@@ -219,13 +230,92 @@ fn subfolders_are_in_no_circle_even_if_their_files_are_in_none() {
     assert_eq!(found, wanted);
 }
 
+/// The file `a/x.rs` with this text, and `a/y.rs` that imports it.
+fn circles_with(text: &str) -> Vec<String> {
+    circles(&[
+        ("a/mod.rs", "mod x;\nmod y;\n"),
+        ("a/x.rs", text),
+        ("a/y.rs", "use super::x::T;\n"),
+    ])
+}
+
+#[test]
+fn no_circle_hides_behind_a_name_that_was_imported() {
+    let table = [
+        "use super::*;\nfn f() { y::g() }",
+        "use super::*;\nuse y::T;",
+        "use super as up;\nfn f(_: up::y::T) {}",
+        "use super::{self as up};\nfn f(_: up::y::T) {}",
+        "use super as up;\nuse up::y::T;",
+        "use super as up;\nuse up as more; fn f(_: more::y::T) {}",
+        "use crate::a;\nfn f(_: a::y::T) {}",
+        "use crate::{a as b};\nfn f() { println!(\"{}\", b::y::g()) }",
+        "use crate as root;\nfn f(_: root::a::y::T) {}",
+        "extern crate self as root;\nfn f(_: root::a::y::T) {}",
+        "use super as up;\nfn f(_: self::up::y::T) {}",
+        "use super::*;\nfn f(_: self::y::T) {}",
+        "\nfn f() { use super::*; y::g() }",
+        "\nfn f() { y::g(); use super::*; { use std::y; } }",
+        "\nmod inner { use super::super::*; fn f() { y::g() } }",
+        "use super::*;\nmod inner { use super::*; fn f() { y::g() } }",
+        "use super as up;\nmod inner { use super::*; fn f() { up::y::g() } }",
+        "use super as up;\nmod inner { use super::up; fn f() { up::y::g() } }",
+    ];
+    for text in table {
+        let found = circles_with(text);
+        let has = |start| found.iter().any(|line| line.starts_with(start));
+        assert!(has("a/x.rs:2: "), "{text}: {found:?}");
+        assert!(has("a/y.rs:1: super::x::T: "), "{text}: {found:?}");
+        let all = found.iter().all(|it| it.ends_with(": a circle of x, y"));
+        assert!(all, "{text}: {found:?}");
+    }
+}
+
+#[test]
+fn a_name_that_means_something_else_makes_no_circle() {
+    let table = [
+        "use super::*; use std::y; fn f() { y::g() }",
+        "use super::*; use ::other as y; fn f() { y::g() }",
+        "use super::*; mod y {} fn f() { y::g() }",
+        "use super::*; fn f() { use std::y; y::g() }",
+        "use super::*; mod inner { fn f() { y::g() } }",
+        "fn e() { use super::*; } fn f() { y::g() }",
+        "mod inner { use super::super::*; } fn f() { y::g() }",
+        "#[cfg(test)] use super::*; fn f() { y::g() }",
+        "use super::*; mod inner { pub mod y {} } fn f() { self::inner::y::g() }",
+        "use self::*; use self::y as y; use self::z as w; use w as z; fn f() { y::g(); z::g() }",
+        "use y::y; use y::*; use other::*; fn f() { y::g() }",
+    ];
+    for text in table {
+        assert_eq!(circles_with(text), [""; 0], "{text}");
+    }
+}
+
+#[test]
+#[should_panic(expected = "low.rs:2: #[path] takes the module x from elsewhere")]
+fn a_module_is_in_the_file_of_its_name() {
+    found_in_low("\n#[path = \"other.rs\"] mod x;");
+}
+
+#[test]
+#[should_panic(expected = "#[path] takes the module x from elsewhere")]
+fn a_module_of_tests_is_in_the_file_of_its_name_too() {
+    found_in_low("#[cfg(test)] #[cfg_attr(unix, path = \"other.rs\")] mod x;");
+}
+
+#[test]
+#[should_panic(expected = "the layer a is there twice")]
+fn a_layer_stands_in_one_place() {
+    found(&[("lib.rs", ""), ("a.rs", ""), ("b.rs", "")], &["a", "b a"]);
+}
+
 #[test]
 fn it_keeps_its_own_layers() {
     // Where cargo runs the test, not where it was compiled: a checkout may have been moved.
     let package = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it");
     let found = check(
         &Path::new(&package).join("src"),
-        &["circles", "imports", "sources"],
+        &["circles", "imports", "scopes", "attributes", "sources"],
     );
     assert_eq!(found, []);
 }
