@@ -8,7 +8,7 @@ use super::feature::Feature;
 use super::filesystem::Filesystem;
 use super::samples::Effort;
 
-/// The cases that one guest subtests, in order.
+/// The cases that one guest runs, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     pub subtests: Vec<Subtest>,

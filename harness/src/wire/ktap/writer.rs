@@ -49,9 +49,9 @@ impl<W: Write> Ktap<W> {
     }
 
     /// The outer level, with one result for each filesystem.
-    pub fn begin(&mut self, runs: usize) -> io::Result<()> {
+    pub fn begin(&mut self, subtests: usize) -> io::Result<()> {
         self.line("KTAP version 1")?;
-        self.line(format_args!("1..{runs}"))
+        self.line(format_args!("1..{subtests}"))
     }
 
     pub fn begin_subtest(&mut self, filesystem: Filesystem, cases: usize) -> io::Result<()> {
