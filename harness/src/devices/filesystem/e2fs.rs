@@ -7,14 +7,14 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::entry::Runner;
+use super::entry::{Checker, Runner, checker};
 use crate::linux::program;
 
 /// The package of all programs here.
 pub const PACKAGE: &str = "e2fsprogs";
 
 /// A program that checks and changes nothing.
-pub const CHECKER: (&str, &[&str]) = ("e2fsck", &["-fn"]);
+pub const CHECKER: Checker = ("e2fsck", &["-fn"]);
 
 /// Where `s_feature_incompat` is, in bytes, and the bit of a journal to be
 /// replayed (Documentation/filesystems/ext4/super.rst).
@@ -30,9 +30,8 @@ pub fn mkfs(mut command: Command, device: &Path) -> Result<()> {
 /// Whether it is consistent, with nothing to recover.
 pub fn is_clean(run: Runner<'_>, device: &Path) -> Result<()> {
     needs_no_recovery(device)?;
-    let (name, options) = CHECKER;
-    let mut check = program::of_administrator(name);
-    check.args(options).arg(device);
+    let mut check = checker(CHECKER);
+    check.arg(device);
     run(&mut check)?.of_success(&check).map(drop)
 }
 

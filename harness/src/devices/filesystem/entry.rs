@@ -10,6 +10,9 @@ use crate::linux::program::{self, Output};
 /// Runs a program as [`program::output`] does.
 pub type Runner<'a> = &'a dyn Fn(&mut Command) -> Result<Output>;
 
+/// A program, and its options.
+pub type Checker = (&'static str, &'static [&'static str]);
+
 /// What is particular to a filesystem under test.
 #[derive(Debug)]
 pub struct Entry {
@@ -20,7 +23,7 @@ pub struct Entry {
     /// Makes an empty filesystem, whatever was on the device before.
     pub mkfs: fn(&Path) -> Result<()>,
     /// The program that checks the device to be appended and changes nothing, and its options.
-    pub checker: (&'static str, &'static [&'static str]),
+    pub checker: Checker,
     /// Whether it is good as it is, before any journal is replayed; changes nothing.
     pub is_clean: fn(Runner<'_>, &Path) -> Result<()>,
     /// Mount options for a copy beside its original.
@@ -38,9 +41,13 @@ pub struct Entry {
 impl Entry {
     /// The program that checks the filesystem on the device to be appended, and changes nothing.
     pub fn checker(&self) -> Command {
-        let (name, options) = self.checker;
-        let mut command = program::of_administrator(name);
-        command.args(options);
-        command
+        checker(self.checker)
     }
+}
+
+/// The same of a program that more than one entry has.
+pub fn checker((name, options): Checker) -> Command {
+    let mut command = program::of_administrator(name);
+    command.args(options);
+    command
 }
