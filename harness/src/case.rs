@@ -3,7 +3,6 @@
 use anyhow::Result;
 
 use crate::fixture::Fixture;
-use crate::linux::complaints::contains_any;
 use crate::wire::{Feature, Filesystem};
 
 /// One thing that a kernel must do, run in a process of its own in the guest.
@@ -59,10 +58,5 @@ impl Case {
             filesystems,
             ..self
         }
-    }
-
-    /// Whether this complaint of the kernel belongs to what the case does.
-    pub fn expects(&self, complaint: &str) -> bool {
-        contains_any(complaint, self.complaints)
     }
 }
