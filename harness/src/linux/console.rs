@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io;
 
 /// How much of the kernel log goes to the console (Documentation/admin-guide/sysctl/kernel.rst).
-const PRINTK: &str = "/proc/sys/kernel/printk";
+pub const PRINTK: &str = "/proc/sys/kernel/printk";
 
 /// Everything but debug messages. The kernel may have been started with less, as a serial port makes a boot slow.
 const LEVEL: &str = "7";

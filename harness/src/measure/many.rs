@@ -21,6 +21,7 @@ use crate::devices::loopdev::{Loop, PARTITIONS};
 use crate::devices::mount::Mount;
 use crate::devices::swap;
 use crate::kit::deadline::HOUR;
+use crate::linux::console::PRINTK;
 use crate::linux::program;
 use crate::linux::sysctl::Setting;
 use crate::wire::Feature;
@@ -45,15 +46,13 @@ const SIZE: u32 = 64 << 10;
 /// Open files and threads: a directory and a rescuer of a work queue for each, and some.
 const ROOM: u64 = 20_000;
 const THREADS: &str = "/proc/sys/kernel/threads-max";
-/// Keeps messages off the console, which is slower than what they tell of.
-/// They are logged all the same (Documentation/admin-guide/sysctl/kernel.rst, printk).
-const PRINTK: &str = "/proc/sys/kernel/printk";
 /// Bytes of memory that stay free.
 const RESERVE: usize = 128 << 20;
 
 fn deadlines(probe: &Probe<'_>) -> Result<()> {
     setrlimit(Resource::RLIMIT_NOFILE, ROOM, ROOM).context("failed to allow many files")?;
     let _threads = Setting::change(THREADS, &ROOM.to_string())?;
+    // The console is slower than what the messages tell of. They are logged all the same.
     let _quiet = Setting::change(PRINTK, "1")?;
     let mut fleet = Fleet::new()?;
     let budget = Duration::from_secs(probe.pick(30, 300));
