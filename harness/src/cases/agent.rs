@@ -14,12 +14,12 @@ use nix::errno::Errno;
 
 use crate::case::Case;
 use crate::devices::mount::Mount;
+use crate::devices::tools;
 use crate::fixture::agent::{Agent, PROGRAM};
 use crate::fixture::{Fixture, Skip};
 use crate::kit::device::{resume, suspend};
 use crate::kit::state::{fails_with, freeze, is_frozen, is_thawed, thaw};
 use crate::kit::writer::{Writer, prepare};
-use crate::linux::program;
 
 pub const CASES: &[Case] = &[
     Case::new(
@@ -79,7 +79,7 @@ impl Files {
 }
 
 fn start(fixture: &Fixture) -> Result<Agent> {
-    if !program::exists(PROGRAM) {
+    if !tools::exists(PROGRAM) {
         return Err(Skip(format!("{PROGRAM} is not installed")).into());
     }
     Agent::start(fixture)

@@ -5,6 +5,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::case::Case;
+use crate::devices::tools;
 use crate::fixture::{Fixture, skip};
 use crate::kit::snapshot::snapshot_is_good;
 use crate::kit::state::{freeze, thaw};
@@ -46,7 +47,7 @@ fn xfs_freeze(fixture: &Fixture) -> Result<()> {
 
 /// Both programs take `-f` and `-u` and a mount point.
 fn freezes_and_thaws(fixture: &Fixture, program: &str) -> Result<()> {
-    if !program::exists(program) {
+    if !tools::exists(program) {
         return skip(format!("{program} is not installed"));
     }
     let fs = fixture.scratch()?;
@@ -67,7 +68,7 @@ fn freezes_and_thaws(fixture: &Fixture, program: &str) -> Result<()> {
 }
 
 fn lvcreate_snapshot(fixture: &Fixture) -> Result<()> {
-    if !program::exists("lvcreate") {
+    if !tools::exists("lvcreate") {
         return skip("lvcreate is not installed");
     }
     fixture.step("vgcreate and lvcreate");

@@ -8,10 +8,11 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use nix::unistd::Pid;
 
+use super::tools;
 use crate::linux::program;
 use crate::linux::sysctl::Setting;
 
-/// What swap space takes, from [`program::TOOLS`].
+/// What swap space takes, of all [`tools`].
 const PROGRAMS: [&str; 3] = ["mkswap", "swapon", "swapoff"];
 
 // Documentation/admin-guide/sysctl/vm.rst.
@@ -33,7 +34,7 @@ const PAGE: usize = 4096;
 
 /// The first of the programs that is not installed.
 pub fn missing_program() -> Option<&'static str> {
-    PROGRAMS.into_iter().find(|name| !program::exists(name))
+    PROGRAMS.into_iter().find(|name| !tools::exists(name))
 }
 
 /// A device that the kernel swaps to, soon.

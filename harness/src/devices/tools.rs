@@ -1,7 +1,7 @@
 //! Every program that a case calls, and where each comes from.
 
 use super::filesystem;
-use crate::linux::program::{CONFIGURATION, TOOLS};
+use crate::linux::program::{self, CONFIGURATION, TOOLS};
 
 /// Every program that a case calls, or that such a program calls in its turn, and the Debian package that has it.
 ///
@@ -16,6 +16,19 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
         is_new
     });
     all.into_iter()
+}
+
+/// Whether this one of [`all`] is installed.
+///
+/// # Panics
+/// When it is none of them: a case that asks would be skipped in every guest.
+pub fn exists(name: &str) -> bool {
+    assert!(is_tool(name), "{name:?} is in no list of tools");
+    program::is_in_path(name)
+}
+
+fn is_tool(name: &str) -> bool {
+    all().any(|(tool, _)| tool == name)
 }
 
 /// What the programs read if it is there.
@@ -45,8 +58,20 @@ mod tests {
         }
     }
 
-    fn is_tool(name: &str) -> bool {
-        all().any(|(tool, _)| tool == name)
+    #[test]
+    fn programs_of_a_filesystem_may_be_asked_for() {
+        assert!(exists("expr"));
+        for entry in filesystem::all() {
+            for (name, _) in entry.tools {
+                assert_eq!(exists(name), program::is_in_path(name), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "is in no list of tools")]
+    fn nobody_asks_for_what_no_guest_has() {
+        exists("no-such-program");
     }
 
     /// Programs by name, not by path, in all source files but their tests.
