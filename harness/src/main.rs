@@ -7,20 +7,9 @@ use anyhow::{Context as _, Result, bail};
 use harness::actors::process::set_own_name;
 use harness::fixture::{Fixture, Skip};
 use harness::measure::{self, Probe};
-use harness::wire::Feature;
-use harness::wire::marks;
 use harness::wire::samples::Effort;
+use harness::wire::{Feature, Filesystem, marks, names};
 use harness::{absent, cases, faults, init};
-
-const USAGE: &str = "\
-usage: harness                          as PID 1: run the plan of the host, end the machine
-       harness list                     list the cases
-       harness case FS NAME [SECONDS]   run one case on FS (ext3, xfs, ext4) in the guest;
-                                        exit code 0: passed, 1: failed, 4: skipped,
-                                        5: failed and not cleaned up
-       harness absent FEATURE SECONDS   exit code 4 if the kernel lacks FEATURE, 1 if it has it
-       harness measure FS NAME SECONDS quick|full
-                                        take one measurement, likewise";
 
 /// Seconds for a case that is run by hand.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -37,6 +26,21 @@ fn main() -> ExitCode {
             ExitCode::from(marks::FAILED)
         }
     }
+}
+
+fn usage() -> String {
+    let (filesystems, efforts) = (Filesystem::choice(), names::list(Effort::ALL, "|"));
+    format!(
+        "\
+usage: harness                          as PID 1: run the plan of the host, end the machine
+       harness list                     list the cases
+       harness case FS NAME [SECONDS]   run one case on FS ({filesystems}) in the guest;
+                                        exit code 0: passed, 1: failed, 4: skipped,
+                                        5: failed and not cleaned up
+       harness absent FEATURE SECONDS   exit code 4 if the kernel lacks FEATURE, 1 if it has it
+       harness measure FS NAME SECONDS {efforts}
+                                        take one measurement, likewise"
+    )
 }
 
 fn dispatch(arguments: &[String]) -> Result<u8> {
@@ -59,7 +63,7 @@ fn dispatch(arguments: &[String]) -> Result<u8> {
             let fault = faults::find(name).with_context(|| format!("no fault is {name:?}"))?;
             Ok(report(fault()))
         }
-        _ => bail!("{USAGE}"),
+        _ => bail!(usage()),
     }
 }
 

@@ -1,14 +1,31 @@
 //! What not every kernel with the series provides.
 
-use std::fmt;
 use std::str::FromStr;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
+use strum::{Display, IntoStaticStr, VariantArray};
+
+use super::names;
 
 /// Something that not every kernel with the series provides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    Display,
+    IntoStaticStr,
+    VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Feature {
     /// `FIFREEZE_TIMEOUT` and `FIFREEZE_RESET_TIMEOUT`.
     Timeout,
@@ -19,20 +36,10 @@ pub enum Feature {
 }
 
 impl Feature {
-    pub const ALL: &'static [Feature] = &[Feature::Timeout, Feature::Argument, Feature::Ext3Ioctl];
+    pub const ALL: &'static [Feature] = Feature::VARIANTS;
 
     pub fn name(self) -> &'static str {
-        match self {
-            Feature::Timeout => "timeout",
-            Feature::Argument => "argument",
-            Feature::Ext3Ioctl => "ext3_ioctl",
-        }
-    }
-}
-
-impl fmt::Display for Feature {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        self.into()
     }
 }
 
@@ -40,10 +47,7 @@ impl FromStr for Feature {
     type Err = anyhow::Error;
 
     fn from_str(name: &str) -> Result<Self> {
-        match Self::ALL.iter().find(|feature| feature.name() == name) {
-            Some(feature) => Ok(*feature),
-            None => bail!("unknown feature {name:?}; known: timeout, argument, ext3_ioctl"),
-        }
+        names::find("feature", name)
     }
 }
 

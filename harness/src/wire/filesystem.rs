@@ -1,14 +1,31 @@
 //! The filesystems under test, by name. What is particular to each stands in `devices::filesystem`.
 
-use std::fmt;
 use std::str::FromStr;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
+use strum::{Display, IntoStaticStr, VariantArray};
+
+use super::names;
 
 /// A filesystem under test, by the name `mount -t` takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    Display,
+    IntoStaticStr,
+    VariantArray,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Filesystem {
     /// Served by the ext4 driver on every base (fs/ext4/super.c registers the name).
     Ext3,
@@ -17,10 +34,15 @@ pub enum Filesystem {
 }
 
 impl Filesystem {
-    pub const ALL: &'static [Filesystem] = &[Filesystem::Ext3, Filesystem::Xfs, Filesystem::Ext4];
+    pub const ALL: &'static [Filesystem] = Filesystem::VARIANTS;
 
     /// Those that are tested unless others are asked for.
     pub const DEFAULT: &'static [Filesystem] = &[Filesystem::Ext3, Filesystem::Xfs];
+
+    /// What may be asked for, in words.
+    pub fn choice() -> String {
+        names::list(Filesystem::ALL, ", ")
+    }
 
     /// Those that were asked for, or the default.
     pub fn wanted(asked: &[Filesystem]) -> &[Filesystem] {
@@ -31,17 +53,7 @@ impl Filesystem {
     }
 
     pub fn name(self) -> &'static str {
-        match self {
-            Filesystem::Ext3 => "ext3",
-            Filesystem::Xfs => "xfs",
-            Filesystem::Ext4 => "ext4",
-        }
-    }
-}
-
-impl fmt::Display for Filesystem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        self.into()
     }
 }
 
@@ -49,14 +61,7 @@ impl FromStr for Filesystem {
     type Err = anyhow::Error;
 
     fn from_str(name: &str) -> Result<Self> {
-        let found = Self::ALL.iter().find(|fs| fs.name() == name);
-        match found {
-            Some(fs) => Ok(*fs),
-            None => {
-                let known: Vec<_> = Self::ALL.iter().map(|fs| fs.name()).collect();
-                bail!("unknown filesystem {name:?}; known: {}", known.join(", "))
-            }
-        }
+        names::find("filesystem", name)
     }
 }
 

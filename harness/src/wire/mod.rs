@@ -5,6 +5,7 @@ mod filesystem;
 pub mod ktap;
 pub mod lines;
 pub mod marks;
+pub mod names;
 pub mod plan;
 pub mod port;
 pub mod samples;

@@ -1,10 +1,12 @@
 //! The numbers of a measurement, on their way from the guest to the host.
 
-use std::fmt;
 use std::str::FromStr;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
+use strum::{Display, IntoStaticStr, VariantArray};
+
+use super::names;
 
 /// Starts a line with [`Samples`] in JSON.
 pub const SAMPLES: &str = "samples: ";
@@ -13,32 +15,26 @@ pub const SAMPLES: &str = "samples: ";
 pub const NOTE: &str = "note: ";
 
 /// How many samples are taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display, IntoStaticStr, VariantArray,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Effort {
     /// Few: shows that everything works.
     Quick,
     Full,
 }
 
-impl fmt::Display for Effort {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Effort::Quick => "quick",
-            Effort::Full => "full",
-        })
-    }
+impl Effort {
+    pub const ALL: &'static [Effort] = Effort::VARIANTS;
 }
 
 impl FromStr for Effort {
     type Err = anyhow::Error;
 
     fn from_str(name: &str) -> Result<Self> {
-        match name {
-            "quick" => Ok(Effort::Quick),
-            "full" => Ok(Effort::Full),
-            _ => bail!("unknown effort {name:?}; known: quick, full"),
-        }
+        names::find("effort", name)
     }
 }
 
@@ -71,8 +67,10 @@ mod tests {
 
     #[test]
     fn an_effort_has_one_name() {
-        for effort in [Effort::Quick, Effort::Full] {
-            assert_eq!(effort.to_string().parse::<Effort>().unwrap(), effort);
+        for effort in Effort::ALL {
+            let name = effort.to_string();
+            assert_eq!(name.parse::<Effort>().unwrap(), *effort);
+            assert_eq!(serde_json::to_string(effort).unwrap(), format!("{name:?}"));
         }
         assert!("Quick".parse::<Effort>().is_err());
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
-use harness::wire::Filesystem;
+use harness::wire::{Filesystem, names};
 
 use crate::failure::Result;
 use crate::flow::prepare::Guests;
@@ -95,12 +95,17 @@ pub struct AccelOptions {
     pub accel: Choice,
 }
 
+/// What `--fs` is for.
+pub fn filesystems() -> String {
+    let (all, default) = (Filesystem::choice(), names::list(Filesystem::DEFAULT, ","));
+    format!("Only on these filesystems, of {all} [default: {default}]")
+}
+
 /// Which cases.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Cases")]
 pub struct CaseOptions {
-    /// Only on these filesystems, of ext3, xfs, ext4 [default: ext3,xfs]
-    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES", help = filesystems())]
     pub fs: Vec<Filesystem>,
 
     /// Only cases whose name matches; may be given more than once, then any of them

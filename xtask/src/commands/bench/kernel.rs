@@ -4,7 +4,7 @@ use clap::Args;
 use harness::wire::Filesystem;
 use harness::wire::samples::Effort;
 
-use crate::commands::options::{GuestOptions, KernelOptions};
+use crate::commands::options::{GuestOptions, KernelOptions, filesystems};
 use crate::failure::{PASSED, Result};
 use crate::flow::bench::kernel::{self, Against, Order};
 use crate::host::session::Session;
@@ -35,8 +35,7 @@ pub struct Options {
     #[arg(long, value_enum, value_name = "WITH", default_value = "stock")]
     against: Against,
 
-    /// Only on these filesystems, of ext3, xfs, ext4 [default: ext3,xfs]
-    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES", help = filesystems())]
     fs: Vec<Filesystem>,
 
     /// Only measurements whose name matches; may be given more than once, then any of them
