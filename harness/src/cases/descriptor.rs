@@ -85,10 +85,11 @@ fn outlives_shutdown(fixture: &Fixture) -> Result<()> {
     freeze(&fs)?;
     let writer = Writer::start(fixture, &file)?;
     fixture.step("shut down");
-    filesystem::shut_down(fs.fd()).context("failed to shut down")?;
+    let entry = filesystem::of(fixture.filesystem());
+    (entry.shut_down)(fs.fd()).context("failed to shut down")?;
     writer.is_blocked()?;
     cannot_be_opened(&fs.path(WRITTEN))?;
-    if filesystem::of(fixture.filesystem()).shutdown_closes_root {
+    if entry.shutdown_closes_root {
         cannot_be_opened(fs.root())?;
     }
     thaw(&fs)?;

@@ -1,9 +1,11 @@
 //! What an entry says of its filesystem.
 
+use std::os::fd::RawFd;
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
+use nix::errno::Errno;
 
 use crate::linux::program::{self, Output};
 
@@ -32,6 +34,8 @@ pub struct Entry {
     pub unrecovered: &'static str,
     /// The last thaw writes to the device, and the kernel complains if it cannot.
     pub thaw_writes: bool,
+    /// Shuts down what is mounted, as it does itself when it cannot go on; at once, whether or not frozen.
+    pub shut_down: fn(RawFd) -> Result<(), Errno>,
     /// Once it has shut down, not even its root can be opened.
     pub shutdown_closes_root: bool,
     /// A type that the same device can be mounted as, too.

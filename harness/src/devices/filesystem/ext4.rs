@@ -4,6 +4,7 @@ use std::process::Command;
 
 use super::e2fs::{self, PACKAGE};
 use super::entry::Entry;
+use super::shutdown::shut_down;
 
 pub const ENTRY: Entry = Entry {
     tools: &[("mkfs.ext4", PACKAGE), ("e2fsck", PACKAGE)],
@@ -19,6 +20,7 @@ pub const ENTRY: Entry = Entry {
     copy: "",
     unrecovered: "noload",
     thaw_writes: true,
+    shut_down,
     shutdown_closes_root: false,
     other_type: None,
 };

@@ -15,8 +15,6 @@ use crate::linux::program;
 use crate::wire::Filesystem;
 use entry::{Entry, Runner};
 
-pub use shutdown::shut_down;
-
 /// What is particular to the filesystem.
 pub fn of(filesystem: Filesystem) -> &'static Entry {
     match filesystem {

@@ -10,7 +10,7 @@ nix::ioctl_read!(shutdown, b'X', 125, u32);
 /// `EXT4_GOING_FLAGS_NOLOGFLUSH`, `XFS_FSOP_GOING_FLAGS_NOLOGFLUSH`: at once, whether or not frozen.
 const NO_LOG_FLUSH: u32 = 2;
 
-/// Shuts down the filesystem of `fd`, as it does itself when it cannot go on.
+/// Shuts down the filesystem of `fd`, which must be one of these.
 pub fn shut_down(fd: RawFd) -> Result<(), Errno> {
     let mut how = NO_LOG_FLUSH;
     // SAFETY: the kernel checks the descriptor, and the argument outlives the call.

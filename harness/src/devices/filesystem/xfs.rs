@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::{Result, bail, ensure};
 
 use super::entry::{Entry, Runner};
+use super::shutdown::shut_down;
 use crate::linux::program;
 
 const PACKAGE: &str = "xfsprogs";
@@ -29,6 +30,7 @@ pub const ENTRY: Entry = Entry {
     copy: "nouuid",
     unrecovered: "norecovery,nouuid",
     thaw_writes: false,
+    shut_down,
     shutdown_closes_root: true,
     other_type: None,
 };
