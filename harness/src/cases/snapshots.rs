@@ -15,7 +15,8 @@ use crate::words::count;
 pub const CASES: &[Case] = &[
     Case::new(
         "snapshot_outside",
-        "a copy that the host takes of the frozen disk is clean, with all that writers had completed",
+        "a copy that the host takes of the frozen disk is clean, \
+         with all that writers had completed",
         outside,
     ),
     Case::new(
