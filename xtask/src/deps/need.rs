@@ -76,6 +76,7 @@ const NEEDED: &[(Need, Thing, &str)] = &[
     (Need::Typos, Program("python3"), "python3"),
     (Need::Typos, PythonModule("venv, ensurepip"), "python3-venv"),
     (Need::Tests, Program("git"), "git"),
+    (Need::Tests, Program("xz"), "xz-utils"),
     (Need::Tests, Tool("mkfs.ext3"), "e2fsprogs"),
     (Need::Tests, Tool("e2fsck"), "e2fsprogs"),
     (Need::Check, Program("sparse"), "sparse"),
