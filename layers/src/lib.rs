@@ -66,6 +66,18 @@ pub fn check(src: &Path, order: &[&str]) -> Vec<Violation> {
     found
 }
 
+/// For the test of a package that its own `src` is in order.
+///
+/// # Panics
+/// If it is not, with all that is wrong, and where [`check`] does.
+pub fn assert_kept(order: &[&str]) {
+    // Where cargo runs the test, not where it was compiled: a checkout may have been moved.
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it");
+    let found = check(&Path::new(&package).join("src"), order);
+    let lines: Vec<_> = found.iter().map(ToString::to_string).collect();
+    assert!(lines.is_empty(), "\n{}", lines.join("\n"));
+}
+
 /// Each layer and its place, counted from the top.
 fn layers<'a>(order: &[&'a str]) -> BTreeMap<&'a str, usize> {
     let mut places = BTreeMap::new();

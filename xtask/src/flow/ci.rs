@@ -23,6 +23,7 @@ pub enum Step {
     CargoWith((&'static str, &'static str), &'static [&'static str]),
     /// The one of [`deps::typos`].
     Typos,
+    /// With [`SERIES`].
     TestKernel(&'static [&'static str]),
 }
 
@@ -74,34 +75,14 @@ const CHECKS_WITH_KERNEL: &[Step] = &[Cargo(&[
 /// Parts of a toolchain that rustup installs apart, and the cargo commands that take them.
 const COMPONENTS: &[(&str, &str)] = &[("rustfmt", "fmt"), ("clippy", "clippy")];
 
-/// Every base once, with all that is provided for it; one as a kernel that looks for what cases cannot see.
+/// What each kernel has.
+const SERIES: &[&str] = &["--series", "generic-freeze", "--series", "ext3-ioctl"];
+
+/// Every base once, with [`SERIES`]; one as a kernel that looks for what cases cannot see.
 pub const KERNELS: &[Step] = &[
-    TestKernel(&[
-        "--base",
-        "6.12",
-        "--series",
-        "generic-freeze",
-        "--series",
-        "ext3-ioctl",
-    ]),
-    TestKernel(&[
-        "--base",
-        "6.1",
-        "--series",
-        "generic-freeze",
-        "--series",
-        "ext3-ioctl",
-    ]),
-    TestKernel(&[
-        "--base",
-        "mainline",
-        "--config",
-        "debug",
-        "--series",
-        "generic-freeze",
-        "--series",
-        "ext3-ioctl",
-    ]),
+    TestKernel(&["--base", "6.12"]),
+    TestKernel(&["--base", "6.1"]),
+    TestKernel(&["--base", "mainline", "--config", "debug"]),
 ];
 
 /// How much is done.
@@ -215,7 +196,10 @@ impl Step {
                 format!("{name}={value} {}", Cargo(arguments).words())
             }
             Typos => "typos".to_owned(),
-            TestKernel(arguments) => format!("cargo xtask test-kernel {}", arguments.join(" ")),
+            TestKernel(arguments) => {
+                let all = test_kernel_arguments(arguments).join(" ");
+                format!("cargo xtask test-kernel {all}")
+            }
         }
     }
 
@@ -227,9 +211,14 @@ impl Step {
                 run_cargo(cargo(arguments, session).env(name, value), session)
             }
             Typos => spelling(session),
-            TestKernel(arguments) => test_kernel(arguments),
+            TestKernel(arguments) => test_kernel(&test_kernel_arguments(arguments)),
         }
     }
+}
+
+/// All arguments of a [`TestKernel`] step.
+pub fn test_kernel_arguments<'a>(of_step: &[&'a str]) -> Vec<&'a str> {
+    [of_step, SERIES].concat()
 }
 
 /// Of all that is not ignored by git, with `typos.toml`. The codes of its own that typos ends with say no more than ours.

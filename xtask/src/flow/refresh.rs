@@ -47,7 +47,7 @@ pub fn run(order: &Order, session: &Session) -> Result<u8> {
         return Ok(PASSED);
     }
     allowed?;
-    plan.write(&tree, stack, &session.stop)?;
+    plan.write(&tree, stack)?;
     if plan.changes.is_empty() {
         text(&format!("{folder} is up to date with {}", tree.git.dir()));
     }

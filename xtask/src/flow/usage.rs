@@ -7,6 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::failure::{Kind, Result};
 use crate::host::layout::Layout;
+use crate::host::locked::Locked;
 use crate::host::session::Session;
 use crate::report::terminal;
 
@@ -20,16 +21,7 @@ const POLL: Duration = Duration::from_millis(200);
 /// Held until dropped.
 #[derive(Debug)]
 pub struct Lock {
-    files: Vec<File>,
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        for file in &self.files {
-            // To close it would not do: a child of another thread has it open until it runs its program.
-            let _ = file.unlock();
-        }
-    }
+    _files: Vec<Locked>,
 }
 
 /// Keeps `clean` away; waits for one that is at work.
@@ -45,9 +37,9 @@ pub fn share(session: &Session) -> Result<Lock> {
             }
             session.stop.sleep(POLL)?;
         }
-        files.push(file);
+        files.push(Locked::of(file));
     }
-    Ok(Lock { files })
+    Ok(Lock { _files: files })
 }
 
 /// Keeps everybody else away.
@@ -64,9 +56,9 @@ pub fn alone(layout: &Layout) -> Result<Lock> {
                 who(&path)
             )));
         }
-        files.push(file);
+        files.push(Locked::of(file));
     }
-    Ok(Lock { files })
+    Ok(Lock { _files: files })
 }
 
 fn open(path: &Utf8PathBuf) -> Option<File> {

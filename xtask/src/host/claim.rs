@@ -8,13 +8,15 @@ use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use tempfile::TempDir;
 
+use super::locked::Locked;
+
 /// Also the sign that a folder is one of ours: others may be named alike in /tmp.
 const LOCK: &str = ".xtask-lock";
 
 /// A folder in use. Dropping it leaves the folder to the next [`sweep`].
 #[derive(Debug)]
 pub struct Claim {
-    lock: File,
+    _lock: Locked,
     path: Utf8PathBuf,
 }
 
@@ -30,20 +32,16 @@ impl Claim {
             Ok(file)
         };
         let lock = file().with_context(|| format!("failed to lock {path}"))?;
-        Ok(Self { lock, path })
+        Ok(Self {
+            _lock: Locked::of(lock),
+            path,
+        })
     }
 
     /// The folder is to be kept: it no longer counts as left behind.
     pub fn release(self) -> Result<()> {
         fs_err::remove_file(&self.path)?;
         Ok(())
-    }
-}
-
-impl Drop for Claim {
-    fn drop(&mut self) {
-        // To close the file would not do: a child of another thread has it open until it runs its program.
-        let _ = self.lock.unlock();
     }
 }
 

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use walkdir::WalkDir;
 
+use super::locked::Locked;
 use super::phase::{Pace, phase};
 use super::proc::Stop;
 use super::session::Session;
@@ -172,17 +173,7 @@ fn retire(path: &Utf8Path) -> Result<()> {
 #[derive(Clone, Debug)]
 pub struct Lease {
     path: Utf8PathBuf,
-    _shared: Arc<Shared>,
-}
-
-#[derive(Debug)]
-struct Shared(File);
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        // To close the file would not do: a child of another thread has it open until it runs its program.
-        let _ = self.0.unlock();
-    }
+    _shared: Arc<Locked>,
 }
 
 impl Lease {
@@ -195,7 +186,7 @@ impl Lease {
         let same = (held.dev(), held.ino()) == (there.dev(), there.ino());
         same.then(|| Self {
             path: path.to_owned(),
-            _shared: Arc::new(Shared(file)),
+            _shared: Arc::new(Locked::of(file)),
         })
     }
 

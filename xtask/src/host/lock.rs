@@ -7,6 +7,7 @@ use std::time::Duration;
 use camino::Utf8Path;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
+use super::locked::Locked;
 use super::session::Session;
 use crate::failure::{Kind, Result};
 
@@ -15,13 +16,8 @@ const POLL: Duration = Duration::from_millis(200);
 
 /// Held until dropped. If the process is killed, the system releases it when the last of its children is gone.
 #[derive(Debug)]
-pub struct Lock(File);
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        // To close the file would not do: a daemon that a child left behind may have it open, too.
-        let _ = self.0.unlock();
-    }
+pub struct Lock {
+    _file: Locked,
 }
 
 /// Waits for the other runs of this checkout; the file names the one that holds the lock.
@@ -64,7 +60,9 @@ pub fn hold(path: &Utf8Path, session: &Session) -> Result<Lock> {
     // Children inherit it: a make that outlives this process still writes where the next run would.
     fcntl(&file, FcntlArg::F_SETFD(FdFlag::empty()))
         .map_err(|error| Kind::Machinery.error(format!("cannot share {path}: {error}")))?;
-    Ok(Lock(file))
+    Ok(Lock {
+        _file: Locked::of(file),
+    })
 }
 
 fn holder(path: &Utf8Path) -> String {

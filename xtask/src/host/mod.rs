@@ -8,6 +8,7 @@ pub mod foreground;
 pub mod git;
 pub mod layout;
 pub mod lock;
+pub mod locked;
 pub mod patience;
 pub mod phase;
 pub mod proc;

@@ -355,7 +355,8 @@ impl Make<'_> {
         let what = if whole { "building" } else { "rebuilding" };
         let what = format!("{what} {}", self.build.title);
         phase(&self.session.events, what, || {
-            let (steps, result, stderr) = self.compile(usual);
+            let (target, _) = self.build.product();
+            let (steps, result, stderr) = self.compile(&mut self.command(&[target]), usual);
             let complaints = complaints(&stderr);
             let warnings = self.build.folder.join("warnings");
             let lines = format!("{}\n", complaints.warnings.join("\n"));
@@ -372,29 +373,30 @@ impl Make<'_> {
         })
     }
 
-    /// Makes the image. Returns how many steps that took, what became of it, and what make has complained of.
-    fn compile(&self, usual: Option<u64>) -> (u64, proc::Result<()>, String) {
-        let (target, _) = self.build.product();
+    /// Runs make. Returns how many steps it took, of the usual number if there is one, what became of it, and what it
+    /// has complained of.
+    fn compile(&self, make: &mut Command, usual: Option<u64>) -> (u64, proc::Result<()>, String) {
         let (mut done, mut stderr) = (0, String::new());
-        let result = proc::stream(
-            &mut self.command(&[target]),
-            &self.log,
-            &self.session.stop,
-            &mut |stream, line| match stream {
-                Stream::Err => stderr += &format!("{line}\n"),
-                Stream::Out => {
-                    if let Some(item) = step(line) {
-                        done += 1;
-                        self.session.events.send(Event::Progress {
-                            done,
-                            total: not_passed(done, usual),
-                            unit: "",
-                            item: item.to_owned(),
-                        });
+        let result =
+            proc::stream(
+                make,
+                &self.log,
+                &self.session.stop,
+                &mut |stream, line| match stream {
+                    Stream::Err => stderr += &format!("{line}\n"),
+                    Stream::Out => {
+                        if let Some(item) = step(line) {
+                            done += 1;
+                            self.session.events.send(Event::Progress {
+                                done,
+                                total: not_passed(done, usual),
+                                unit: "",
+                                item: item.to_owned(),
+                            });
+                        }
                     }
-                }
-            },
-        );
+                },
+            );
         (done, result, stderr)
     }
 
@@ -409,25 +411,7 @@ impl Make<'_> {
             self.build.title
         );
         phase(&self.session.events, what, || {
-            let (mut done, mut stderr) = (0, String::new());
-            let result = proc::stream(
-                &mut command,
-                &self.log,
-                &self.session.stop,
-                &mut |stream, line| {
-                    if stream == Stream::Err {
-                        stderr += &format!("{line}\n");
-                    } else if let Some(item) = step(line) {
-                        done += 1;
-                        self.session.events.send(Event::Progress {
-                            done,
-                            total: None,
-                            unit: "",
-                            item: item.to_owned(),
-                        });
-                    }
-                },
-            );
+            let (_, result, stderr) = self.compile(&mut command, None);
             let made = paths.iter().filter(|object| object.exists()).count();
             match result {
                 Err(proc::Error::Failed(_)) if made > 0 && space::full_disk(&stderr).is_none() => {}

@@ -9,7 +9,6 @@ use xshell::{Cmd, cmd};
 use crate::diff::unified;
 use crate::failure::{Kind, Result};
 use crate::host::git::Git;
-use crate::host::proc::{self, Stop};
 use crate::series::{Patch, Series};
 
 /// Below it each work tree has a notes ref: what stands below the `---` of the patch file.
@@ -247,7 +246,7 @@ pub fn origin(series: &Series, patch: &Patch) -> String {
 }
 
 /// Keeps files with the work tree; they are found again by the id that is returned.
-pub fn keep(git: &Git, files: &Files, stop: &Stop) -> Result<String> {
+pub fn keep(git: &Git, files: &Files) -> Result<String> {
     let scratch = tempfile::tempdir()?;
     let mut paths = String::new();
     for (text, number) in files.values().zip(0..) {
@@ -263,7 +262,7 @@ pub fn keep(git: &Git, files: &Files, stop: &Stop) -> Result<String> {
         .collect();
     let ours = |line: Cmd<'_>, input: &str| {
         let line = line.env("GIT_INDEX_FILE", scratch.path().join("index"));
-        proc::pipe(line, input.as_bytes(), stop)
+        git.pipe(line, input.as_bytes())
     };
     ours(cmd!(git, "git update-index --index-info"), &entries)?;
     let tree = ours(cmd!(git, "git write-tree"), "")?;

@@ -426,7 +426,7 @@ impl Place<'_> {
         git.read(cmd!(git, "git update-ref {BASE_REF} {base}"))?;
         carried::configure(git)?;
         let commits = carried::commits(git, base, tip)?;
-        let kept = carry(git, &commits, self.series, &self.session.stop)?;
+        let kept = carry(git, &commits, self.series)?;
         self.remember(key, tip, true, Some(kept))
     }
 
@@ -479,19 +479,14 @@ pub fn unsaved(path: &Utf8Path, stop: &Stop) -> Result<Option<String>> {
 }
 
 /// Notes which patch file each commit is of, and keeps the files.
-pub(super) fn carry(
-    git: &Git,
-    commits: &[Commit],
-    series: &[Series],
-    stop: &Stop,
-) -> Result<String> {
+pub(super) fn carry(git: &Git, commits: &[Commit], series: &[Series]) -> Result<String> {
     let patches = series.iter().flat_map(|series| {
         let patches = series.patches.iter();
         patches.map(|patch| (carried::origin(series, patch), patch.notes.as_str()))
     });
     let patches: Vec<_> = patches.collect();
     Notes::of(git)?.attach(commits, &patches)?;
-    carried::keep(git, &carried::files(series), stop)
+    carried::keep(git, &carried::files(series))
 }
 
 pub fn is_ancestor(git: &Git, one: &str, other: &str) -> Result<bool> {

@@ -88,9 +88,9 @@ impl Worked {
     }
 
     /// These commits are those of these patches from now on: they are no edits any more.
-    pub fn settle(&self, commits: &[Commit], series: &[Series], stop: &Stop) -> Result<()> {
+    pub fn settle(&self, commits: &[Commit], series: &[Series]) -> Result<()> {
         carried::configure(&self.git)?;
-        let files = Some(carry(&self.git, commits, series, stop)?);
+        let files = Some(carry(&self.git, commits, series)?);
         let tip = commits.last().map_or(&self.base, |commit| &commit.id);
         let state = State {
             key: key(&self.base, series),

@@ -113,11 +113,11 @@ impl Plan {
     }
 
     /// Replaces the files, all or none, and makes a note of it in the tree.
-    pub fn write(&self, tree: &Worked, stack: Stack<'_>, stop: &Stop) -> Result<()> {
+    pub fn write(&self, tree: &Worked, stack: Stack<'_>) -> Result<()> {
         if !self.changes.is_empty() {
             Replacement::begin(stack.folder, &self.changes)?.finish()?;
         }
-        tree.settle(&self.commits, &self.series, stop)
+        tree.settle(&self.commits, &self.series)
     }
 
     /// All changes as a diff.

@@ -7,14 +7,36 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::entry::{Checker, Runner, checker};
+use super::entry::{Checker, Entry, Runner, checker};
+use super::shutdown::shut_down;
 use crate::linux::program;
 
 /// The package of all programs here.
 pub const PACKAGE: &str = "e2fsprogs";
 
 /// A program that checks and changes nothing.
-pub const CHECKER: Checker = ("e2fsck", &["-fn"]);
+const CHECKER: Checker = ("e2fsck", &["-fn"]);
+
+/// One of them: what they differ in is given.
+pub const fn entry(
+    tools: &'static [(&'static str, &'static str)],
+    mkfs: fn(&Path) -> Result<()>,
+    other_type: Option<&'static str>,
+) -> Entry {
+    Entry {
+        tools,
+        configuration: &[],
+        mkfs,
+        checker: CHECKER,
+        is_clean,
+        copy: "",
+        unrecovered: "noload",
+        thaw_writes: true,
+        shut_down,
+        shutdown_closes_root: false,
+        other_type,
+    }
+}
 
 /// Where `s_feature_incompat` is, in bytes, and the bit of a journal to be
 /// replayed (Documentation/filesystems/ext4/super.rst).

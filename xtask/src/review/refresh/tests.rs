@@ -54,7 +54,7 @@ fn planned<T>(
 fn refresh(shop: &Shop, names: &[&str], consent: Consent) -> Result<Vec<String>> {
     planned(shop, names, |plan, tree, stack| {
         plan.allow(consent, tree, stack)?;
-        plan.write(tree, stack, &Stop::default())?;
+        plan.write(tree, stack)?;
         Ok(plan
             .changes
             .iter()
