@@ -6,6 +6,7 @@ use std::path::Path;
 const ORDER: &[&str] = &[
     "commands",
     "flow",
+    "mail",
     "bench",
     "vm",
     "report",
