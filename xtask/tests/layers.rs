@@ -4,6 +4,7 @@
 const ORDER: &[&str] = &[
     "commands",
     "flow",
+    "mail",
     "bench",
     "vm",
     "report",

@@ -2,6 +2,7 @@
 
 mod advice;
 pub mod apt;
+mod b4;
 mod install;
 pub mod need;
 mod typos;
@@ -10,6 +11,7 @@ pub mod versions;
 mod virtme;
 
 pub use advice::to_have;
+pub use b4::b4;
 pub use install::install;
 pub use typos::typos;
 pub use virtme::virtme;

@@ -29,6 +29,8 @@ pub enum Need {
     Cache,
     /// For typos, which pip installs.
     Typos,
+    /// For b4, which pip installs, and which makes mails of patches; get_maintainer.pl takes perl.
+    Mail,
     /// For the tests of this repository that are ignored where tools may be missing.
     Tests,
     /// To check patches, besides building: sparse, and python3, which runs the kernel's kernel-doc and spdxcheck.
@@ -75,6 +77,10 @@ const NEEDED: &[(Need, Thing, &str)] = &[
     (Need::Cache, Program("ccache"), "ccache"),
     (Need::Typos, Program("python3"), "python3"),
     (Need::Typos, PythonModule("venv, ensurepip"), "python3-venv"),
+    (Need::Mail, Program("git"), "git"),
+    (Need::Mail, Program("perl"), "perl"),
+    (Need::Mail, Program("python3"), "python3"),
+    (Need::Mail, PythonModule("venv, ensurepip"), "python3-venv"),
     (Need::Tests, Program("git"), "git"),
     (Need::Tests, Program("xz"), "xz-utils"),
     (Need::Tests, Tool("mkfs.ext3"), "e2fsprogs"),

@@ -163,8 +163,8 @@ fn each(steps: &[Step], mut run: impl FnMut(&Step) -> Result<u8>) -> Result<u8> 
 /// Tools that are missing are told before anything is compiled.
 fn needs(order: Order) -> &'static [Need] {
     match order.no_kernel {
-        true => &[Need::Typos, Need::Tests],
-        false => &[Need::Typos, Need::Tests, Need::Build, Need::Run],
+        true => &[Need::Typos, Need::Mail, Need::Tests],
+        false => &[Need::Typos, Need::Mail, Need::Tests, Need::Build, Need::Run],
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use camino::{Utf8Path, Utf8PathBuf};
 use xshell::{Cmd, cmd};
 
-use super::environment::PLAIN;
+use super::environment::{Environment, NETWORKED, PLAIN};
 use super::proc::{self, Output, Stop};
 
 /// Whose commits those are that only carry a source or a patch file into git.
@@ -20,6 +20,7 @@ pub const SIGNATURE: &str = "freeze series <freeze@localhost> 946684800 +0000";
 #[derive(Clone, Debug)]
 pub struct Git {
     dir: Utf8PathBuf,
+    environment: Environment,
     stop: Stop,
 }
 
@@ -27,7 +28,16 @@ impl Git {
     pub fn at(dir: impl Into<Utf8PathBuf>, stop: &Stop) -> Self {
         Self {
             dir: dir.into(),
+            environment: PLAIN,
             stop: stop.clone(),
+        }
+    }
+
+    /// The same, and it finds the way out.
+    pub fn networked(self) -> Self {
+        Self {
+            environment: NETWORKED,
+            ..self
         }
     }
 
@@ -38,7 +48,7 @@ impl Git {
     /// For `cmd!`: in a line that begins with `git` it works here.
     pub fn cmd(&self, git: impl AsRef<Path>) -> Cmd<'static> {
         // Without GIT_DIR and the like: those of a hook or a bisection that called us would lead to another repository.
-        let git = PLAIN.cmd(git);
+        let git = self.environment.cmd(git);
         git.args(["-C", self.dir.as_str(), "-c", "safe.directory=*"])
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GIT_CONFIG_GLOBAL", "/dev/null")

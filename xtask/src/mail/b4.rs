@@ -1,0 +1,775 @@
+//! Drives b4 in the repository of a grafted series. What mails look like is b4's business; nothing of it is done here.
+//!
+//! b4 keeps a cover letter in the description of a branch, if it is told so; all else it keeps beside it. So neither a
+//! commit for the cover nor an editor is needed, and a cover that is there before `b4 prep` is left alone: b4's own one
+//! has a sign-off in it.
+//!
+//! Its exit code is 0 with patches missing and after checks that failed, so what it says is what counts.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use xshell::cmd;
+
+use super::graft::{BASE_BRANCH, Grafted};
+use super::letter::{Letter, People, Recipients, addressed, described, person, same, sign_offs};
+use crate::deps;
+use crate::failure::{Kind, OrFail, Result};
+use crate::host::environment::PLAIN;
+use crate::host::files;
+use crate::host::git::Git;
+use crate::host::proc::{self, Stop};
+use crate::host::session::Session;
+
+/// How b4 begins a line that tells of a failure. Its exit code does not.
+const FAILURES: &[&str] = &["CRITICAL:", "ERROR:", "Traceback ", "b4: error:", "fatal:"];
+/// What it says in passing if a thread is not whole, or its base is not in the repository.
+const DEFECTS: &[&str] = &["ERROR: missing", "Thread incomplete", "not known"];
+/// A red, blinking mark: a dependency of a series is not met.
+const UNMET: &str = "\u{1b}[31;5m\u{25cf}";
+/// Begins each mail of an mbox; git and public-inbox write such lines.
+const FROM: &str = "From mboxrd@z Thu Jan  1 00:00:00 1970\n";
+
+/// What b4 has written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mails {
+    /// In their order, the cover first; of a single patch there is none, as it is in the patch.
+    pub files: Vec<Utf8PathBuf>,
+    /// All of them.
+    pub mbox: Utf8PathBuf,
+    pub change_id: String,
+    pub people: People,
+}
+
+/// b4 in one repository.
+#[derive(Debug)]
+pub struct B4 {
+    program: Utf8PathBuf,
+    grafted: Grafted,
+    git: Git,
+    stop: Stop,
+    /// b4 and git find nothing of the user's here.
+    home: Utf8PathBuf,
+    _home: TempDir,
+}
+
+impl B4 {
+    /// Installs b4 if need be, and configures the repository for it.
+    pub fn open(grafted: &Grafted, session: &Session) -> Result<Self> {
+        let program = deps::b4(session)?;
+        let (guard, home) = files::temporary(&session.layout.work("mail"))?;
+        let b4 = Self {
+            program,
+            git: Git::at(&grafted.repository, &session.stop),
+            grafted: grafted.clone(),
+            stop: session.stop.clone(),
+            home,
+            _home: guard,
+        };
+        b4.set("b4.prep-cover-strategy", "branch-description")?;
+        b4.set(
+            &b4.of_branch("b4-prep-cover-strategy"),
+            "branch-description",
+        )?;
+        // Without a server b4 would ask that of kernel.org to send; nothing is ever sent.
+        b4.set("sendemail.smtpserver", "localhost")?;
+        // Whole ids in the index lines, by which others find the files.
+        b4.set("core.abbrev", "40")?;
+        Ok(b4)
+    }
+
+    /// Gives b4 the letter; returns the change-id and who gets the mails.
+    pub fn prepare(&self, letter: &Letter) -> Result<(String, People)> {
+        if letter.version == 0 {
+            return Err(Kind::Usage.error("versions of a series are counted from 1"));
+        }
+        let description = self.of_branch("description");
+        self.set(&description, &described(&letter.cover)?)?;
+        // What an earlier letter left.
+        let tracking = self.of_branch("b4-tracking");
+        let unset = cmd!(self.git, "git config --unset-all {tracking}");
+        self.git.output(unset, b"")?;
+        self.run(&["prep", "--enroll", BASE_BRANCH])?;
+        self.keep(letter)?;
+        let version = letter.version.to_string();
+        self.run(&["prep", "--force-revision", &version])?;
+        if !letter.prefixes.is_empty() {
+            let mut line = vec!["prep", "--set-prefixes"];
+            line.extend(letter.prefixes.iter().map(String::as_str));
+            self.run(&line)?;
+        }
+        let people = match &letter.recipients {
+            Recipients::These(people) => people.clone(),
+            Recipients::Maintainers(tree) => self.maintainers(tree, &letter.cover)?,
+        };
+        Ok((change_id(&self.tracking()?)?, people))
+    }
+
+    /// Whether what the series depends on is there; b4's words. It looks on a server, and without one it finds nothing.
+    pub fn check_dependencies(&self) -> Result<String> {
+        let said = self.run(&["prep", "--check-deps"])?;
+        match said.contains(UNMET) {
+            true => Err(Kind::Usage.error(format!("the series lacks what it depends on:\n{said}"))),
+            false => Ok(said),
+        }
+    }
+
+    /// Writes the mails into a folder that is not there yet, and all of them into `mbox`. Paths are absolute, as b4 works
+    /// in the repository.
+    pub fn write(&self, letter: &Letter, folder: &Utf8Path, mbox: &Utf8Path) -> Result<Mails> {
+        let (change_id, people) = self.prepare(letter)?;
+        people.check()?;
+        let mut line = vec!["send", "--no-sign", "--no-trailer-to-cc"];
+        // b4 shuffles what stands in several arguments.
+        let (to, cc) = (people.to.join(", "), people.cc.join(", "));
+        for (option, list) in [("--to", &to), ("--cc", &cc)] {
+            if !list.is_empty() {
+                line.extend([option, list]);
+            }
+        }
+        line.extend(["--output-dir", folder.as_str()]);
+        let said = self.run(&line)?;
+        let mut written: Vec<Utf8PathBuf> = folder
+            .read_dir_utf8()?
+            .map(|entry| Ok(entry?.into_path()))
+            .collect::<Result<_>>()?;
+        written.retain(|file| file.extension() == Some("eml"));
+        written.sort();
+        let mails = Mails {
+            files: written,
+            mbox: mbox.to_owned(),
+            change_id,
+            people,
+        };
+        self.audit(&mails, &said)?;
+        files::write(mbox, &joined(&mails.files)?)?;
+        self.has_all(&mails)?;
+        Ok(mails)
+    }
+
+    /// What `b4 am` makes of the mails, in its words, as one who gets them sees it. Its files go to `folder`.
+    pub fn am(&self, mbox: &Utf8Path, folder: &Utf8Path) -> Result<String> {
+        let said = self.run(&["am", "-m", mbox.as_str(), "-o", folder.as_str()])?;
+        match DEFECTS.iter().find(|defect| said.contains(*defect)) {
+            Some(_) => {
+                Err(Kind::Machinery.error(format!("b4 am finds the mails not whole:\n{said}")))
+            }
+            None => Ok(said),
+        }
+    }
+
+    /// The range-diff between the mails of two versions.
+    pub fn diff(&self, older: &Utf8Path, newer: &Utf8Path) -> Result<String> {
+        let file = self.home.join("range-diff");
+        files::remove(&file)?;
+        let line = [
+            "diff",
+            "-m",
+            older.as_str(),
+            newer.as_str(),
+            "-o",
+            file.as_str(),
+        ];
+        let said = self.run(&line)?;
+        fs_err::read_to_string(&file).map_err(|_| {
+            Kind::Machinery.error(format!(
+                "b4 makes no range-diff of {older} and {newer}:\n{said}"
+            ))
+        })
+    }
+
+    /// Puts into the commits what reviewers have answered; returns b4's words, and the last commit.
+    ///
+    /// The answers are found by the patches that they are to, so `mbox` has the mails of the series as well.
+    pub fn trailers(&self, mbox: &Utf8Path) -> Result<(String, String)> {
+        let said = self.run(&["trailers", "-u", "-m", mbox.as_str()])?;
+        let tip = self.git.read(cmd!(self.git, "git rev-parse HEAD"))?;
+        Ok((said, tip))
+    }
+
+    /// Asks get_maintainer.pl by way of b4, which writes the answer below the cover letter.
+    fn maintainers(&self, tree: &Utf8Path, cover: &str) -> Result<People> {
+        let script = tree.join("scripts/get_maintainer.pl");
+        if !script.exists() {
+            return Err(Kind::Usage.error(format!("{tree} is no kernel tree: it has no {script}")));
+        }
+        // As b4 would call it in a work tree that has it; it reads the tree that it stands in.
+        let options = "--nogit --nogit-fallback --nogit-chief-penguins --norolestats";
+        let tree = shlex::try_quote(tree.as_str()).or_fail(Kind::Usage)?;
+        let line = format!("env -C {tree} perl scripts/get_maintainer.pl {options}");
+        self.set("b4.send-auto-to-cmd", &format!("{line} --nol"))?;
+        self.set("b4.send-auto-cc-cmd", &format!("{line} --nom"))?;
+        let said = self.run(&["prep", "--auto-to-cc"])?;
+        let description = self.of_branch("description");
+        let found = self.git.read(cmd!(self.git, "git config {description}"))?;
+        self.set(&description, &described(cover)?)?;
+        let mut people = addressed(&found);
+        if people == People::default() {
+            return Err(Kind::Machinery.error(format!("{script} names nobody; b4 said:\n{said}")));
+        }
+        let named = self.named_in_patches()?;
+        let new = |who: &String| !people.to.iter().chain(&people.cc).any(|it| same(it, who));
+        let new: Vec<String> = named.into_iter().filter(new).collect();
+        people.cc.extend(new);
+        Ok(people)
+    }
+
+    /// Authors, and the people in trailers.
+    fn named_in_patches(&self) -> Result<Vec<String>> {
+        let format = "%an <%ae>%n%(trailers:only,unfold,valueonly)";
+        let range = format!("{BASE_BRANCH}..");
+        let named = cmd!(self.git, "git log --reverse --format={format} {range}");
+        let named = self.git.read(named)?;
+        let mut people: Vec<String> = Vec::new();
+        for who in named.lines().filter_map(person) {
+            if !people.iter().any(|it| same(it, &who)) {
+                people.push(who);
+            }
+        }
+        Ok(people)
+    }
+
+    /// Sees for itself that the mails are what was asked for.
+    fn audit(&self, mails: &Mails, said: &str) -> Result<()> {
+        let range = format!("{BASE_BRANCH}..");
+        let count = cmd!(self.git, "git rev-list --count {range}");
+        let patches: usize = self.git.read(count)?.parse().or_fail(Kind::Machinery)?;
+        let wanted = if patches == 1 { 1 } else { patches + 1 };
+        if mails.files.len() != wanted {
+            let count = mails.files.len();
+            let what = format!("b4 wrote {count} mails where {wanted} were wanted:\n{said}");
+            return Err(Kind::Machinery.error(what));
+        }
+        let messages = cmd!(self.git, "git log --format=%B {range}");
+        let messages = self.git.read(messages)?;
+        let signed: BTreeSet<&str> = sign_offs(&messages).collect();
+        let last = [
+            format!("base-commit: {}", self.grafted.base),
+            format!("change-id: {}", mails.change_id),
+        ];
+        for (file, at) in mails.files.iter().zip(0..) {
+            let mail = fs_err::read(file)?;
+            let mail = String::from_utf8_lossy(&mail);
+            let wrong = |what: String| Err(Kind::Machinery.error(format!("{file}: {what}")));
+            if let Some(line) = sign_offs(&mail).find(|line| !signed.contains(line)) {
+                return wrong(format!("no patch has the line {line:?}"));
+            }
+            if let Some(who) = mails.people.not_in(&mail) {
+                return wrong(format!("it does not go to {who}"));
+            }
+            if at == 0
+                && let Some(line) = last.iter().find(|line| !mail.lines().any(|it| it == *line))
+            {
+                return wrong(format!("it has no line {line:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether git finds each mail in the mbox.
+    fn has_all(&self, mails: &Mails) -> Result<()> {
+        let (_guard, folder) = files::temporary(&self.home)?;
+        let mbox = &mails.mbox;
+        let split = cmd!(self.git, "git mailsplit -o{folder} {mbox}");
+        let count = self.git.read(split)?;
+        match count == mails.files.len().to_string() {
+            true => Ok(()),
+            false => Err(Kind::Usage.error(format!(
+                "git takes {mbox} for {count} mails instead of {}: does a description have a line like {FROM:?}?",
+                mails.files.len()
+            ))),
+        }
+    }
+
+    /// What b4 takes from an editor, or from mails on a server.
+    fn keep(&self, letter: &Letter) -> Result<()> {
+        let mut tracking = self.tracking()?;
+        if let Some(id) = &letter.change_id {
+            if id.is_empty() || id.contains(|char: char| char.is_whitespace() || char.is_control())
+            {
+                return Err(Kind::Usage.error(format!("{id:?} is no change-id: it is one word")));
+            }
+            tracking["series"]["change-id"] = json!(id);
+        }
+        if !letter.dependencies.is_empty() {
+            // b4 tries such a series with its cover as a patch, and fails.
+            if letter
+                .dependencies
+                .iter()
+                .all(|it| it.starts_with("base-commit:"))
+            {
+                return Err(Kind::Usage.error("a base-commit alone is nothing to depend on"));
+            }
+            tracking["series"]["prerequisites"] = json!(letter.dependencies);
+        }
+        self.set(&self.of_branch("b4-tracking"), &tracking.to_string())
+    }
+
+    /// What b4 knows of the branch.
+    fn tracking(&self) -> Result<Value> {
+        let key = self.of_branch("b4-tracking");
+        let kept = self.git.read(cmd!(self.git, "git config {key}"))?;
+        serde_json::from_str(&kept).or_fail(Kind::Machinery)
+    }
+
+    fn of_branch(&self, name: &str) -> String {
+        format!("branch.{}.{name}", self.grafted.branch)
+    }
+
+    fn set(&self, key: &str, value: &str) -> Result<()> {
+        self.git
+            .read(cmd!(self.git, "git config --replace-all {key} {value}"))?;
+        Ok(())
+    }
+
+    /// Runs b4 for what it says.
+    fn run(&self, arguments: &[&str]) -> Result<String> {
+        let output = proc::output(&mut self.line(arguments), b"", &self.stop)?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &output.stderr();
+        let failed = said
+            .lines()
+            .any(|line| FAILURES.iter().any(|it| line.trim_start().starts_with(it)));
+        if failed || !output.status.success() {
+            return Err(Kind::Machinery.error(format!("b4 {}: {}", arguments[0], said.trim())));
+        }
+        Ok(said)
+    }
+
+    fn line(&self, arguments: &[&str]) -> Command {
+        let program = &self.program;
+        let line = cmd!(
+            PLAIN,
+            "{program} --offline-mode --no-interactive --no-stdin {arguments...}"
+        );
+        let line = line
+            .env("HOME", &self.home)
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_ATTR_NOSYSTEM", "1")
+            .env("GIT_TERMINAL_PROMPT", "0")
+            // Subjects in other letters than ASCII.
+            .env("PYTHONUTF8", "1");
+        let mut command = Command::from(line);
+        command.current_dir(&self.grafted.repository);
+        command
+    }
+}
+
+fn change_id(tracking: &Value) -> Result<String> {
+    let id = tracking["series"]["change-id"].as_str();
+    id.map(str::to_owned)
+        .ok_or_else(|| Kind::Machinery.error(format!("b4 made no change-id: {tracking}")))
+}
+
+fn joined(mails: &[Utf8PathBuf]) -> Result<Vec<u8>> {
+    let mut mbox = Vec::new();
+    for mail in mails {
+        let text = fs_err::read(mail)?;
+        mbox.extend_from_slice(FROM.as_bytes());
+        mbox.extend_from_slice(&text);
+        mbox.extend_from_slice(if text.ends_with(b"\n") {
+            b"\n"
+        } else {
+            b"\n\n"
+        });
+    }
+    Ok(mbox)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::layout::Layout;
+    use crate::host::scripts;
+    use crate::mail::fixture::Fixture;
+    use crate::mail::letter::address;
+
+    const COVER: &str = "fs: freeze für viele\n\nWhat and \"why\", with \\ and $money.\n\n# A heading\n\n| a | b |\n\
+        | --- | --- |\n| 1 | ok |\n\nLink: https://example.org/v1\n";
+
+    /// Where b4 is installed.
+    fn checkout() -> Session {
+        Session::new(Layout::of_this_checkout().unwrap(), Stop::default())
+    }
+
+    fn open(grafted: &Grafted) -> B4 {
+        B4::open(grafted, &checkout()).unwrap()
+    }
+
+    fn letter(version: u32) -> Letter {
+        let list = |people: &[&str]| people.iter().map(ToString::to_string).collect();
+        Letter {
+            cover: COVER.into(),
+            version,
+            recipients: Recipients::These(People {
+                to: list(&["Main Tainer <main@example.org>"]),
+                cc: list(&["list@example.org", "\"Last, First\" <other@example.org>"]),
+            }),
+            ..Letter::default()
+        }
+    }
+
+    fn write(b4: &B4, letter: &Letter, dir: &Utf8Path) -> Result<Mails> {
+        let name = format!("v{}", letter.version);
+        b4.write(letter, &dir.join(&name), &dir.join(format!("{name}.mbx")))
+    }
+
+    fn text(file: &Utf8Path) -> String {
+        fs_err::read_to_string(file).unwrap()
+    }
+
+    /// A header as it stands there, on one line.
+    fn header(mail: &str, name: &str) -> String {
+        let head = mail.split("\n\n").next().unwrap().replace("\n ", " ");
+        let begin = format!("{name}: ");
+        let found = head.lines().find_map(|line| line.strip_prefix(&begin));
+        found.unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    #[ignore = "takes b4 from PyPI; cargo xtask ci sees to it"]
+    fn mails_have_all_that_was_asked_for_and_nothing_else() {
+        let fixture = Fixture::new();
+        let b4 = open(&fixture.grafted());
+        let letter = Letter {
+            prefixes: vec!["RFC".into()],
+            change_id: Some("20260101-freeze-0123456789ab".into()),
+            ..letter(3)
+        };
+        let mails = write(&b4, &letter, &fixture.dir).unwrap();
+        let names: Vec<&str> = mails
+            .files
+            .iter()
+            .filter_map(|file| file.file_name())
+            .collect();
+        assert_eq!(names.len(), 3);
+        assert!(
+            names[0].starts_with("0000-") && names[2].starts_with("0002-"),
+            "{names:?}"
+        );
+        for file in &mails.files {
+            let mail = text(file);
+            assert_eq!(
+                header(&mail, "To"),
+                "Main Tainer <main@example.org>",
+                "{mail}"
+            );
+            assert_eq!(
+                header(&mail, "Cc"),
+                "list@example.org, \"Last, First\" <other@example.org>",
+                "{mail}"
+            );
+            assert!(header(&mail, "Message-Id").starts_with('<'), "{mail}");
+            assert!(!mail.contains("\r\n"), "{mail}");
+        }
+        let cover = text(&mails.files[0]);
+        assert!(
+            header(&cover, "Subject").contains("PATCH_RFC_v3_0/2"),
+            "{cover}"
+        );
+        let base = format!("\nbase-commit: {}\n", fixture.public);
+        for part in [
+            &base,
+            "\nchange-id: 20260101-freeze-0123456789ab\n",
+            "\n# A heading\n",
+            "| 1 | ok |",
+            "$money",
+        ] {
+            assert!(cover.contains(part), "{part} {cover}");
+        }
+        assert_eq!(sign_offs(&cover).count(), 0, "{cover}");
+        let patch = text(&mails.files[1]);
+        assert_eq!(sign_offs(&patch).count(), 1, "{patch}");
+        let index = patch
+            .lines()
+            .find(|line| line.starts_with("index "))
+            .unwrap();
+        assert_eq!(index.len(), "index .. 100644".len() + 2 * 40, "{index}");
+        assert!(
+            header(&patch, "In-Reply-To") == header(&cover, "Message-Id"),
+            "{patch}"
+        );
+        assert_eq!(header(&cover, "In-Reply-To"), "");
+    }
+
+    #[test]
+    #[ignore = "takes b4 from PyPI; cargo xtask ci sees to it"]
+    fn one_patch_has_the_cover_in_it() {
+        let fixture = Fixture::new();
+        let b4 = open(&fixture.grafted_first());
+        let mails = write(&b4, &letter(1), &fixture.dir).unwrap();
+        assert_eq!(mails.files.len(), 1);
+        let patch = text(&mails.files[0]);
+        let (message, below) = patch.split_once("\n---\n").unwrap();
+        assert!(
+            header(&patch, "Subject").contains("[PATCH] fs: a has another line"),
+            "{patch}"
+        );
+        assert!(
+            !message.contains("money") && below.contains("$money"),
+            "{patch}"
+        );
+        assert_eq!(sign_offs(&patch).count(), 1, "{patch}");
+        // A letter of another version in the same repository starts afresh.
+        let next = Letter {
+            change_id: Some(mails.change_id.clone()),
+            ..letter(2)
+        };
+        let next = write(&b4, &next, &fixture.dir).unwrap();
+        assert_eq!(next.change_id, mails.change_id);
+        assert!(header(&text(&next.files[0]), "Subject").contains("[PATCH v2] "));
+    }
+
+    #[test]
+    #[ignore = "takes b4 from PyPI; cargo xtask ci sees to it"]
+    fn others_apply_the_mails_and_get_the_same_trees() {
+        let fixture = Fixture::new();
+        let grafted = fixture.grafted();
+        let mails = write(&open(&grafted), &letter(1), &fixture.dir).unwrap();
+        // One who has the public history only, and stands elsewhere in it.
+        fixture.git(&fixture.upstream(), "commit --quiet --allow-empty -m three");
+        fixture.upstream_moves_on();
+        let reader = fixture.dir.join("reader");
+        fixture.git(
+            &fixture.dir,
+            &format!("clone --quiet {} reader", fixture.upstream()),
+        );
+        let there = open(&Grafted {
+            repository: reader.clone(),
+            branch: "main".into(),
+            ..grafted.clone()
+        });
+        let said = there.am(&mails.mbox, &fixture.dir.join("am")).unwrap();
+        let checkout = said
+            .lines()
+            .find(|line| line.contains("git checkout -b "))
+            .unwrap();
+        assert!(checkout.ends_with(&fixture.public), "{said}");
+        let made = fixture
+            .dir
+            .join("am")
+            .read_dir_utf8()
+            .unwrap()
+            .map(|it| it.unwrap().into_path());
+        let made: Vec<_> = made
+            .filter(|file| file.extension() == Some("mbx"))
+            .collect();
+        // Of the mbox, git takes the cover for a patch without a diff.
+        let files: Vec<&str> = mails.files[1..].iter().map(|file| file.as_str()).collect();
+        for given in [files.join(" "), made[0].to_string()] {
+            fixture.git(
+                &reader,
+                &format!("checkout --quiet --detach {}", fixture.public),
+            );
+            fixture.git(&reader, &format!("am --quiet {given}"));
+            let trees = "log --format=%T%x20%an%x20%ae%x20%s -3";
+            let wanted = fixture.git(&grafted.repository, &format!("{trees} freeze"));
+            assert_eq!(fixture.git(&reader, trees), wanted, "{given}");
+        }
+    }
+
+    #[test]
+    #[ignore = "takes b4 from PyPI; cargo xtask ci sees to it"]
+    fn mails_that_are_not_whole_are_noticed() {
+        let fixture = Fixture::new();
+        let b4 = open(&fixture.grafted());
+        let mails = write(&b4, &letter(1), &fixture.dir).unwrap();
+        let cut = fixture.dir.join("cut.mbx");
+        fs_err::write(&cut, joined(&mails.files[..2]).unwrap()).unwrap();
+        let failure = b4.am(&cut, &fixture.dir.join("am")).unwrap_err();
+        assert!(failure.to_string().contains("missing [2/2]"), "{failure}");
+        // A base that the reader has not.
+        let elsewhere = fixture.dir.join("elsewhere");
+        fixture.git(&fixture.dir, "init --quiet elsewhere");
+        fixture.git(&elsewhere, "commit --quiet --allow-empty -m one");
+        let there = open(&Grafted {
+            repository: elsewhere,
+            ..b4.grafted.clone()
+        });
+        let said = there.am(&mails.mbox, &fixture.dir.join("am"));
+        let failure = said.map_err(|failure| failure.to_string()).unwrap_err();
+        assert!(failure.contains("not known"), "{failure}");
+    }
+
+    #[test]
+    #[ignore = "takes b4 from PyPI; cargo xtask ci sees to it"]
+    fn b4_finds_the_same_differences_as_git() {
+        let mut fixture = Fixture::new();
+        let first = open(&fixture.grafted());
+        let one = write(&first, &letter(1), &fixture.dir).unwrap();
+        let old = first.grafted.tip.clone();
+        fs_err::rename(&first.grafted.repository, fixture.dir.join("first")).unwrap();
+        fixture.next_version();
+        let second = open(&fixture.grafted());
+        let two = write(&second, &letter(2), &fixture.dir).unwrap();
+        let (repository, new) = (&second.grafted.repository, &second.grafted.tip);
+        fixture.git(
+            repository,
+            &format!("fetch --quiet {}/first {old}", fixture.dir),
+        );
+        let ours = format!("range-diff --no-color {}..{old} {0}..{new}", fixture.public);
+        let ours = fixture.git(repository, &ours);
+        let theirs = second.diff(&one.mbox, &two.mbox).unwrap();
+        let without_ids = |text: &str| {
+            let id = regex::Regex::new("[0-9a-f]{40}").unwrap();
+            id.replace_all(text.trim_end(), "ID").into_owned()
+        };
+        assert_eq!(without_ids(&theirs), without_ids(&ours));
+        assert!(
+            ours.contains(" ! ") || ours.contains(" ! 2:") || ours.contains("!"),
+            "{ours}"
+        );
+    }
+
+    #[test]
+    #[ignore = "takes b4 from PyPI; cargo xtask ci sees to it"]
+    fn what_reviewers_say_gets_into_the_commits() {
+        let fixture = Fixture::new();
+        let b4 = open(&fixture.grafted());
+        let mails = write(&b4, &letter(1), &fixture.dir).unwrap();
+        let to = text(&mails.files[1]);
+        let (id, subject) = (header(&to, "Message-Id"), header(&to, "Subject"));
+        let answer = format!(
+            "{FROM}From: Re Viewer <re@example.org>\nSubject: Re: {subject}\nDate: Fri, 27 Nov 2026 12:00:00 +0000\n\
+             Message-Id: <answer@example.org>\nIn-Reply-To: {id}\nReferences: {id}\n\n> Why.\n\nFine.\n\n\
+             Reviewed-by: Re Viewer <re@example.org>\n\n"
+        );
+        let mbox = fixture.dir.join("answers.mbx");
+        fs_err::write(&mbox, text(&mails.mbox) + &answer).unwrap();
+        let (said, tip) = b4.trailers(&mbox).unwrap();
+        assert!(
+            said.contains("+ Reviewed-by: Re Viewer <re@example.org>"),
+            "{said}"
+        );
+        let show = |commit: &str| {
+            fixture.git(
+                &b4.grafted.repository,
+                &format!("log -1 --format=%an%n%B {commit}"),
+            )
+        };
+        let message = show(&format!("{tip}~1"));
+        assert!(
+            message.ends_with(
+                "Signed-off-by: Zoë Thor <zoe@example.org>\nReviewed-by: Re Viewer <re@example.org>"
+            ),
+            "{message}"
+        );
+        assert!(message.starts_with("Zoë Thor\n"), "{message}");
+        assert_eq!(sign_offs(&message).count(), 1);
+        let trees = |commit: &str| {
+            fixture.git(
+                &b4.grafted.repository,
+                &format!("log -2 --format=%T {commit}"),
+            )
+        };
+        assert_eq!(trees(&tip), trees(&b4.grafted.tip));
+    }
+
+    #[test]
+    #[ignore = "takes b4 from PyPI; cargo xtask ci sees to it"]
+    fn maintainers_get_the_mails_and_those_that_the_patches_name() {
+        let fixture = Fixture::new();
+        let b4 = open(&fixture.grafted());
+        let tree = fixture.dir.join("a kernel");
+        fs_err::create_dir_all(tree.join("scripts")).unwrap();
+        let script = "my $line = \"@ARGV\";\n-e 'scripts/get_maintainer.pl' or die;\nmy $mail = join('', <STDIN>);\n\
+            if ($line =~ /--nol/) { print \"Main Tainer <main\\@example.org>\\n\" }\n\
+            if ($line =~ /--nom/) { print \"fs\\@example.org (open list)\\n\" if $mail =~ /b.c/ }\n";
+        fs_err::write(tree.join("scripts/get_maintainer.pl"), script).unwrap();
+        let letter = Letter {
+            recipients: Recipients::Maintainers(tree.clone()),
+            ..letter(1)
+        };
+        let mails = write(&b4, &letter, &fixture.dir).unwrap();
+        assert_eq!(mails.people.to, ["Main Tainer <main@example.org>"]);
+        let cc: Vec<&str> = mails
+            .people
+            .cc
+            .iter()
+            .filter_map(|who| address(who))
+            .collect();
+        assert_eq!(
+            cc,
+            ["fs@example.org", "zoe@example.org", "re@example.org"],
+            "{mails:?}"
+        );
+        let first = header(&text(&mails.files[0]), "Cc");
+        assert!(
+            mails
+                .files
+                .iter()
+                .all(|file| header(&text(file), "Cc") == first),
+            "{first}"
+        );
+        fs_err::write(
+            tree.join("scripts/get_maintainer.pl"),
+            "die \"no MAINTAINERS\";\n",
+        )
+        .unwrap();
+        let failure = b4.prepare(&letter).unwrap_err();
+        assert!(failure.to_string().contains("get_maintainer"), "{failure}");
+    }
+
+    #[test]
+    #[ignore = "takes b4 from PyPI; cargo xtask ci sees to it"]
+    fn dependencies_are_looked_for() {
+        let fixture = Fixture::new();
+        let b4 = open(&fixture.grafted());
+        b4.prepare(&letter(1)).unwrap();
+        assert!(
+            b4.check_dependencies()
+                .unwrap()
+                .contains("no defined dependencies")
+        );
+        let needy = Letter {
+            dependencies: vec![
+                format!("base-commit: {}", fixture.public),
+                "change-id: 20260101-other-0123456789ab:v1".into(),
+            ],
+            ..letter(1)
+        };
+        b4.prepare(&needy).unwrap();
+        let failure = b4.check_dependencies().unwrap_err();
+        assert_eq!(failure.kind, Kind::Usage, "{failure}");
+        assert!(failure.to_string().contains("20260101-other"), "{failure}");
+        let base_only = Letter {
+            dependencies: needy.dependencies[..1].to_vec(),
+            ..letter(1)
+        };
+        assert_eq!(b4.prepare(&base_only).unwrap_err().kind, Kind::Usage);
+        assert_eq!(b4.prepare(&letter(0)).unwrap_err().kind, Kind::Usage);
+    }
+
+    #[test]
+    #[ignore = "takes b4 from PyPI; cargo xtask ci sees to it"]
+    fn nothing_goes_out_and_nothing_of_the_users_comes_in() {
+        let fixture = Fixture::new();
+        let mut b4 = open(&fixture.grafted());
+        let line = b4.line(&["send"]);
+        let home = line.get_envs().find(|(name, _)| *name == "HOME").unwrap();
+        assert_eq!(home.1.unwrap(), b4.home.as_str());
+        if crate::deps::need::program("strace").is_none() {
+            return;
+        }
+        let (traced, log, real) = (
+            fixture.dir.join("traced"),
+            fixture.dir.join("connects"),
+            &b4.program,
+        );
+        let script =
+            format!("#!/bin/sh\nexec strace -f -A -e trace=connect -o {log} {real} \"$@\"\n");
+        scripts::make(&traced, &script);
+        b4.program = traced;
+        let mails = write(&b4, &letter(1), &fixture.dir).unwrap();
+        b4.check_dependencies().unwrap();
+        b4.am(&mails.mbox, &fixture.dir.join("am")).unwrap();
+        b4.diff(&mails.mbox, &mails.mbox).unwrap();
+        b4.trailers(&mails.mbox).unwrap();
+        let connects = text(&log);
+        assert!(connects.contains("exited with 0"), "{connects}");
+        assert!(!connects.contains("AF_INET"), "{connects}");
+    }
+}

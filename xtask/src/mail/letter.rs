@@ -1,0 +1,247 @@
+//! What goes above the patches: a cover letter, and who gets it.
+
+use camino::Utf8PathBuf;
+
+use crate::failure::{Kind, Result};
+
+/// What goes above the patches.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Letter {
+    /// The subject without `[PATCH …]`, an empty line, and the text; no sign-off, no addresses.
+    pub cover: String,
+    /// 1 and up.
+    pub version: u32,
+    /// E.g. `RFC`.
+    pub prefixes: Vec<String>,
+    /// That of earlier versions; a new one is made without.
+    pub change_id: Option<String>,
+    /// What has to be applied before, as `b4 prep --edit-deps` has it: `change-id: ID:vN`, `base-commit: ID`, ...
+    pub dependencies: Vec<String>,
+    pub recipients: Recipients,
+}
+
+/// Who gets the mails: all get all of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recipients {
+    /// These and nobody else, as `Name <address>`.
+    These(People),
+    /// Those that get_maintainer.pl in this kernel tree names, and whom the patches name.
+    Maintainers(Utf8PathBuf),
+}
+
+impl Default for Recipients {
+    fn default() -> Self {
+        Self::These(People::default())
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct People {
+    pub to: Vec<String>,
+    pub cc: Vec<String>,
+}
+
+impl People {
+    /// # Errors
+    /// If there is nobody, or what is no address.
+    pub fn check(&self) -> Result<()> {
+        if self.to.is_empty() && self.cc.is_empty() {
+            return Err(Kind::Usage.error(
+                "nobody would get the mails: name recipients, or a tree that has get_maintainer.pl",
+            ));
+        }
+        let mut all = self.to.iter().chain(&self.cc);
+        let is_one =
+            |who: &str| address(who).is_some() && (who.contains('"') || !who.contains([',', ';']));
+        match all.find(|who| !is_one(who)) {
+            Some(who) => Err(Kind::Usage.error(format!(
+                "{who:?} is not one recipient: write `Name <address>`, or `\"Last, First\" <address>`"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// The first of them that the head of a mail does not have.
+    pub fn not_in(&self, mail: &str) -> Option<&str> {
+        let head = mail.split("\n\n").next().unwrap_or_default();
+        let mut all = self
+            .to
+            .iter()
+            .chain(&self.cc)
+            .filter_map(|who| address(who));
+        all.find(|address| !head.contains(address))
+    }
+}
+
+/// A cover letter as b4 takes it, which drops lines that begin with `#`.
+pub fn described(cover: &str) -> Result<String> {
+    let cover = cover.trim();
+    let wrong = |what: &str| Err(Kind::Usage.error(format!("the cover letter {what}")));
+    let mut lines = cover.lines();
+    let subject = lines.next().unwrap_or_default();
+    if subject.trim().is_empty() || lines.next().is_some_and(|line| !line.trim().is_empty()) {
+        return wrong("has to begin with its subject, and then an empty line");
+    }
+    if subject.starts_with(['-', '[', '#']) {
+        return wrong("has a subject with a prefix: give prefixes apart, and begin with a word");
+    }
+    if cover.lines().skip(2).all(|line| line.trim().is_empty()) {
+        return wrong("has no text: say what the series does, and why");
+    }
+    if sign_offs(cover).next().is_some() {
+        return wrong("has a sign-off: those belong into the patches");
+    }
+    for line in cover.lines() {
+        if ["To: ", "Cc: "].iter().any(|begin| line.starts_with(begin)) {
+            return wrong(&format!(
+                "has an address, which b4 would take away: {line:?}; give recipients apart"
+            ));
+        }
+        if line.trim_end() == "---" || line.starts_with("diff --git ") || line.starts_with(">#") {
+            return wrong(&format!(
+                "has a line that ends it, or that b4 changes: {line:?}"
+            ));
+        }
+    }
+    let kept = cover.lines().map(|line| match line.starts_with('#') {
+        true => format!(">{line}\n"),
+        false => format!("{line}\n"),
+    });
+    Ok(kept.collect())
+}
+
+pub fn sign_offs(text: &str) -> impl Iterator<Item = &str> {
+    const BEGIN: &str = "signed-off-by:";
+    let begins = |line: &str| {
+        line.get(..BEGIN.len())
+            .is_some_and(|begin| begin.eq_ignore_ascii_case(BEGIN))
+    };
+    text.lines()
+        .map(str::trim_end)
+        .filter(move |line| begins(line))
+}
+
+/// Those that b4 has put below a cover letter.
+pub fn addressed(description: &str) -> People {
+    let list = |name: &str| {
+        let lines = description
+            .lines()
+            .filter_map(|line| line.strip_prefix(name));
+        lines.map(|who| who.trim().to_owned()).collect()
+    };
+    People {
+        to: list("To: "),
+        cc: list("Cc: "),
+    }
+}
+
+/// The address of `Name <address>`, or of a plain one.
+pub fn address(who: &str) -> Option<&str> {
+    let plain = match who.rsplit_once('<') {
+        Some((_, address)) => address.split('>').next()?,
+        None => who.trim(),
+    };
+    let is = plain.contains('@') && !plain.contains(char::is_whitespace);
+    is.then_some(plain)
+}
+
+/// Whom a trailer names, if that is somebody whom mail reaches, as a recipient.
+pub fn person(line: &str) -> Option<String> {
+    const SPECIAL: &[char] = &['(', ')', '[', ']', ':', ';', '@', '\\', ',', '.', '"'];
+    let line = line.split(" #").next()?.trim();
+    let address = address(line).filter(|it| it.contains('.'))?;
+    let name = line.split_once('<').map_or("", |(name, _)| name);
+    let name = name.trim().trim_matches('"');
+    Some(match name {
+        "" => address.to_owned(),
+        name if name.contains(SPECIAL) => {
+            let escaped = name.replace('\\', "\\\\").replace('"', "\\\"");
+            format!("\"{escaped}\" <{address}>")
+        }
+        name => format!("{name} <{address}>"),
+    })
+}
+
+pub fn same(one: &str, other: &str) -> bool {
+    let pair = address(one).zip(address(other));
+    pair.is_some_and(|(one, other)| one.eq_ignore_ascii_case(other))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cover_letters() {
+        for (cover, wrong) in [
+            ("", "begin with its subject"),
+            ("fs: x\nwhy\n", "begin with its subject"),
+            ("fs: x\n", "has no text"),
+            ("[PATCH] fs: x\n\nWhy.\n", "prefix"),
+            (
+                "fs: x\n\nWhy.\n\nSigned-off-by: A <a@example.org>\n",
+                "sign-off",
+            ),
+            ("fs: x\n\nWhy.\n\nCc: A <a@example.org>\n", "address"),
+            ("fs: x\n\nWhy.\n---\nmore\n", "ends it"),
+            ("fs: x\n\nWhy.\ndiff --git a/a b/a\n", "ends it"),
+        ] {
+            let failure = described(cover).unwrap_err();
+            assert_eq!(failure.kind, Kind::Usage);
+            assert!(failure.to_string().contains(wrong), "{cover:?} {failure}");
+        }
+        assert_eq!(
+            described("fs: x\n\n#1\nWhy.\n\n").unwrap(),
+            "fs: x\n\n>#1\nWhy.\n"
+        );
+    }
+
+    #[test]
+    fn addresses() {
+        for (who, wanted) in [
+            ("A <a@example.org>", Some("a@example.org")),
+            ("a@example.org", Some("a@example.org")),
+            ("A <a@example.org> # 6.12", Some("a@example.org")),
+            ("https://example.org/a", None),
+            ("a sentence @ home", None),
+        ] {
+            assert_eq!(address(who), wanted, "{who}");
+        }
+        let found = addressed("x\n\nTo: A <a@b>\nCc: c@d\nCc: e@f\n");
+        let text = "To: A <a@b>,\n c@d\nCc: x@y\n\ne@f\n";
+        assert_eq!(found.not_in(text), Some("e@f"));
+        assert!(found.check().is_ok() && People::default().check().is_err());
+        assert_eq!(
+            (found.to, found.cc),
+            (vec!["A <a@b>".into()], vec!["c@d".into(), "e@f".into()])
+        );
+    }
+
+    #[test]
+    fn one_recipient_each() {
+        for (who, one) in [
+            ("\"L, F\" <a@b>", true),
+            ("F L <a@b>", true),
+            ("L, F <a@b>", false),
+            ("a@b, c@d", false),
+            ("a", false),
+        ] {
+            let people = People {
+                cc: vec![who.into()],
+                ..People::default()
+            };
+            assert_eq!(people.check().is_ok(), one, "{who}");
+        }
+        for (line, wanted) in [
+            ("A B <a@b.c>", Some("A B <a@b.c>")),
+            ("L, F (X) <a@b.c>", Some("\"L, F (X)\" <a@b.c>")),
+            ("\"A. B\" <a@b.c>", Some("\"A. B\" <a@b.c>")),
+            ("<a@b.c> # 6.12", Some("a@b.c")),
+            ("stable@b.c # 6.12+", Some("stable@b.c")),
+            ("freeze <freeze@localhost>", None),
+            ("why not", None),
+        ] {
+            assert_eq!(person(line).as_deref(), wanted, "{line}");
+        }
+    }
+}
