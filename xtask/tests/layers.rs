@@ -8,6 +8,7 @@ const ORDER: &[&str] = &[
     "flow",
     "bench",
     "vm",
+    "mail",
     "report",
     "review",
     "kernel",
