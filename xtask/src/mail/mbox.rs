@@ -72,7 +72,7 @@ impl Subject {
 
     /// What stands in square brackets; a list may have put its own name into some.
     fn prefix(&mut self, words: &str) {
-        let mut words = words.split_whitespace().peekable();
+        let words = words.split_whitespace();
         if !words
             .clone()
             .any(|word| word.eq_ignore_ascii_case("patch") || word.starts_with("PATCHv"))

@@ -1,8 +1,11 @@
 //! A series as mails: what is refused, what goes with it, what was sent, and what came back.
 
+pub mod checklist;
 pub mod cover;
 pub mod mbox;
 pub mod record;
+pub mod refuse;
+pub mod results;
 pub mod trailers;
 
 /// What a line of a mail should not be longer than, in characters.

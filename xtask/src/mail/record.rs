@@ -366,7 +366,7 @@ mod tests {
                         .collect();
                     assert_eq!(ids, ["1@l", "2@l"]);
                     assert_eq!(record.base_commit, BASE_COMMIT);
-                    assert_eq!(record.change_id.is_some(), true);
+                    assert!(record.change_id.is_some());
                     assert_eq!(record.date, "2026-11-27T10:00:00+01:00");
                 }
                 (Err(failure), Some(words)) => {

@@ -64,6 +64,11 @@ impl Patch {
         digest(diff.filter(|line| !line.starts_with(b"index ") && !line.is_empty()))
     }
 
+    /// The line of the file for one of the diff; `None` if the file does not hold the diff as it is.
+    pub fn line(&self, of_diff: usize) -> Option<usize> {
+        Some(self.above? + of_diff)
+    }
+
     /// Words for a line of the diff, by its number there.
     pub fn place(&self, line: usize) -> String {
         match self.above {
