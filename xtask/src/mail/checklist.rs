@@ -130,9 +130,10 @@ fn signed(mailing: &Mailing<'_>) -> Item {
     match unsigned.is_empty() {
         true => Item::done("Each patch has a Signed-off-by of its author."),
         false => Item::of(
-            "A Signed-off-by of the author is missing. Only you can give it: it says that you have the right to submit the patch \
-             (Documentation/process/submitting-patches.rst). `git commit --amend --signoff` for each, in the work tree, then \
-             `cargo xtask series refresh`.",
+            "A Signed-off-by of the author is missing. Only you can give it: it says that you have \
+             the right to submit the patch (Documentation/process/submitting-patches.rst). \
+             `git commit --amend --signoff` for each, in the work tree, then `cargo xtask series \
+             refresh`.",
             unsigned,
         ),
     }
@@ -144,7 +145,8 @@ fn identity(mailing: &Mailing<'_>) -> Item {
             Item::done(format!("The mails are from {person}."))
         }
         Some(person) => Item::todo(format!(
-            "The mails would be from {person}, which nobody can answer: git config user.name and user.email."
+            "The mails would be from {person}, which nobody can answer: git config user.name and \
+             user.email."
         )),
         None => Item::todo(
             "Git does not know who you are: git config --global user.name and user.email.",
@@ -169,8 +171,8 @@ fn authors(mailing: &Mailing<'_>) -> Item {
     match nobodys.is_empty() {
         true => Item::done("Each patch has an author with an address."),
         false => Item::of(
-            "The author is a placeholder: `git commit --amend --reset-author` for each, in the work tree, then \
-             `cargo xtask series refresh`.",
+            "The author is a placeholder: `git commit --amend --reset-author` for each, in the work \
+             tree, then `cargo xtask series refresh`.",
             nobodys,
         ),
     }
@@ -191,8 +193,8 @@ fn assisted(mailing: &Mailing<'_>) -> Vec<Item> {
     let mut items = Vec::new();
     if !wrong.is_empty() {
         items.push(Item::of(
-            "Assisted-by has to name a real tool and model, AGENT:MODEL [tools] (Documentation/process/coding-assistants.rst). \
-             Only you know what it was.",
+            "Assisted-by has to name a real tool and model, AGENT:MODEL [tools] \
+             (Documentation/process/coding-assistants.rst). Only you know what it was.",
             wrong,
         ));
     }
@@ -246,7 +248,8 @@ pub fn assistance(line: &str) -> Option<Result<(), String>> {
     Some(match fits {
         true => Ok(()),
         false => Err(format!(
-            "{line:?} names no tool and model: it has to be `Assisted-by: AGENT:MODEL [tools]` with real names"
+            "{line:?} names no tool and model: it has to be `Assisted-by: AGENT:MODEL [tools]` with \
+             real names"
         )),
     })
 }
@@ -265,8 +268,9 @@ fn fixes(mailing: &Mailing<'_>) -> Item {
         .collect();
     match (all.is_empty(), wrong.is_empty()) {
         (true, _) => Item::todo(
-            "No patch has a Fixes:. One that mends what an earlier commit broke needs it: `Fixes: 123456789abc (\"subject\")`, and \
-             Cc: stable@vger.kernel.org if released kernels have that commit.",
+            "No patch has a Fixes:. One that mends what an earlier commit broke needs it: `Fixes: \
+             123456789abc (\"subject\")`, and Cc: stable@vger.kernel.org if released kernels have \
+             that commit.",
         ),
         (_, false) => Item::of(
             "Fixes: has to be 12 or more hex digits and the subject, `123456789abc (\"subject\")`.",
@@ -337,7 +341,8 @@ fn xfs(mailing: &Mailing<'_>) -> Option<Item> {
     let files = touched(mailing, |patch| below(patch, "fs/xfs/"));
     (!files.is_empty()).then(|| {
         Item::todo(
-            "fs/xfs is touched: run fstests (./check -g quick, and -g freeze, on xfs), and say in the cover letter what came of it.",
+            "fs/xfs is touched: run fstests (./check -g quick, and -g freeze, on xfs), and say in \
+             the cover letter what came of it.",
         )
     })
 }
@@ -385,7 +390,8 @@ fn ways(mailing: &Mailing<'_>) -> String {
     ];
     let after = fold(
         &format!(
-            "Afterwards, with the list's mbox of it (b4 mbox MESSAGE-ID): cargo xtask series sent -v {} --mbox FILE",
+            "Afterwards, with the list's mbox of it (b4 mbox MESSAGE-ID): cargo xtask series sent \
+             -v {} --mbox FILE",
             mailing.version
         ),
         "",
@@ -402,10 +408,16 @@ mod tests {
     fn patch(from: &str, files: &[&str], trailers: &str) -> Patch {
         let diff: String = files
             .iter()
-            .map(|file| format!("diff --git a/{file} b/{file}\nindex 1..2 100644\n--- a/{file}\n+++ b/{file}\n@@ -1 +1 @@\n-b\n+c\n"))
+            .map(|file| {
+                format!(
+                    "diff --git a/{file} b/{file}\nindex 1..2 100644\n--- a/{file}\n+++ b/{file}\n\
+                     @@ -1 +1 @@\n-b\n+c\n"
+                )
+            })
             .collect();
         let text = format!(
-            "From: {from}\nDate: Fri, 27 Nov 2026 10:00:00 +0100\nSubject: fs: x\n\nWhy.\n\n{trailers}\n---\n\n{diff}"
+            "From: {from}\nDate: Fri, 27 Nov 2026 10:00:00 +0100\nSubject: fs: x\n\nWhy.\n\n\
+             {trailers}\n---\n\n{diff}"
         );
         parse(Utf8Path::new("x.patch"), text.as_bytes()).unwrap()
     }

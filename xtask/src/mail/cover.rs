@@ -45,7 +45,8 @@ pub fn read(series: &Utf8Path) -> Result<Text> {
     let path = series.join("cover");
     let text = content(
         &path,
-        "write there what the series is about: a line `subsystem: summary`, an empty line, and why it is wanted",
+        "write there what the series is about: a line `subsystem: summary`, an empty line, and why \
+         it is wanted",
     )?;
     parse(&text).map_err(|(line, what)| Kind::Usage.error(format!("{path}:{line}: {what}")))
 }
@@ -132,7 +133,8 @@ pub fn changes(series: &Utf8Path, version: u32) -> Result<Vec<Section>> {
         return Ok(Vec::new());
     }
     let how = format!(
-        "say there what has changed since v{}: a line `v{version}:`, and below it a line for each change",
+        "say there what has changed since v{}: a line `v{version}:`, and below it a line for each \
+         change",
         version - 1
     );
     let text = content(&path, &how)?;

@@ -103,7 +103,8 @@ pub fn read(path: &Utf8Path) -> Result<Vec<Mail>> {
     let mails = parse(&text);
     if mails.is_empty() {
         return Err(Kind::Usage.error(format!(
-            "{path} has no mail that begins with a line `From ...`; `b4 mbox MESSAGE-ID` writes a thread as an mbox (not gzipped)"
+            "{path} has no mail that begins with a line `From ...`; `b4 mbox MESSAGE-ID` writes a \
+             thread as an mbox (not gzipped)"
         )));
     }
     Ok(mails)
@@ -164,7 +165,8 @@ pub mod samples {
     /// A mail of an mbox; `headers` are whole lines.
     pub fn mail(id: &str, from: &str, subject: &str, headers: &str, body: &str) -> String {
         format!(
-            "From mboxrd@z Thu Jan  1 00:00:00 1970\nFrom: {from}\nDate: Fri, 27 Nov 2026 10:00:00 +0100\n\
+            "From mboxrd@z Thu Jan  1 00:00:00 1970\nFrom: {from}\n\
+             Date: Fri, 27 Nov 2026 10:00:00 +0100\n\
              Message-ID: <{id}>\nSubject: {subject}\n{headers}\n{body}\n"
         )
     }
@@ -218,7 +220,8 @@ mod tests {
             "1@x",
             "=?UTF-8?q?J=C3=B6rg?= <j@x>",
             "Re: [PATCH] fs:\n x",
-            "In-Reply-To: <b@x>\nReferences: <a@x>\n\t<b@x>\nContent-Type: text/plain; charset=utf-8\n\
+            "In-Reply-To: <b@x>\nReferences: <a@x>\n\t<b@x>\n\
+             Content-Type: text/plain; charset=utf-8\n\
              Content-Transfer-Encoding: quoted-printable\n",
             ">From here\nReviewed-by: J=C3=B6rg <j@x>",
         );

@@ -100,8 +100,8 @@ pub fn earlier(series: &Utf8Path, version: u32) -> Result<Vec<Record>> {
     let records = versions.map(|version| {
         read(series, version)?.ok_or_else(|| {
             Kind::Usage.error(format!(
-                "nothing is recorded of v{version}: {} is missing; with the list's mbox of v{version}: cargo xtask series sent \
-                 -v {version} --mbox FILE",
+                "nothing is recorded of v{version}: {} is missing; with the list's mbox of v{version}: \
+                 cargo xtask series sent -v {version} --mbox FILE",
                 path(series, version, "json")
             ))
         })
@@ -131,7 +131,8 @@ pub fn sent(
         let digest = parse(Utf8Path::new(&mail.id), &mail.raw)?.digest();
         if mail.subject.text != patch.subject || digest != patch.digest() {
             return refuse(format!(
-                "\"{}\" ({}) is not what {} has now; if that was edited after it was sent, take the file of then",
+                "\"{}\" ({}) is not what {} has now; if that was edited after it was sent, take the \
+                 file of then",
                 mail.subject.text, mail.id, patch.path
             ));
         }
@@ -257,11 +258,14 @@ pub mod samples {
 mod tests {
     use super::samples::{BASE_COMMIT, record};
     use super::*;
+    use crate::host::layout::Layout;
     use crate::mail::mbox::{self, samples::mail};
+    use crate::series::load;
 
     fn diff(line: &str) -> String {
         format!(
-            "Why.\n\n---\n a | 2 +-\n\ndiff --git a/a b/a\nindex 1..2 100644\n--- a/a\n+++ b/a\n@@ -1 +1 @@\n-b\n+{line}\n"
+            "Why.\n\n---\n a | 2 +-\n\ndiff --git a/a b/a\nindex 1..2 100644\n--- a/a\n+++ b/a\n\
+             @@ -1 +1 @@\n-b\n+{line}\n"
         )
     }
 
@@ -375,6 +379,30 @@ mod tests {
                 (got, wrong) => panic!("{got:?} {wrong:?}"),
             }
         }
+    }
+
+    /// As git and b4 write them, and as a list gives them back.
+    #[test]
+    fn the_series_of_this_checkout() {
+        let layout = Layout::of_this_checkout().unwrap();
+        let series = load(&layout, "mainline", "generic-freeze").unwrap();
+        let mut text = letter(
+            "0@l",
+            "[PATCH v3 0/5] fs: all",
+            &format!("base-commit: {BASE_COMMIT}\n"),
+        );
+        for (patch, number) in series.patches.iter().zip(1..) {
+            let mail = String::from_utf8(patch.text.clone()).unwrap();
+            let (_, mail) = mail.split_once('\n').unwrap();
+            let mail = mail.replacen("[PATCH]", &format!("[PATCH v3 {number}/5]"), 1);
+            text += &format!(
+                "From x Thu Jan  1 00:00:00 1970\nMessage-ID: <{number}@l>\nIn-Reply-To: <0@l>\n{mail}\n"
+            );
+        }
+        let record = sent(3, &mbox::parse(text.as_bytes()), &series.patches, None).unwrap();
+        let subjects: Vec<_> = record.patches.iter().map(|it| &it.subject).collect();
+        let wanted: Vec<_> = series.patches.iter().map(|it| &it.subject).collect();
+        assert_eq!(subjects, wanted);
     }
 
     #[test]

@@ -133,7 +133,10 @@ impl<'a> File<'a> {
         let is_declared = head.contains("charset=");
         let is_utf8 = std::str::from_utf8(&self.patch.text).is_ok();
         (!is_declared && !is_utf8).then(|| {
-            self.fault(at + 1, "not UTF-8, and no Content-Type header says what it is; `series refresh` writes UTF-8")
+            self.fault(
+                at + 1,
+                "not UTF-8, and no Content-Type header says what it is; `series refresh` writes UTF-8",
+            )
         })
     }
 
@@ -187,8 +190,10 @@ impl<'a> File<'a> {
             (_, first) => *first,
         };
         let line = self.place(at);
-        let what = "the description ends here for `git am`, and the rest of it gets lost: put `---` or `diff --git` in other words";
-        let no_end = "the description is not ended by a line `---`: it has a `diff --git` in it, or was not written by git format-patch";
+        let what = "the description ends here for `git am`, and the rest of it gets lost: put `---` or \
+            `diff --git` in other words";
+        let no_end = "the description is not ended by a line `---`: it has a `diff --git` in it, or was \
+            not written by git format-patch";
         Some(self.fault(line, if ends[0].0 { what } else { no_end }))
     }
 
@@ -213,14 +218,22 @@ fn numbering(file: &File<'_>, number: usize, all: usize) -> Option<Fault> {
     let name = file.patch.path.file_name().unwrap_or_default();
     let digits = name.split('-').next().unwrap_or_default();
     if digits.parse().is_ok_and(|said: usize| said != number) {
-        return Some(file.fault(1, format!("the name says {digits}, and this is patch {number} of the series; `series refresh` numbers them")));
+        let what = format!(
+            "the name says {digits}, and this is patch {number} of the series; `series refresh` \
+             numbers them"
+        );
+        return Some(file.fault(1, what));
     }
     let line = file.header("Subject");
     let header = String::from_utf8_lossy(file.lines[line - 1]).into_owned();
     let subject = Subject::of(header.split_once(':').map_or("", |(_, value)| value));
     let (said, of) = subject.place?;
     ((said, of) != (number, all)).then(|| {
-        file.fault(line, format!("the subject says {said}/{of}, and this is {number}/{all}; `series refresh` leaves the numbers to the mail"))
+        let what = format!(
+            "the subject says {said}/{of}, and this is {number}/{all}; `series refresh` leaves the \
+             numbers to the mail"
+        );
+        file.fault(line, what)
     })
 }
 
@@ -360,7 +373,8 @@ mod tests {
     /// What is no patch for git either is refused when a series is read; the rest is refused here.
     #[test]
     fn who_refuses_what() {
-        let differ = "diff --git a/b b/b\nnew file mode 100644\nindex 0000000..8352675\nBinary files /dev/null and b/b differ\n";
+        let differ = "diff --git a/b b/b\nnew file mode 100644\nindex 0000000..8352675\n\
+            Binary files /dev/null and b/b differ\n";
         for (body, when_read, wanted) in [
             (
                 format!("As in\ndiff --git a/x b/x\nit was.\n---\n a | 2 +-\n\n{DIFF}"),

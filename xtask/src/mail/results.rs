@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use camino::Utf8Path;
 use harness::wire::Filesystem;
 use jiff::Timestamp;
 
@@ -10,6 +11,7 @@ use crate::event::CaseId;
 use crate::failure::{Kind, Result};
 use crate::report::inputs::Input;
 use crate::report::model::{Content, Run, case_names, cell};
+use crate::series::Series;
 use crate::words::count;
 
 /// What results are wanted of.
@@ -35,6 +37,22 @@ pub struct Applied {
     pub digest: String,
     /// When the file was written last.
     pub written: Option<Timestamp>,
+}
+
+/// The patches of series that are applied one after the other.
+pub fn applied(stack: &[Series]) -> Vec<Applied> {
+    let patches = stack.iter().flat_map(|series| &series.patches);
+    let patches = patches.map(|patch| Applied {
+        file: patch.path.to_string(),
+        subject: patch.subject.clone(),
+        digest: patch.digest(),
+        written: written(&patch.path),
+    });
+    patches.collect()
+}
+
+fn written(path: &Utf8Path) -> Option<Timestamp> {
+    path.metadata().ok()?.modified().ok()?.try_into().ok()
 }
 
 /// Two runs of all cases that can be compared.
@@ -146,7 +164,9 @@ fn other(run: &Run, wanted: &Wanted<'_>) -> Option<String> {
         Err(why) => return Some(why),
     };
     if content.edited {
-        return Some("was made from a work tree with edits that are in no patch file (series refresh writes them there)".into());
+        let what = "was made from a work tree with edits that are in no patch file (series refresh \
+            writes them there)";
+        return Some(what.into());
     }
     let digests = content.patches.iter().zip(wanted.patches);
     let differing = digests
@@ -166,7 +186,9 @@ fn other(run: &Run, wanted: &Wanted<'_>) -> Option<String> {
 
 fn known(run: &Run) -> std::result::Result<&Content, String> {
     run.kernel.content.as_ref().ok_or_else(|| {
-        "is from before reports told the content of patches and source, so that nobody knows what it is of".into()
+        "is from before reports told the content of patches and source, so that nobody knows what \
+         it is of"
+            .into()
     })
 }
 
@@ -340,7 +362,8 @@ fn heading(pair: Pair<'_>, cases: &[CaseId]) -> String {
         configs => format!(", options {}", configs.join(" + ")),
     };
     format!(
-        "{} on {}, without (stock) and with (patched) this series: Linux {}{source}{options}; QEMU {}, {}.",
+        "{} on {}, without (stock) and with (patched) this series: Linux {}{source}{options}; \
+         QEMU {}, {}.",
         count(cases.len(), "test"),
         filesystems.join(" and "),
         kernel.version,
@@ -386,11 +409,15 @@ fn tail(same: usize, added: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use harness::wire::Filesystem::{Ext3, Xfs};
 
     use super::*;
     use crate::event::Verdict::{self, Failed, Hung, Passed, Skipped};
+    use crate::host::layout::Layout;
     use crate::report::model::samples;
+    use crate::series::load;
     use crate::shard::Part;
 
     const CASES: [&str; 4] = ["same", "mended", "new", "odd"];
@@ -604,6 +631,18 @@ mod tests {
                 (got, words) => panic!("{got:?} {words:?}"),
             }
         }
+    }
+
+    #[test]
+    fn patches_of_this_checkout() {
+        let layout = Layout::of_this_checkout().unwrap();
+        let names = ["generic-freeze", "ext3-ioctl"];
+        let stack = names.map(|name| load(&layout, "mainline", name).unwrap());
+        let applied = applied(&stack);
+        assert_eq!(applied.len(), 7);
+        let digests: HashSet<_> = applied.iter().map(|it| &it.digest).collect();
+        assert_eq!(digests.len(), 7);
+        assert!(applied.iter().all(|it| it.written.is_some()));
     }
 
     #[test]

@@ -192,7 +192,11 @@ fn unfit(trailer: &Trailer, mail: &Mail) -> Option<String> {
         return Some("it has no address".into());
     }
     (!same_person(&person, from)).then(|| {
-        format!("the mail is from {} <{}>; if it is right all the same, write it into the commit yourself", from.name, from.address)
+        format!(
+            "the mail is from {} <{}>; if it is right all the same, write it into the commit \
+             yourself",
+            from.name, from.address
+        )
     })
 }
 
@@ -284,14 +288,57 @@ mod tests {
     #[test]
     fn who_said_what_of_which_patch() {
         let text = [
-            mail("v2-1@x", "me <me@x>", "[PATCH v2 1/2] fs: one", "", "Tested-by: me <me@x>"),
-            mail("a@x", "Ann <ann@x>", "Re: [PATCH v2 1/2] fs: one", "In-Reply-To: <v2-1@x>\n",
-                "> Acked-by: Quoted <q@x>\nGood.\n\nReviewed-by: Ann <ANN@x>\nReviewed-by: Ann <ann@x>\n-- \nSigned-by: z <z@x>"),
-            mail("b@x", "Bob <bob@x>", "Re: all", "In-Reply-To: <v2-0@x>\n", "Tested-by: Bob <bob@x>"),
-            mail("c@x", "\"Cole, Carl\" <carl@home>", "Re: x", "In-Reply-To: <a@x>\n", "Acked-by: Carl Cole <carl@work>"),
-            mail("d@x", "Dan <dan@x>", "Re: [PATCH v2 2/2] fs: two", "", "Suggested-by: Dan <dan@x>\nAcked-by: Eve <eve@x>\nSigned-off-by: Dan <dan@x>"),
-            mail("e@x", "Eve <eve@x>", "Re: [PATCH 2/2] fs: two", "", "Acked-by: Eve <eve@x>"),
-            mail("f@x", "Eve <eve@x>", "Re: [PATCH v2 0/2] fs: all of it", "References: <unknown@x>\n", "Reported-by: Eve <eve@x>\nAcked-by: Eve"),
+            mail(
+                "v2-1@x",
+                "me <me@x>",
+                "[PATCH v2 1/2] fs: one",
+                "",
+                "Tested-by: me <me@x>",
+            ),
+            mail(
+                "a@x",
+                "Ann <ann@x>",
+                "Re: [PATCH v2 1/2] fs: one",
+                "In-Reply-To: <v2-1@x>\n",
+                "> Acked-by: Quoted <q@x>\nGood.\n\nReviewed-by: Ann <ANN@x>\n\
+                 Reviewed-by: Ann <ann@x>\n-- \nTested-by: z <z@x>",
+            ),
+            mail(
+                "b@x",
+                "Bob <bob@x>",
+                "Re: all",
+                "In-Reply-To: <v2-0@x>\n",
+                "Tested-by: Bob <bob@x>",
+            ),
+            mail(
+                "c@x",
+                "\"Cole, Carl\" <carl@home>",
+                "Re: x",
+                "In-Reply-To: <a@x>\n",
+                "Acked-by: Carl Cole <carl@work>",
+            ),
+            mail(
+                "d@x",
+                "Dan <dan@x>",
+                "Re: [PATCH v2 2/2] fs: two",
+                "",
+                "Suggested-by: Dan <dan@x>\nAcked-by: Eve <eve@x>\n\
+                 Signed-off-by: Dan <dan@x>",
+            ),
+            mail(
+                "e@x",
+                "Eve <eve@x>",
+                "Re: [PATCH 2/2] fs: two",
+                "",
+                "Acked-by: Eve <eve@x>",
+            ),
+            mail(
+                "f@x",
+                "Eve <eve@x>",
+                "Re: [PATCH v2 0/2] fs: all of it",
+                "References: <unknown@x>\n",
+                "Reported-by: Eve <eve@x>\nAcked-by: Eve",
+            ),
         ]
         .concat();
         let found = find(
@@ -390,8 +437,10 @@ mod tests {
                 "fs: x\n\nWhy.\n\nFixes: 1 (\"a\")\nREV\nSigned-off-by: b <b@x>\n",
             ),
             (
-                "fs: x\n\nAcked-by: c <c@x>\nCo-developed-by: d <d@x>\nSigned-off-by: d <d@x>\n[b: mended]\nSigned-off-by: b <b@x>\n",
-                "fs: x\n\nAcked-by: c <c@x>\nREV\nCo-developed-by: d <d@x>\nSigned-off-by: d <d@x>\n[b: mended]\nSigned-off-by: b <b@x>\n",
+                "fs: x\n\nAcked-by: c <c@x>\nCo-developed-by: d <d@x>\nSigned-off-by: d <d@x>\n\
+                 [b: mended]\nSigned-off-by: b <b@x>\n",
+                "fs: x\n\nAcked-by: c <c@x>\nREV\nCo-developed-by: d <d@x>\n\
+                 Signed-off-by: d <d@x>\n[b: mended]\nSigned-off-by: b <b@x>\n",
             ),
             (
                 "fs: x\n\nreviewed-by: A <ANN@X>\n",
