@@ -122,6 +122,24 @@ pub fn parse(text: &[u8]) -> Vec<Mail> {
     mails
 }
 
+/// Mails as an mbox again.
+pub fn write<'a>(mails: impl IntoIterator<Item = &'a Mail>) -> Vec<u8> {
+    let mut text = Vec::new();
+    for mail in mails {
+        text.extend_from_slice(b"From mboxrd@z Thu Jan  1 00:00:00 1970\n");
+        for line in mail.raw.trim_ascii_end().split(|byte| *byte == b'\n') {
+            let marks = line.iter().take_while(|byte| **byte == b'>').count();
+            if line[marks..].starts_with(b"From ") {
+                text.push(b'>');
+            }
+            text.extend_from_slice(line);
+            text.push(b'\n');
+        }
+        text.push(b'\n');
+    }
+    text
+}
+
 fn mail(raw: &[u8]) -> Option<Mail> {
     let message = MessageParser::default().parse(raw)?;
     let body = message.body_text(0).unwrap_or_default();
@@ -241,6 +259,15 @@ mod tests {
             "{}",
             mail.body
         );
+    }
+
+    #[test]
+    fn an_mbox_is_written_as_it_was() {
+        let body = ">From here\n>>From there\n\nto x";
+        let text = ["1@x", "2@x"].map(|id| samples::mail(id, "a@x", "s", "", body));
+        let text = text.map(|mail| format!("{mail}\n")).concat();
+        let written = write(&parse(text.as_bytes()));
+        assert_eq!(String::from_utf8(written).unwrap(), text);
     }
 
     #[test]

@@ -109,6 +109,33 @@ pub fn earlier(series: &Utf8Path, version: u32) -> Result<Vec<Record>> {
     records.collect()
 }
 
+/// The newest version that is recorded.
+///
+/// # Errors
+/// [`Kind::Usage`] if nothing is.
+pub fn newest(series: &Utf8Path) -> Result<Record> {
+    let entries = series.join("sent").read_dir_utf8().into_iter().flatten();
+    let versions = entries.flatten().filter_map(|entry| {
+        let name = entry.file_name().strip_prefix('v')?;
+        name.strip_suffix(".json")?.parse().ok()
+    });
+    let newest = versions.max().map(|version| read(series, version));
+    newest.transpose()?.flatten().ok_or_else(|| {
+        Kind::Usage.error(format!(
+            "nothing is recorded in {series}/sent; with the list's mbox: cargo xtask series sent -v 1 \
+             --mbox FILE"
+        ))
+    })
+}
+
+/// The mails of a record, its cover letter first.
+pub fn of_record<'a>(record: &Record, mails: &'a [Mail]) -> Vec<&'a Mail> {
+    let cover = record.cover.iter().map(|cover| &cover.message_id);
+    let patches = record.patches.iter().map(|patch| &patch.message_id);
+    let ids = cover.chain(patches);
+    ids.filter_map(|id| find(mails, id)).collect()
+}
+
 /// What the list has of a version, if that is exactly these patches.
 ///
 /// `prepared` is what `series mail` has recorded; it tells of the base what no mail does.
@@ -295,6 +322,8 @@ mod tests {
         assert_eq!(earlier(dir, 3).unwrap(), records);
         assert_eq!(earlier(dir, 1).unwrap(), []);
         assert_eq!(records[0].first_id(), Some("v2-0@x"));
+        assert_eq!(newest(dir).unwrap(), records[0]);
+        newest(&dir.join("other")).unwrap_err();
         let text = fs_err::read_to_string(path(dir, 2, "json")).unwrap();
         for word in ["\"change-id\"", "\"base-commit\"", "\"message-id\""] {
             assert!(text.contains(word), "{text}");
