@@ -14,6 +14,7 @@ use crate::mail::{mbox, record};
 use crate::report::terminal::text;
 use crate::report::watched;
 use crate::review::refresh::{Consent, Stack, plan};
+use crate::words::visible;
 
 #[derive(Debug)]
 pub struct Order {
@@ -43,19 +44,12 @@ pub fn run(order: &Order, session: &Session) -> Result<u8> {
 
 fn told(found: &Found, record: &Record) {
     for (patch, trailer) in &found.taken {
-        text(&format!(
-            "{}: {}",
-            record.patches[*patch].subject,
-            trailer.line()
-        ));
+        let subject = &record.patches[*patch].subject;
+        text(&visible(&format!("{subject}: {}", trailer.line())));
     }
     for left in &found.left {
-        text(&format!(
-            "not taken: {} ({}): {}",
-            left.trailer.line(),
-            left.mail,
-            left.why
-        ));
+        let (line, mail, why) = (left.trailer.line(), &left.mail, &left.why);
+        text(&visible(&format!("not taken: {line} ({mail}): {why}")));
     }
     if found.taken.is_empty() {
         text(&format!("no trailer for v{} to take", record.version));

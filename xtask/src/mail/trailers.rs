@@ -188,6 +188,9 @@ fn unfit(trailer: &Trailer, mail: &Mail) -> Option<String> {
             trailer.key
         ));
     }
+    if trailer.value.contains(char::is_control) {
+        return Some("it has control characters".into());
+    }
     if !person.address.contains('@') {
         return Some("it has no address".into());
     }
@@ -337,7 +340,7 @@ mod tests {
                 "Eve <eve@x>",
                 "Re: [PATCH v2 0/2] fs: all of it",
                 "References: <unknown@x>\n",
-                "Reported-by: Eve <eve@x>\nAcked-by: Eve",
+                "Reported-by: Eve <eve@x>\nAcked-by: Eve\nTested-by: \u{1b}[2J <eve@x>",
             ),
         ]
         .concat();
@@ -375,11 +378,12 @@ mod tests {
             ),
             ("Signed-off-by: Dan <dan@x>", "d@x", "for people to write"),
             ("Acked-by: Eve", "f@x", "no address"),
+            ("Tested-by: \u{1b}[2J <eve@x>", "f@x", "control characters"),
         ]) {
             assert_eq!((line.as_str(), *mail), (wanted, of));
             assert!(why.contains(words), "{why}");
         }
-        assert_eq!(left.len(), 3);
+        assert_eq!(left.len(), 4);
         assert_eq!(found.of(1).len(), 3);
     }
 
