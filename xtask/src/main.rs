@@ -12,8 +12,7 @@ mod failure;
 mod flow;
 mod host;
 mod kernel;
-// Nothing calls it yet but its tests.
-#[cfg_attr(not(test), expect(dead_code, reason = "series mail will call it"))]
+#[allow(dead_code, reason = "series mail will call it")]
 mod mail;
 mod report;
 mod review;

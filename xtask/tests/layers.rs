@@ -7,6 +7,7 @@ const ORDER: &[&str] = &[
     "mail",
     "bench",
     "vm",
+    "mail",
     "report",
     "review",
     "kernel",

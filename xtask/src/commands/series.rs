@@ -1,10 +1,11 @@
 //! `series`: patch files and the work tree that they are edited in.
 
+use camino::Utf8PathBuf;
 use clap::{Args, Subcommand};
 
 use super::check;
 use crate::failure::Result;
-use crate::flow::{diff, refresh};
+use crate::flow::{diff, refresh, sent, trailers};
 use crate::host::session::Session;
 use crate::review::refresh::Consent;
 
@@ -31,6 +32,54 @@ enum Command {
     /// Line numbers, hashes, dates and the context of hunks do not count; what a patch says, adds and removes does.
     /// Patches are paired by their subjects. As of git diff, the exit code is 0 whether or not they differ.
     Diff(Diff),
+    /// Record what was really sent of a version, from the list's own mbox
+    ///
+    /// Message-ids, subjects, base-commit and change-id go to patches/BASE/SERIES/sent/vN.json, and the mails beside it. An mbox
+    /// that lacks a patch, or has another one, is an error; answers in it are left out.
+    Sent(Sent),
+    /// Take Reviewed-by, Tested-by and the like from answers into the patch files
+    ///
+    /// The commits of the work tree are reworded, and written back as by refresh. What somebody says for somebody else is named,
+    /// and not taken.
+    Trailers(Trailers),
+}
+
+#[derive(Clone, Debug, Args)]
+struct Sent {
+    /// A name in configs/kernels.toml
+    #[arg(long, default_value = "mainline")]
+    base: String,
+
+    /// The folder in patches/BASE
+    #[arg(long, value_name = "NAME", default_value = "generic-freeze")]
+    series: String,
+
+    /// Which version was sent: 2 for [PATCH v2]
+    #[arg(short, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    version: u32,
+
+    /// The thread as the list has it, e.g. from `b4 mbox`
+    #[arg(long, value_name = "FILE")]
+    mbox: Utf8PathBuf,
+}
+
+#[derive(Clone, Debug, Args)]
+struct Trailers {
+    /// A name in configs/kernels.toml
+    #[arg(long, default_value = "mainline")]
+    base: String,
+
+    /// The folder in patches/BASE; more than once for the tree of several, of which the last was sent
+    #[arg(long, value_name = "NAME", default_value = "generic-freeze")]
+    series: Vec<String>,
+
+    /// The thread with the answers, e.g. from `b4 mbox`
+    #[arg(long, value_name = "FILE")]
+    mbox: Utf8PathBuf,
+
+    /// Say what would be taken, and change nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -81,6 +130,30 @@ pub fn run(options: &Options, session: &Session) -> Result<u8> {
         Command::Check(options) => check::run(options, session),
         Command::Refresh(options) => refresh::run(&options.order(), session),
         Command::Diff(options) => diff::run(&options.order(), session),
+        Command::Sent(options) => sent::run(&options.order(), session),
+        Command::Trailers(options) => trailers::run(&options.order(), session),
+    }
+}
+
+impl Sent {
+    fn order(&self) -> sent::Order {
+        sent::Order {
+            base: self.base.clone(),
+            series: self.series.clone(),
+            version: self.version,
+            mbox: self.mbox.clone(),
+        }
+    }
+}
+
+impl Trailers {
+    fn order(&self) -> trailers::Order {
+        trailers::Order {
+            base: self.base.clone(),
+            series: self.series.clone(),
+            mbox: self.mbox.clone(),
+            dry_run: self.dry_run,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::prepare::Prepared;
 use crate::failure::Result;
 use crate::kernel::request::Request;
-use crate::report::model::{KernelFacts, MachineFacts};
+use crate::report::model::{Content, KernelFacts, MachineFacts};
 use crate::vm::qemu::machine;
 
 pub fn kernel_facts(request: &Request, prepared: &Prepared) -> KernelFacts {
@@ -19,6 +19,12 @@ pub fn kernel_facts(request: &Request, prepared: &Prepared) -> KernelFacts {
         provides: kernel.provides.clone(),
         configs: request.configs.clone(),
         fingerprint: kernel.fingerprint.clone(),
+        content: Some(Content {
+            source: kernel.source_tree.clone(),
+            built: kernel.content.clone(),
+            edited: kernel.edited,
+            patches: kernel.digests.clone(),
+        }),
     }
 }
 

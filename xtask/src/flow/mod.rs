@@ -12,6 +12,8 @@ pub mod prepare;
 pub mod refresh;
 pub mod reports;
 pub mod select;
+pub mod sent;
 pub mod shell;
 pub mod test_kernel;
+pub mod trailers;
 pub mod usage;

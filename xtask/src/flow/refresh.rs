@@ -35,7 +35,7 @@ pub fn run(order: &Order, session: &Session) -> Result<u8> {
         Ok::<_, Failure>(lock)
     })?;
     repair(&folder, order.dry_run)?;
-    let tree = worked(order, session)?;
+    let tree = worked(&order.base, &order.series, session)?;
     let stack = Stack {
         names: &order.series,
         folder: &folder,
@@ -58,16 +58,15 @@ pub fn run(order: &Order, session: &Session) -> Result<u8> {
 }
 
 /// The work tree of the series.
-fn worked(order: &Order, session: &Session) -> Result<Worked> {
-    let name = tree::name(&order.base, &order.series);
+pub fn worked(base: &str, series: &[String], session: &Session) -> Result<Worked> {
+    let name = tree::name(base, series);
     let path = session.layout.trees().join(&name);
     if path.is_dir() {
         return Worked::open(&name, session);
     }
-    let series = order.series.iter().map(|name| format!(" --series {name}"));
+    let series = series.iter().map(|name| format!(" --series {name}"));
     Err(Kind::Usage.error(format!(
-        "there is no work tree {path} yet; run: cargo xtask test-kernel --base {}{}",
-        order.base,
+        "there is no work tree {path} yet; run: cargo xtask test-kernel --base {base}{}",
         series.collect::<String>()
     )))
 }

@@ -36,6 +36,13 @@ pub struct Commit {
 }
 
 impl Commit {
+    pub fn message(&self) -> String {
+        match self.body.as_str() {
+            "" => format!("{}\n", self.subject),
+            body => format!("{}\n\n{body}\n", self.subject),
+        }
+    }
+
     /// For people.
     pub fn title(&self) -> String {
         format!("{} ({:?})", &self.id[..12.min(self.id.len())], self.subject)

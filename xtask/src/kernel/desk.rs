@@ -67,6 +67,13 @@ impl<'a> Desk<'a> {
         })
     }
 
+    /// Git's tree object of the source.
+    pub fn source_tree(&self) -> Result<String> {
+        let git = Git::at(&self.source.repository, &self.session.stop);
+        let commit = &self.source.commit;
+        Ok(git.read(cmd!(git, "git rev-parse {commit}'^{tree}'"))?)
+    }
+
     /// What a tree of the user's has already of these series and of those of the checked. In the sources of packages, and
     /// where patch files are checked, each patch has to apply.
     pub fn present<'b>(&'b self, others: &'b [Series]) -> Result<Present<'b>> {

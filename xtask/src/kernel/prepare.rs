@@ -35,6 +35,12 @@ pub struct Kernel {
     pub series: Vec<String>,
     /// Subjects, in checked; first what a tree had before.
     pub patches: Vec<String>,
+    /// Of the patches, in the same order: [`crate::series::Patch::digest`]; empty for what is only called like one.
+    pub digests: Vec<String>,
+    /// Git's tree objects of the source and of what was built, edits included.
+    pub source_tree: String,
+    pub content: String,
+    pub edited: bool,
     /// What the patches provide, as the `series` files say; sorted.
     pub provides: Vec<Feature>,
     /// Equal for kernels of equal content.
@@ -79,6 +85,10 @@ pub fn prepare(request: &Request, session: &Session) -> Result<Kernel> {
         build: built.out,
         series: names,
         patches: present.subjects(),
+        digests: present.digests(),
+        source_tree: desk.source_tree()?,
+        content: tree.content,
+        edited: tree.edited,
         provides: present.provides(),
         fingerprint: built.fingerprint,
         rebuilt: built.rebuilt,

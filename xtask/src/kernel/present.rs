@@ -118,10 +118,22 @@ impl<'a> Present<'a> {
 
     /// Subjects: first what the tree has.
     pub fn subjects(&self) -> Vec<String> {
-        let missing = self.missing.iter().flat_map(|series| &series.patches);
         let there = self.there.iter().map(|found| found.patch);
-        let all = there.chain(missing);
+        let all = there.chain(self.to_apply());
         all.map(|patch| patch.subject.clone()).collect()
+    }
+
+    /// The patches in the same order by content; empty for those that the tree only has a commit of the same name of.
+    pub fn digests(&self) -> Vec<String> {
+        let there = self.there.iter().map(|found| match found.alike {
+            None => found.patch.digest(),
+            Some(_) => String::new(),
+        });
+        there.chain(self.to_apply().map(Patch::digest)).collect()
+    }
+
+    fn to_apply(&self) -> impl Iterator<Item = &Patch> {
+        self.missing.iter().flat_map(|series| &series.patches)
     }
 }
 

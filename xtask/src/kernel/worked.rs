@@ -1,5 +1,7 @@
 //! A work tree as `series refresh` takes it: commits that are to become patch files.
 
+use std::collections::BTreeMap;
+
 use camino::Utf8PathBuf;
 use xshell::cmd;
 
@@ -85,6 +87,38 @@ impl Worked {
         };
         let tip = apply(&source, series, stop)?;
         carried::commits(&self.git, &self.base, &tip)
+    }
+
+    /// Gives commits other messages, each its own, and moves HEAD to the last. Files, authors, dates and notes stay.
+    pub fn reword(&self, commits: &[Commit], messages: &[String]) -> Result<()> {
+        let notes = carried::Notes::of(&self.git)?;
+        let (origins, texts) = (notes.origins(commits)?, notes.texts(commits)?);
+        let note = |of: &BTreeMap<String, String>, id| of.get(id).cloned().unwrap_or_default();
+        let mut parent = self.base.clone();
+        let (mut made, mut carried) = (Vec::new(), Vec::new());
+        for (commit, message) in commits.iter().zip(messages) {
+            parent = self.remade(commit, &parent, message)?;
+            made.push(Commit {
+                id: parent.clone(),
+                ..commit.clone()
+            });
+            carried.push((note(&origins, &commit.id), note(&texts, &commit.id)));
+        }
+        let carried = carried.iter().map(|(of, text)| (of.clone(), text.as_str()));
+        notes.attach(&made, &carried.collect::<Vec<_>>())?;
+        let git = &self.git;
+        git.read(cmd!(git, "git update-ref -m reworded HEAD {parent}"))?;
+        Ok(())
+    }
+
+    fn remade(&self, commit: &Commit, parent: &str, message: &str) -> Result<String> {
+        let (git, tree) = (&self.git, &commit.tree);
+        let (name, email) = commit.author.rsplit_once(" <").unwrap_or_default();
+        let make = cmd!(git, "git commit-tree -p {parent} -F - {tree}")
+            .env("GIT_AUTHOR_NAME", name)
+            .env("GIT_AUTHOR_EMAIL", email.trim_end_matches('>'))
+            .env("GIT_AUTHOR_DATE", format!("@{}", commit.date));
+        Ok(git.pipe(make, message.as_bytes())?)
     }
 
     /// These commits are those of these patches from now on: they are no edits any more.

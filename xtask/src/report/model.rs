@@ -55,6 +55,22 @@ pub struct KernelFacts {
     pub configs: Vec<String>,
     /// What the build was made from, hashed.
     pub fingerprint: String,
+    /// What was built, by content; reports of before did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<Content>,
+}
+
+/// What was built: names tell sources and patches apart only as long as nobody edits them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Content {
+    /// Git's tree object of the source, before any patch was applied.
+    pub source: String,
+    /// Git's tree object of what was built, edits included.
+    pub built: String,
+    /// Whether the work tree was another than the patch files make it.
+    pub edited: bool,
+    /// The digest of each patch, in order; empty where a commit of the tree was tested in the place of a patch.
+    pub patches: Vec<String>,
 }
 
 /// The machine it ran on: nothing in here names a host, a user or a path.
@@ -211,6 +227,7 @@ pub mod samples {
                 provides: vec![],
                 configs: vec![],
                 fingerprint: "f00d".into(),
+                content: None,
             },
             machine: MachineFacts {
                 accelerator: "tcg".into(),

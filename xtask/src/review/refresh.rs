@@ -43,7 +43,7 @@ pub struct Plan {
     pub edited: String,
     /// What no new file has.
     pub lost: Vec<Lost>,
-    commits: Vec<Commit>,
+    pub commits: Vec<Commit>,
     series: Vec<Series>,
 }
 

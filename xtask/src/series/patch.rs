@@ -15,6 +15,7 @@ use xshell::{Cmd, cmd};
 
 use super::notes;
 use crate::failure::{Failure, Kind, OrFail, Result};
+use crate::host::files::digest;
 use crate::host::git::Git;
 use crate::host::proc::{self, Output, Stop};
 use crate::host::space;
@@ -49,6 +50,23 @@ impl Patch {
     pub fn files(&self) -> BTreeSet<&str> {
         let changed = self.changes.iter().filter(|change| change.edits);
         changed.map(|change| change.file.as_str()).collect()
+    }
+
+    /// A name for what it changes. What is said of it does not count, nor do the ids of blobs, the diffstat and the
+    /// signature of the mail.
+    pub fn digest(&self) -> String {
+        let hunks = self.changes.iter().flat_map(|change| &change.hunks);
+        let last = hunks.map(|hunk| hunk.end).max().unwrap_or(0);
+        let lines = self.diff.split(|byte| *byte == b'\n').zip(1..);
+        let diff = lines.skip_while(|(line, _)| !line.starts_with(b"diff -"));
+        let signed = |(line, number): &(&[u8], usize)| *number > last && line.starts_with(b"--");
+        let diff = diff.take_while(|line| !signed(line)).map(|(line, _)| line);
+        digest(diff.filter(|line| !line.starts_with(b"index ") && !line.is_empty()))
+    }
+
+    /// The line of the file for one of the diff; `None` if the file does not hold the diff as it is.
+    pub fn line(&self, of_diff: usize) -> Option<usize> {
+        Some(self.above? + of_diff)
     }
 
     /// Words for a line of the diff, by its number there.
@@ -597,6 +615,23 @@ mod tests {
         assert_eq!(patch.files(), BTreeSet::from(["fs/super.c"]));
         let author = (patch.author, patch.email);
         assert_eq!(author, ("Jörg Example".into(), "j@example.org".into()));
+    }
+
+    #[test]
+    fn a_digest_is_of_what_is_changed() {
+        let digest = |text: String| parsed(&text).unwrap().digest();
+        let same = digest(format!("{HEAD}{DIFF}"));
+        let described = format!("{HEAD}Why.\n---\nv2: less\n\n{STAT}{DIFF}-- \n2.39.5\n");
+        for (text, is_same) in [
+            (described, true),
+            (format!("{HEAD}{}", DIFF.replace("index ", "index 0")), true),
+            (format!("{HEAD}{DIFF}").replace('\n', "\r\n"), true),
+            (format!("{HEAD}{}", DIFF.replace("+c", "+x")), false),
+            (format!("{HEAD}{}", DIFF.replace("-b", "-- ")), false),
+            (format!("{HEAD}{}", DIFF.replace("@@ -3", "@@ -4")), false),
+        ] {
+            assert_eq!(digest(text.clone()) == same, is_same, "{text}");
+        }
     }
 
     #[test]

@@ -1,0 +1,284 @@
+//! From answers to what was sent into the messages of the commits, and from there into the patch files.
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::failure::{Kind, PASSED, Result};
+use crate::flow::refresh::worked;
+use crate::host::lock;
+use crate::host::session::Session;
+use crate::kernel::carried::Commit;
+use crate::kernel::{self, bases};
+use crate::mail::record::Record;
+use crate::mail::trailers::{self, Found};
+use crate::mail::{mbox, record};
+use crate::report::terminal::text;
+use crate::report::watched;
+use crate::review::refresh::{Consent, Stack, plan};
+use crate::words::visible;
+
+#[derive(Debug)]
+pub struct Order {
+    pub base: String,
+    /// Those of the work tree, in order; the mails are of the last.
+    pub series: Vec<String>,
+    pub mbox: Utf8PathBuf,
+    /// Say what would be taken, and change nothing.
+    pub dry_run: bool,
+}
+
+pub fn run(order: &Order, session: &Session) -> Result<u8> {
+    kernel::are_names("--series", &order.series)?;
+    bases::find(&session.layout, &order.base)?;
+    let folder = session.layout.patches().join(&order.base);
+    let _lock = watched(session, None, |session| {
+        lock::hold(&session.layout.work("lock"), session)
+    })?;
+    let record = record::newest(&folder.join(order.series.last().map_or("", String::as_str)))?;
+    let found = trailers::find(&mbox::read(&order.mbox)?, &record);
+    told(&found, &record);
+    match order.dry_run {
+        true => Ok(PASSED),
+        false => take(order, &folder, (&found, &record), session),
+    }
+}
+
+fn told(found: &Found, record: &Record) {
+    for (patch, trailer) in &found.taken {
+        let subject = &record.patches[*patch].subject;
+        text(&visible(&format!("{subject}: {}", trailer.line())));
+    }
+    for left in &found.left {
+        let (line, mail, why) = (left.trailer.line(), &left.mail, &left.why);
+        text(&visible(&format!("not taken: {line} ({mail}): {why}")));
+    }
+    if found.taken.is_empty() {
+        text(&format!("no trailer for v{} to take", record.version));
+    }
+}
+
+/// Rewords the commits of the work tree, and writes them back.
+fn take(
+    order: &Order,
+    folder: &Utf8Path,
+    (found, record): (&Found, &Record),
+    session: &Session,
+) -> Result<u8> {
+    let tree = worked(&order.base, &order.series, session)?;
+    let stack = Stack {
+        names: &order.series,
+        folder,
+    };
+    let before = plan(&tree, stack, &session.stop)?;
+    before.allow(Consent::default(), &tree, stack)?;
+    if !before.changes.is_empty() {
+        return Err(Kind::Usage.error(format!(
+            "{} and the patch files in {folder} differ; make them the same first: cargo xtask series refresh",
+            tree.git.dir()
+        )));
+    }
+    let messages = messages(&before.commits, found, record)?;
+    let is_new = |(commit, message): (&Commit, &String)| commit.message() != *message;
+    if before.commits.iter().zip(&messages).any(is_new) {
+        tree.reword(&before.commits, &messages)?;
+        let plan = plan(&tree, stack, &session.stop)?;
+        plan.allow(Consent::default(), &tree, stack)?;
+        plan.write(&tree, stack)?;
+        for change in &plan.changes {
+            text(folder.join(&change.path).as_str());
+        }
+    }
+    Ok(PASSED)
+}
+
+/// What each commit is to say. A patch is known by its subject: its commit may have been changed since it was sent.
+fn messages(commits: &[Commit], found: &Found, record: &Record) -> Result<Vec<String>> {
+    let mut messages: Vec<String> = commits.iter().map(Commit::message).collect();
+    for (patch, sent) in record.patches.iter().enumerate() {
+        let trailers = found.of(patch);
+        // The last: the mails are of the last series.
+        let at = commits
+            .iter()
+            .rposition(|commit| commit.subject == sent.subject);
+        match at {
+            _ if trailers.is_empty() => {}
+            Some(at) => messages[at] = trailers::add(&messages[at], &trailers),
+            None => {
+                return Err(Kind::Usage.error(format!(
+                    "no commit has the subject {:?} of v{} any more; add its trailers by hand, and take the mails of it out \
+                     of the mbox",
+                    sent.subject, record.version
+                )));
+            }
+        }
+    }
+    Ok(messages)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::sent;
+    use crate::host::proc::Stop;
+    use crate::kernel::shop::{BASE, Shop};
+    use crate::mail::mbox::samples::mail;
+
+    fn shop() -> Shop {
+        let shop = Shop::open();
+        fs_err::create_dir_all(shop.layout.configs()).unwrap();
+        let bases = format!("[[base]]\nname = \"{BASE}\"\npackage = \"x\"\n");
+        fs_err::write(shop.layout.configs().join("kernels.toml"), bases).unwrap();
+        shop.patch("s", 1, "one", 4, "");
+        shop.patch("s", 2, "two", 12, "Provides: timeout");
+        shop.provide(&["s"]).unwrap();
+        refresh(&shop).unwrap();
+        shop
+    }
+
+    fn session(shop: &Shop) -> Session {
+        Session::new(shop.layout.clone(), Stop::default())
+    }
+
+    fn refresh(shop: &Shop) -> Result<Vec<String>> {
+        let names = ["s".to_owned()];
+        let tree = worked(BASE, &names, &session(shop))?;
+        let stack = Stack {
+            names: &names,
+            folder: &shop.folder(),
+        };
+        let plan = plan(&tree, stack, &Stop::default())?;
+        plan.write(&tree, stack)?;
+        Ok(plan.changes.iter().map(|it| it.path.to_string()).collect())
+    }
+
+    /// The patches as they are now, sent as version 1.
+    fn send(shop: &Shop) -> String {
+        let of = |name: &str, number: usize| {
+            let text =
+                fs_err::read_to_string(shop.file(&format!("s/000{number}-{name}.patch"))).unwrap();
+            let (_, body) = text.split_once("\n\n").unwrap();
+            mail(
+                &format!("{number}@l"),
+                "A Person <a@example.org>",
+                &format!("[PATCH {number}/2] {name}"),
+                "",
+                body,
+            )
+        };
+        let base = "base-commit: 0123456789012345678901234567890123456789";
+        let cover = mail(
+            "0@l",
+            "A Person <a@example.org>",
+            "[PATCH 0/2] all",
+            "",
+            base,
+        );
+        [cover, of("one", 1), of("two", 2)].concat()
+    }
+
+    fn run_with(shop: &Shop, mbox: &str, dry_run: bool) -> Result<u8> {
+        let file = shop.layout.root().join("mbox");
+        fs_err::write(&file, mbox).unwrap();
+        let order = Order {
+            base: BASE.into(),
+            series: vec!["s".into()],
+            mbox: file,
+            dry_run,
+        };
+        run(&order, &session(shop))
+    }
+
+    #[test]
+    fn from_answers_into_patch_files() {
+        let shop = shop();
+        let sent_mails = send(&shop);
+        let answer = mail(
+            "9@l",
+            "Jörg <j@x>",
+            "Re: [PATCH 2/2] two",
+            "In-Reply-To: <2@l>\nContent-Type: text/plain; charset=utf-8\n",
+            "Reviewed-by: Jörg <j@x>",
+        );
+        let mbox = sent_mails + &answer;
+        let said = run_with(&shop, &mbox, false).unwrap_err().to_string();
+        assert!(said.contains("series sent -v 1"), "{said}");
+        let order = sent::Order {
+            base: BASE.into(),
+            series: "s".into(),
+            version: 1,
+            mbox: shop.layout.root().join("mbox"),
+        };
+        sent::run(&order, &session(&shop)).unwrap();
+        let kept = mbox::read(&shop.file("s/sent/v1.mbx")).unwrap();
+        assert_eq!(kept.len(), 3);
+        let files = ["s/0001-one.patch", "s/0002-two.patch"].map(|file| shop.file(file));
+        let read = || {
+            files
+                .clone()
+                .map(|file| fs_err::read_to_string(file).unwrap())
+        };
+        let before = read();
+        run_with(&shop, &mbox, true).unwrap();
+        assert_eq!(read(), before);
+        run_with(&shop, &mbox, false).unwrap();
+        let after = read();
+        assert_eq!(after[0], before[0]);
+        assert!(
+            after[1].contains("\nWhy.\n\nReviewed-by: Jörg <j@x>\n---\nProvides: timeout\n"),
+            "{}",
+            after[1]
+        );
+        assert!(after[1].contains("charset=UTF-8"), "{}", after[1]);
+        // Once more changes nothing, and the tree follows the files.
+        run_with(&shop, &mbox, false).unwrap();
+        assert_eq!(read(), after);
+        assert_eq!(refresh(&shop).unwrap(), Vec::<String>::new());
+        assert!(!shop.provide(&["s"]).unwrap().edited);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_left_as_it_is() {
+        let shop = shop();
+        let answer = mail(
+            "9@l",
+            "Ann <ann@x>",
+            "Re: x",
+            "In-Reply-To: <0@l>\n",
+            "Acked-by: Ann <ann@x>",
+        );
+        let mbox = send(&shop) + &answer;
+        fs_err::write(shop.layout.root().join("mbox"), &mbox).unwrap();
+        let order = sent::Order {
+            base: BASE.into(),
+            series: "s".into(),
+            version: 1,
+            mbox: shop.layout.root().join("mbox"),
+        };
+        sent::run(&order, &session(&shop)).unwrap();
+        let file = shop.file("s/0001-one.patch");
+        let whole = fs_err::read_to_string(&file).unwrap();
+        let head = shop.work(&["s"], "git rev-parse HEAD");
+        fs_err::write(&file, whole.replace("Why.", "Because.")).unwrap();
+        let said = run_with(&shop, &mbox, false).unwrap_err().to_string();
+        assert!(said.contains("patch files were edited"), "{said}");
+        assert_eq!(shop.work(&["s"], "git rev-parse HEAD"), head);
+        fs_err::write(&file, whole).unwrap();
+        for (script, words) in [
+            ("echo x >> a.c", "commit them first"),
+            ("git commit -qam three", "series refresh"),
+            (
+                "git reset -q --hard HEAD^; git commit -q --amend -m 2",
+                "series refresh",
+            ),
+        ] {
+            shop.work(&["s"], script);
+            let said = run_with(&shop, &mbox, false).unwrap_err().to_string();
+            assert!(said.contains(words), "{said}");
+        }
+        refresh(&shop).unwrap();
+        let said = run_with(&shop, &mbox, false).unwrap_err().to_string();
+        assert!(
+            said.contains("no commit has the subject \"two\" of v1"),
+            "{said}"
+        );
+    }
+}

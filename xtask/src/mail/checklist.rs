@@ -1,0 +1,662 @@
+//! What is left for the person who sends: `CHECKLIST`. This program signs nothing off and sends nothing.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use camino::Utf8Path;
+use regex::Regex;
+
+use super::fold;
+use crate::series::Patch;
+use crate::words::count;
+
+/// What a list is written from.
+#[derive(Clone, Copy, Debug)]
+pub struct Mailing<'a> {
+    pub version: u32,
+    pub patches: &'a [Patch],
+    /// As git would send: `A Person <a@example.org>`.
+    pub identity: Option<&'a str>,
+    /// Addresses of all To and Cc.
+    pub recipients: &'a [String],
+    /// Where the mails are: `target/mail/vN`.
+    pub mails: &'a Utf8Path,
+    /// The repository with b4's branch of the series.
+    pub repository: &'a Utf8Path,
+}
+
+/// Past this many mails people stop reading.
+const MANY: usize = 15;
+
+#[derive(Debug)]
+struct Item {
+    is_done: bool,
+    what: String,
+    /// Patches or lines that it is about.
+    of: Vec<String>,
+}
+
+impl Item {
+    fn todo(what: impl Into<String>) -> Self {
+        Self::of(what, Vec::new())
+    }
+
+    fn done(what: impl Into<String>) -> Self {
+        Self {
+            is_done: true,
+            ..Self::todo(what)
+        }
+    }
+
+    fn of(what: impl Into<String>, of: Vec<String>) -> Self {
+        Self {
+            is_done: false,
+            what: what.into(),
+            of,
+        }
+    }
+}
+
+/// The whole file.
+pub fn text(mailing: &Mailing<'_>) -> String {
+    let mut text = format!(
+        "Before v{} is sent: [ ] is to be done, [x] is.\n\n",
+        mailing.version
+    );
+    for Item { is_done, what, of } in items(mailing) {
+        let mark = if is_done { 'x' } else { ' ' };
+        let _ = writeln!(text, "{}", fold(&format!("[{mark}] {what}"), "    "));
+        for line in of {
+            let _ = writeln!(text, "      {line}");
+        }
+    }
+    text + "\n" + &ways(mailing)
+}
+
+fn items(mailing: &Mailing<'_>) -> Vec<Item> {
+    let mut items = vec![signed(mailing), identity(mailing), authors(mailing)];
+    items.extend(assisted(mailing));
+    items.push(fixes(mailing));
+    items.extend(uapi(mailing));
+    items.extend(xfs(mailing));
+    items.extend(selftests(mailing));
+    items.extend(many(mailing));
+    items
+}
+
+/// How many mails there are: a patch that is alone carries the cover letter.
+pub fn mails(patches: usize) -> usize {
+    if patches > 1 { patches + 1 } else { patches }
+}
+
+/// Lists that get_maintainer.pl does not name, for what the patches change.
+pub fn lists(patches: &[Patch]) -> &'static [&'static str] {
+    match patches.iter().any(|patch| !of_uapi(patch).is_empty()) {
+        true => &["linux-api@vger.kernel.org", "linux-man@vger.kernel.org"],
+        false => &[],
+    }
+}
+
+/// What stands after a key in each line of a message that begins with it.
+fn values<'a>(message: &'a str, key: &'a str) -> impl Iterator<Item = &'a str> {
+    message.lines().filter_map(move |line| {
+        let (head, value) = line.split_once(':')?;
+        head.eq_ignore_ascii_case(key).then(|| value.trim())
+    })
+}
+
+fn message(patch: &Patch) -> String {
+    String::from_utf8_lossy(&patch.message).into_owned()
+}
+
+fn address(person: &str) -> &str {
+    let address = person.rsplit_once('<').map_or(person, |(_, rest)| rest);
+    address.trim_end_matches('>').trim()
+}
+
+fn author(patch: &Patch) -> String {
+    let [name, email] = [&patch.author, &patch.email].map(|it| it.to_string_lossy());
+    format!("{name} <{email}>")
+}
+
+fn signed(mailing: &Mailing<'_>) -> Item {
+    let unsigned = mailing.patches.iter().filter(|patch| {
+        let author = patch.email.to_string_lossy();
+        !values(&message(patch), "Signed-off-by")
+            .any(|by| address(by).eq_ignore_ascii_case(&author))
+    });
+    let unsigned: Vec<_> = unsigned.map(|patch| patch.subject.clone()).collect();
+    match unsigned.is_empty() {
+        true => Item::done("Each patch has a Signed-off-by of its author."),
+        false => Item::of(
+            "A Signed-off-by of the author is missing. Only you can give it: it says that you have \
+             the right to submit the patch (Documentation/process/submitting-patches.rst). \
+             `git commit --amend --signoff` for each, in the work tree, then `cargo xtask series \
+             refresh`.",
+            unsigned,
+        ),
+    }
+}
+
+fn identity(mailing: &Mailing<'_>) -> Item {
+    match mailing.identity {
+        Some(person) if is_public(address(person)) => {
+            Item::done(format!("The mails are from {person}."))
+        }
+        Some(person) => Item::todo(format!(
+            "The mails would be from {person}, which nobody can answer: git config user.name and \
+             user.email."
+        )),
+        None => Item::todo(
+            "Git does not know who you are: git config --global user.name and user.email.",
+        ),
+    }
+}
+
+/// Not a placeholder, nor one of this machine.
+fn is_public(address: &str) -> bool {
+    let domain = address.split_once('@').map_or("", |(_, domain)| domain);
+    domain.contains('.') && !domain.ends_with(".localdomain") && !domain.ends_with(".invalid")
+}
+
+fn authors(mailing: &Mailing<'_>) -> Item {
+    let nobodys = mailing
+        .patches
+        .iter()
+        .filter(|patch| !is_public(&patch.email.to_string_lossy()));
+    let nobodys: Vec<_> = nobodys
+        .map(|patch| format!("{}: {}", author(patch), patch.subject))
+        .collect();
+    match nobodys.is_empty() {
+        true => Item::done("Each patch has an author with an address."),
+        false => Item::of(
+            "The author is a placeholder: `git commit --amend --reset-author` for each, in the work \
+             tree, then `cargo xtask series refresh`.",
+            nobodys,
+        ),
+    }
+}
+
+fn assisted(mailing: &Mailing<'_>) -> Vec<Item> {
+    let mut wrong = Vec::new();
+    let mut named = BTreeSet::new();
+    for patch in mailing.patches {
+        for line in message(patch).lines() {
+            match assistance(line) {
+                Some(Err(_)) => wrong.push(format!("{line}: {}", patch.subject)),
+                Some(Ok(())) => _ = named.insert(line.to_owned()),
+                None => {}
+            }
+        }
+    }
+    let mut items = Vec::new();
+    if !wrong.is_empty() {
+        items.push(Item::of(
+            "Assisted-by has to name a real tool and model, AGENT:MODEL [tools] \
+             (Documentation/process/coding-assistants.rst). Only you know what it was.",
+            wrong,
+        ));
+    }
+    if !named.is_empty() {
+        items.push(Item::of(
+            "Is that all, and is it true?",
+            named.into_iter().collect(),
+        ));
+    }
+    items
+}
+
+/// Whether a line of a message names a tool and its model, if it is an `Assisted-by:`; the error is what is wrong.
+///
+/// The first word is `AGENT:MODEL`, both of which say something; what follows are names of tools.
+pub fn assistance(line: &str) -> Option<Result<(), String>> {
+    /// They stand for a name, and are none.
+    const PLACEHOLDERS: &[&str] = &[
+        "agent",
+        "agent_name",
+        "ai",
+        "assistant",
+        "llm",
+        "model",
+        "model_version",
+        "n/a",
+        "name",
+        "none",
+        "tbd",
+        "todo",
+        "tool",
+        "unknown",
+        "unspecified",
+        "version",
+        "x",
+        "xxx",
+    ];
+    let value = values(line, "Assisted-by").next()?;
+    let first = value.split_whitespace().next().unwrap_or_default();
+    let says = |word: &str| {
+        let word = word
+            .trim_matches(['[', ']', '<', '>', '.', '-', '?'])
+            .to_lowercase();
+        !word.is_empty() && !PLACEHOLDERS.contains(&word.as_str())
+    };
+    let is_mail = value.contains('@');
+    let fits = match first.split_once(':') {
+        Some((agent, model)) => says(agent) && says(model) && !is_mail,
+        None => false,
+    };
+    Some(match fits {
+        true => Ok(()),
+        false => Err(format!(
+            "{line:?} names no tool and model: it has to be `Assisted-by: AGENT:MODEL [tools]` with \
+             real names"
+        )),
+    })
+}
+
+fn fixes(mailing: &Mailing<'_>) -> Item {
+    static FORM: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r#"^[0-9a-f]{12,40} \(".+"\)$"#).expect("valid"));
+    let mut all = Vec::new();
+    for patch in mailing.patches {
+        all.extend(values(&message(patch), "Fixes").map(str::to_owned));
+    }
+    let wrong: Vec<_> = all
+        .iter()
+        .filter(|value| !FORM.is_match(value))
+        .map(|value| format!("Fixes: {value}"))
+        .collect();
+    match (all.is_empty(), wrong.is_empty()) {
+        (true, _) => Item::todo(
+            "No patch has a Fixes:. One that mends what an earlier commit broke needs it: `Fixes: \
+             123456789abc (\"subject\")`, and Cc: stable@vger.kernel.org if released kernels have \
+             that commit.",
+        ),
+        (_, false) => Item::of(
+            "Fixes: has to be 12 or more hex digits and the subject, `123456789abc (\"subject\")`.",
+            wrong,
+        ),
+        _ => Item::done(format!(
+            "{} of the right form.",
+            count(all.len(), "Fixes: line")
+        )),
+    }
+}
+
+fn of_uapi(patch: &Patch) -> Vec<&str> {
+    let files = patch.files().into_iter();
+    files
+        .filter(|file| file.contains("include/uapi/") && !file.starts_with("tools/"))
+        .collect()
+}
+
+fn touched<'a>(mailing: &Mailing<'a>, of: impl Fn(&'a Patch) -> Vec<&'a str>) -> BTreeSet<&'a str> {
+    mailing.patches.iter().flat_map(of).collect()
+}
+
+fn uapi(mailing: &Mailing<'_>) -> Vec<Item> {
+    let files: Vec<String> = touched(mailing, of_uapi)
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
+    if files.is_empty() {
+        return Vec::new();
+    }
+    let is_there = |list: &&&str| {
+        mailing
+            .recipients
+            .iter()
+            .any(|it| address(it).eq_ignore_ascii_case(list))
+    };
+    let missing: Vec<_> = lists(mailing.patches)
+        .iter()
+        .filter(|list| !is_there(list))
+        .copied()
+        .collect();
+    let lists = match missing.is_empty() {
+        true => Item::done(
+            "linux-api and linux-man are among the recipients, as programs can see the change.",
+        ),
+        false => Item::todo(format!(
+            "Programs can see the change, so {} belongs into Cc.",
+            missing.join(" and ")
+        )),
+    };
+    let man = Item::of(
+        "Is there a patch for man-pages? What programs may use from now on is described there:",
+        files,
+    );
+    vec![lists, man]
+}
+
+fn below<'a>(patch: &'a Patch, folder: &str) -> Vec<&'a str> {
+    patch
+        .files()
+        .into_iter()
+        .filter(|file| file.starts_with(folder))
+        .collect()
+}
+
+fn xfs(mailing: &Mailing<'_>) -> Option<Item> {
+    let files = touched(mailing, |patch| below(patch, "fs/xfs/"));
+    (!files.is_empty()).then(|| {
+        Item::todo(
+            "fs/xfs is touched: run fstests (./check -g quick, and -g freeze, on xfs), and say in \
+             the cover letter what came of it.",
+        )
+    })
+}
+
+fn selftests(mailing: &Mailing<'_>) -> Option<Item> {
+    const FOLDER: &str = "tools/testing/selftests/";
+    let files = touched(mailing, |patch| below(patch, FOLDER));
+    let targets: BTreeSet<&str> = files
+        .iter()
+        .filter_map(|file| file.strip_prefix(FOLDER)?.split('/').next())
+        .collect();
+    if !targets.is_empty() {
+        let targets = targets.into_iter().collect::<Vec<_>>().join(" ");
+        return Some(Item::todo(format!(
+            "kselftest: make -C {FOLDER} TARGETS=\"{targets}\" run_tests, on the patched kernel."
+        )));
+    }
+    let is_new = !touched(mailing, of_uapi).is_empty();
+    is_new.then(|| {
+        Item::todo(format!(
+            "An interface without a test in {FOLDER}: maintainers ask for one."
+        ))
+    })
+}
+
+fn many(mailing: &Mailing<'_>) -> Option<Item> {
+    let mails = mails(mailing.patches.len());
+    (mails > MANY).then(|| {
+        Item::todo(format!(
+            "{mails} mails are many: past {MANY} people stop reading. Can a part be sent first?"
+        ))
+    })
+}
+
+/// The mails know their To, Cc and thread; git send-email is not to add to that.
+fn ways(mailing: &Mailing<'_>) -> String {
+    let Mailing {
+        mails, repository, ..
+    } = mailing;
+    let lines = [
+        format!("with b4:   (cd {repository} && b4 send)"),
+        format!(
+            "or by git: git send-email --confirm=always --no-thread --suppress-cc=all {mails}/*.eml"
+        ),
+    ];
+    let after = fold(
+        &format!(
+            "Afterwards, with the list's mbox of it (b4 mbox MESSAGE-ID): cargo xtask series sent \
+             -v {} --mbox FILE",
+            mailing.version
+        ),
+        "",
+    );
+    format!("To send, one of:\n  {}\n{after}\n", lines.join("\n  "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::layout::Layout;
+    use crate::series::{load, parse};
+
+    fn patch(from: &str, files: &[&str], trailers: &str) -> Patch {
+        let diff: String = files
+            .iter()
+            .map(|file| {
+                format!(
+                    "diff --git a/{file} b/{file}\nindex 1..2 100644\n--- a/{file}\n+++ b/{file}\n\
+                     @@ -1 +1 @@\n-b\n+c\n"
+                )
+            })
+            .collect();
+        let text = format!(
+            "From: {from}\nDate: Fri, 27 Nov 2026 10:00:00 +0100\nSubject: fs: x\n\nWhy.\n\n\
+             {trailers}\n---\n\n{diff}"
+        );
+        parse(Utf8Path::new("x.patch"), text.as_bytes()).unwrap()
+    }
+
+    fn list(patches: &[Patch], identity: Option<&str>, recipients: &[&str]) -> String {
+        let recipients: Vec<_> = recipients.iter().map(ToString::to_string).collect();
+        let text = text(&Mailing {
+            version: 2,
+            patches,
+            identity,
+            recipients: &recipients,
+            mails: "target/mail/v2".into(),
+            repository: "target/mail/repository".into(),
+        });
+        text.replace("\n    ", " ")
+    }
+
+    const ME: &str = "Me <me@example.org>";
+    const LISTS: &[&str] = &[
+        "linux-api@vger.kernel.org",
+        "man <linux-man@vger.kernel.org>",
+    ];
+
+    #[test]
+    fn assistance_names_a_tool_and_a_model() {
+        for (line, wanted) in [
+            (
+                "Assisted-by: Claude:claude-3-opus coccinelle sparse",
+                Some(true),
+            ),
+            ("assisted-by: Agent7:model-1", Some(true)),
+            ("Assisted-by: LLM sparse", Some(false)),
+            ("Assisted-by: LLM", Some(false)),
+            ("Assisted-by: LLM:unspecified sparse", Some(false)),
+            ("Assisted-by: Claude:unspecified", Some(false)),
+            ("Assisted-by: AGENT_NAME:MODEL_VERSION [TOOL]", Some(false)),
+            ("Assisted-by:", Some(false)),
+            ("Assisted-by: :", Some(false)),
+            ("Assisted-by: Claude", Some(false)),
+            ("Assisted-by: Claude: opus", Some(false)),
+            ("Assisted-by: Claude <noreply@example.org>", Some(false)),
+            (
+                "Assisted-by: Claude:opus <noreply@example.org>",
+                Some(false),
+            ),
+            ("Reviewed-by: Me <me@example.org>", None),
+        ] {
+            assert_eq!(assistance(line).map(|it| it.is_ok()), wanted, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_on_the_list() {
+        let signed = "Signed-off-by: Me <ME@example.org>";
+        let fixed = format!("Fixes: 123456789abc (\"fs: y\")\n{signed}");
+        let uapi: &[&str] = &["include/uapi/linux/fs.h"];
+        let both: &[&str] = &[
+            "include/uapi/linux/fs.h",
+            "tools/testing/selftests/landlock/fs_test.c",
+            "tools/testing/selftests/x/y/z.c",
+        ];
+        for (from, files, trailers, recipients, wanted, unwanted) in [
+            (
+                ME,
+                &["a"][..],
+                signed,
+                &[][..],
+                "[x] Each patch has a Signed-off-by of its author.",
+                "uapi",
+            ),
+            (
+                ME,
+                &["a"],
+                "",
+                &[],
+                "[ ] A Signed-off-by of the author is missing.",
+                "[ ] The author",
+            ),
+            (
+                ME,
+                &["a"],
+                "Signed-off-by: You <you@example.org>",
+                &[],
+                "[ ] A Signed-off-by",
+                "[ ] The author",
+            ),
+            (
+                "s <freeze@localhost>",
+                &["a"],
+                signed,
+                &[],
+                "[ ] The author is a placeholder",
+                "[x] Each",
+            ),
+            (
+                ME,
+                &["a"],
+                "Assisted-by: LLM",
+                &[],
+                "Assisted-by: LLM: fs: x",
+                "Is that all",
+            ),
+            (
+                ME,
+                &["a"],
+                "Assisted-by: A:m",
+                &[],
+                "[ ] Is that all, and is it true?",
+                "has to name",
+            ),
+            (
+                ME,
+                &["a"],
+                signed,
+                &[],
+                "[ ] No patch has a Fixes:.",
+                "right form",
+            ),
+            (
+                ME,
+                &["a"],
+                &fixed,
+                &[],
+                "[x] 1 Fixes: line of the right form.",
+                "No patch",
+            ),
+            (
+                ME,
+                &["a"],
+                "Fixes: 1234 (fs: y)",
+                &[],
+                "  Fixes: 1234 (fs: y)",
+                "right form",
+            ),
+            (
+                ME,
+                uapi,
+                signed,
+                &[],
+                "linux-api@vger.kernel.org and linux-man@vger.kernel.org belongs into Cc",
+                "kselftest:",
+            ),
+            (
+                ME,
+                uapi,
+                signed,
+                LISTS,
+                "[x] linux-api and linux-man",
+                "belongs",
+            ),
+            (
+                ME,
+                uapi,
+                signed,
+                LISTS,
+                "An interface without a test",
+                "kselftest:",
+            ),
+            (ME, uapi, signed, LISTS, "man-pages", "kselftest:"),
+            (
+                ME,
+                both,
+                signed,
+                LISTS,
+                "TARGETS=\"landlock x\" run_tests",
+                "An interface without",
+            ),
+            (
+                ME,
+                &["tools/include/uapi/linux/fs.h"],
+                signed,
+                &[],
+                "[x] Each",
+                "linux-api",
+            ),
+            (
+                ME,
+                &["fs/xfs/xfs_super.c"],
+                signed,
+                &[],
+                "run fstests",
+                "kselftest",
+            ),
+        ] {
+            let text = list(&[patch(from, files, trailers)], Some(ME), recipients);
+            assert!(text.contains(wanted), "{wanted}\n{text}");
+            assert!(!text.contains(unwanted), "{unwanted}\n{text}");
+        }
+    }
+
+    #[test]
+    fn who_sends_and_how() {
+        for (identity, wanted) in [
+            (None, "[ ] Git does not know"),
+            (
+                Some("me <me@host>"),
+                "[ ] The mails would be from me <me@host>",
+            ),
+            (Some(ME), "[x] The mails are from Me <me@example.org>."),
+        ] {
+            let text = list(&[], identity, &[]);
+            assert!(text.contains(wanted), "{text}");
+            assert!(
+                text.contains("b4 send") && text.contains("git send-email"),
+                "{text}"
+            );
+            assert!(text.contains("target/mail/v2/*.eml"), "{text}");
+        }
+    }
+
+    #[test]
+    fn many_mails() {
+        for (patches, mails, warns) in [
+            (1, 1, false),
+            (14, 15, false),
+            (15, 16, true),
+            (16, 17, true),
+        ] {
+            assert_eq!(super::mails(patches), mails);
+            let patches = vec![patch(ME, &["a"], ""); patches];
+            let text = list(&patches, None, &[]);
+            assert_eq!(text.contains("mails are many"), warns, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_series_of_this_checkout() {
+        let layout = Layout::of_this_checkout().unwrap();
+        let series = load(&layout, "mainline", "generic-freeze").unwrap();
+        let text = list(&series.patches, Some(ME), LISTS);
+        for words in [
+            "[ ] A Signed-off-by",
+            "[ ] The author is",
+            "[ ] Assisted-by has",
+            "run fstests",
+            "TARGETS=\"landlock\"",
+        ] {
+            assert!(text.contains(words), "{text}");
+        }
+        assert_eq!(lists(&series.patches).len(), 2);
+    }
+}

@@ -1,0 +1,475 @@
+//! What no list takes, though `git am` does: each with its file and line.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use camino::Utf8PathBuf;
+use regex::Regex;
+
+use super::checklist::assistance;
+use super::mbox::Subject;
+use crate::failure::{Kind, Result};
+use crate::series::{Patch, Series};
+
+/// What is wrong with a patch file; lines count from 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    pub path: Utf8PathBuf,
+    pub line: usize,
+    pub what: String,
+}
+
+/// Refuses a series that cannot be mailed as it is.
+///
+/// # Errors
+/// [`Kind::Usage`] with all that is wrong, one a line.
+pub fn unfit(series: &Series) -> Result<()> {
+    told(&faults(series))
+}
+
+/// Refuses trailers that name no tool: apart from [`unfit`], since only the person knows.
+///
+/// # Errors
+/// As [`unfit`].
+pub fn unnamed_tools(series: &Series) -> Result<()> {
+    let faults: Vec<_> = series.patches.iter().flat_map(tools).collect();
+    told(&faults)
+}
+
+fn told(faults: &[Fault]) -> Result<()> {
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let lines: Vec<_> = faults
+        .iter()
+        .map(|Fault { path, line, what }| format!("{path}:{line}: {what}"))
+        .collect();
+    Err(Kind::Usage.error(lines.join("\n")))
+}
+
+pub fn faults(series: &Series) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let mut subjects: HashMap<&str, &Patch> = HashMap::new();
+    for (patch, number) in series.patches.iter().zip(1..) {
+        let text = File::of(patch);
+        faults.extend(text.faults());
+        faults.extend(numbering(&text, number, series.patches.len()));
+        if let Some(other) = subjects.insert(&patch.subject, patch) {
+            faults.push(text.fault(
+                text.header("Subject"),
+                format!(
+                    "{} has the same subject; readers and b4 tell patches apart by it",
+                    other.path
+                ),
+            ));
+        }
+    }
+    faults
+}
+
+/// A patch file by lines.
+struct File<'a> {
+    patch: &'a Patch,
+    lines: Vec<&'a [u8]>,
+}
+
+impl<'a> File<'a> {
+    fn of(patch: &'a Patch) -> Self {
+        Self {
+            patch,
+            lines: patch.text.split(|byte| *byte == b'\n').collect(),
+        }
+    }
+
+    fn fault(&self, line: usize, what: impl Into<String>) -> Fault {
+        Fault {
+            path: self.patch.path.clone(),
+            line,
+            what: what.into(),
+        }
+    }
+
+    /// The first line that is so; the first of all if none is.
+    fn line(&self, is: impl Fn(&[u8]) -> bool) -> usize {
+        self.lines
+            .iter()
+            .position(|line| is(line))
+            .map_or(1, |at| at + 1)
+    }
+
+    fn header(&self, name: &str) -> usize {
+        self.line(|line| {
+            line.get(..=name.len())
+                .is_some_and(|it| it.eq_ignore_ascii_case(format!("{name}:").as_bytes()))
+        })
+    }
+
+    fn faults(&self) -> Vec<Fault> {
+        let found = [
+            self.crlf(),
+            self.charset(),
+            self.prefix(),
+            self.description(),
+            self.cut(),
+            self.binary(),
+        ];
+        found.into_iter().flatten().collect()
+    }
+
+    /// `git am` turns them into LF, also those of a file that has them.
+    fn crlf(&self) -> Option<Fault> {
+        let at = self.lines.iter().position(|line| line.ends_with(b"\r"))?;
+        Some(self.fault(
+            at + 1,
+            "CRLF; patch files have LF, as `series refresh` writes them",
+        ))
+    }
+
+    /// Git guesses where nothing is declared, and every reader guesses otherwise.
+    fn charset(&self) -> Option<Fault> {
+        let at = self.lines.iter().position(|line| !line.is_ascii())?;
+        let blank = self.lines.iter().position(|line| line.is_empty())?;
+        let head = String::from_utf8_lossy(&self.lines[..blank].join(&b'\n')).to_lowercase();
+        let is_declared = head.contains("charset=");
+        let is_utf8 = std::str::from_utf8(&self.patch.text).is_ok();
+        (!is_declared && !is_utf8).then(|| {
+            self.fault(
+                at + 1,
+                "not UTF-8, and no Content-Type header says what it is; `series refresh` writes UTF-8",
+            )
+        })
+    }
+
+    fn prefix(&self) -> Option<Fault> {
+        static FORM: LazyLock<Regex> = LazyLock::new(|| {
+            Regex::new(r"^[\w.+*{},/-]+(?:[ /-][\w.+*{},/-]+){0,2}: \S").expect("valid")
+        });
+        let subject = &self.patch.subject;
+        (!FORM.is_match(subject)).then(|| {
+            self.fault(
+                self.header("Subject"),
+                format!("the subject {subject:?} is not of the form `subsystem: summary`"),
+            )
+        })
+    }
+
+    /// What stands between subject and trailers.
+    fn description(&self) -> Option<Fault> {
+        static TRAILER: LazyLock<Regex> =
+            LazyLock::new(|| Regex::new(r"^[A-Za-z][A-Za-z-]*: ").expect("valid"));
+        let message = String::from_utf8_lossy(&self.patch.message);
+        let body = message.lines().skip_while(|line| !line.is_empty());
+        let mut says = body.filter(|line| !line.is_empty() && !TRAILER.is_match(line));
+        says.next().is_none().then(|| {
+            self.fault(
+                self.header("Subject"),
+                "the patch has no description: why is the change wanted?",
+            )
+        })
+    }
+
+    /// A line in the description that ends it for git: what follows is in no commit.
+    fn cut(&self) -> Option<Fault> {
+        let lines = self.patch.diff.split(|byte| *byte == b'\n').zip(1..);
+        let last = self
+            .patch
+            .changes
+            .iter()
+            .flat_map(|change| &change.hunks)
+            .map(|hunk| hunk.line)
+            .min();
+        let ends: Vec<_> = lines
+            .take_while(|(_, number)| last.is_none_or(|last| *number < last))
+            .filter(|(line, _)| *line == b"---" || line.starts_with(b"diff --git "))
+            .map(|(line, number)| (line == b"---", number))
+            .collect();
+        let marks = ends.iter().filter(|(is_mark, _)| *is_mark).count();
+        let at = match ends.first()? {
+            // It ends a description, and so does the second: the first stands in it.
+            (true, _) if marks < 2 => return None,
+            (_, first) => *first,
+        };
+        let line = self.place(at);
+        let what = "the description ends here for `git am`, and the rest of it gets lost: put `---` or \
+            `diff --git` in other words";
+        let no_end = "the description is not ended by a line `---`: it has a `diff --git` in it, or was \
+            not written by git format-patch";
+        Some(self.fault(line, if ends[0].0 { what } else { no_end }))
+    }
+
+    /// A line of the file for one of the diff; the first if the file has it encoded.
+    fn place(&self, line: usize) -> usize {
+        self.patch.line(line).unwrap_or(1)
+    }
+
+    fn binary(&self) -> Option<Fault> {
+        let mut lines = self.patch.diff.split(|byte| *byte == b'\n').zip(1..);
+        let is = |line: &[u8]| {
+            line == b"GIT binary patch"
+                || (line.starts_with(b"Binary files ") && line.ends_with(b" differ"))
+        };
+        let (_, at) = lines.find(|(line, _)| is(line))?;
+        Some(self.fault(self.place(at), "a binary hunk: mailing lists take text"))
+    }
+}
+
+/// Both the file's name and the subject may have a number.
+fn numbering(file: &File<'_>, number: usize, all: usize) -> Option<Fault> {
+    let name = file.patch.path.file_name().unwrap_or_default();
+    let digits = name.split('-').next().unwrap_or_default();
+    if digits.parse().is_ok_and(|said: usize| said != number) {
+        let what = format!(
+            "the name says {digits}, and this is patch {number} of the series; `series refresh` \
+             numbers them"
+        );
+        return Some(file.fault(1, what));
+    }
+    let line = file.header("Subject");
+    let header = String::from_utf8_lossy(file.lines[line - 1]).into_owned();
+    let subject = Subject::of(header.split_once(':').map_or("", |(_, value)| value));
+    let (said, of) = subject.place?;
+    ((said, of) != (number, all)).then(|| {
+        let what = format!(
+            "the subject says {said}/{of}, and this is {number}/{all}; `series refresh` leaves the \
+             numbers to the mail"
+        );
+        file.fault(line, what)
+    })
+}
+
+fn tools(patch: &Patch) -> Vec<Fault> {
+    let file = File::of(patch);
+    let message = String::from_utf8_lossy(&patch.message);
+    let faults = message.lines().filter_map(|line| {
+        let what = assistance(line)?.err()?;
+        let at = file.line(|it| it == line.as_bytes());
+        Some(file.fault(at, what))
+    });
+    faults.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use camino::Utf8Path;
+
+    use super::*;
+    use crate::host::layout::Layout;
+    use crate::series::{load, parse};
+
+    const DIFF: &str =
+        "diff --git a/a b/a\nindex 1..2 100644\n--- a/a\n+++ b/a\n@@ -1 +1 @@\n-b\n+c\n";
+
+    fn mail(subject: &str, body: &str) -> String {
+        format!(
+            "From: a <a@b>\nDate: Fri, 27 Nov 2026 10:00:00 +0100\nSubject: {subject}\n\n{body}"
+        )
+    }
+
+    fn whole(subject: &str) -> String {
+        mail(
+            subject,
+            &format!("Why.\n---\n a | 2 +-\n\n{DIFF}-- \n2.47.3\n"),
+        )
+    }
+
+    fn patch(name: &str, text: &[u8]) -> Patch {
+        parse(Utf8Path::new(name), text).unwrap()
+    }
+
+    fn series(patches: Vec<Patch>) -> Series {
+        Series {
+            name: "s".into(),
+            index: String::new(),
+            patches,
+        }
+    }
+
+    #[test]
+    fn faults_of_one_file() {
+        let binary = "diff --git a/b b/b\nnew file mode 100644\n\
+            index 0000000000000000000000000000000000000000..8352675d67aed6625ece79af41c27fdb4ee2e867\n\
+            GIT binary patch\nliteral 3\nKcmZQzWC8#H2LJ>B\n\nliteral 0\nHcmV?d00001\n\n";
+        let latin = |head: &str| {
+            let text = whole("fs: x").replace("\n\nWhy", &format!("\n{head}\nWhy J\u{1}rg"));
+            text.bytes()
+                .map(|byte| if byte == 1 { 0xf6 } else { byte })
+                .collect::<Vec<_>>()
+        };
+        let declared =
+            "Content-Type: text/plain; charset=ISO-8859-1\nContent-Transfer-Encoding: 8bit\n";
+        for (text, wrong) in [
+            (whole("[PATCH] fs: x").into_bytes(), None),
+            (whole("[PATCH] fs/super, xfs: x").into_bytes(), None),
+            (
+                whole("[PATCH] Documentation: describe freezing").into_bytes(),
+                None,
+            ),
+            (whole("[PATCH] KVM: x86: x").into_bytes(), None),
+            (whole("[PATCH] drm/amd/display: x").into_bytes(), None),
+            (whole("[PATCH] selftests: kvm: x").into_bytes(), None),
+            (
+                whole("[PATCH] Fix it").into_bytes(),
+                Some((3, "`subsystem: summary`")),
+            ),
+            (
+                whole("[PATCH] fs:x").into_bytes(),
+                Some((3, "`subsystem: summary`")),
+            ),
+            (
+                whole("[PATCH] this is long and then: x").into_bytes(),
+                Some((3, "`subsystem: summary`")),
+            ),
+            (
+                mail("fs: x", &format!("---\n\n{DIFF}")).into_bytes(),
+                Some((3, "no description")),
+            ),
+            (
+                mail("fs: x", &format!("Assisted-by: A:m\n---\n\n{DIFF}")).into_bytes(),
+                Some((3, "no description")),
+            ),
+            (
+                whole("fs: x").replace("Why.\n", "Why.\r\n").into_bytes(),
+                Some((5, "CRLF")),
+            ),
+            (
+                whole("fs: x").replace("+c\n", "+c\r\n").into_bytes(),
+                Some((15, "CRLF")),
+            ),
+            (
+                mail("fs: x", &format!("Why.\n---\n\n{binary}")).into_bytes(),
+                Some((11, "binary hunk")),
+            ),
+            (
+                mail(
+                    "fs: x",
+                    &format!("Why.\n---\nand more.\n---\n a | 2 +-\n\n{DIFF}"),
+                )
+                .into_bytes(),
+                Some((6, "gets lost")),
+            ),
+            (
+                mail("fs: x", &format!("Why.\n{DIFF}")).into_bytes(),
+                Some((6, "not ended by a line `---`")),
+            ),
+            (latin(""), Some((5, "not UTF-8"))),
+            (latin(declared), None),
+            (whole("fs: x").replace("Why", "Wäy").into_bytes(), None),
+        ] {
+            let shown = String::from_utf8_lossy(&text).into_owned();
+            let found = faults(&series(vec![patch("0001-x.patch", &text)]));
+            match (found.as_slice(), wrong) {
+                ([], None) => {}
+                ([fault], Some((line, words))) => {
+                    assert!(
+                        fault.line == line && fault.what.contains(words),
+                        "{shown}{fault:?}"
+                    );
+                }
+                (found, wrong) => panic!("{shown}{found:?} {wrong:?}"),
+            }
+        }
+    }
+
+    /// What is no patch for git either is refused when a series is read; the rest is refused here.
+    #[test]
+    fn who_refuses_what() {
+        let differ = "diff --git a/b b/b\nnew file mode 100644\nindex 0000000..8352675\n\
+            Binary files /dev/null and b/b differ\n";
+        for (body, when_read, wanted) in [
+            (
+                format!("As in\ndiff --git a/x b/x\nit was.\n---\n a | 2 +-\n\n{DIFF}"),
+                true,
+                "6: git apply: bad git-diff",
+            ),
+            (
+                format!("As in\n\ndiff --git a/x b/x\n\nit was.\n---\n\n{DIFF}"),
+                true,
+                "7: git apply: bad git-diff",
+            ),
+            (
+                format!("As in\ndiff --git a/a b/a\nit was.\n---\n a | 2 +-\n\n{DIFF}"),
+                false,
+                "6: the description is not ended",
+            ),
+            (format!("Why.\n---\n\n{differ}"), false, "11: a binary hunk"),
+            (
+                format!("Why.\n---\n\n{differ}{DIFF}"),
+                false,
+                "11: a binary hunk",
+            ),
+        ] {
+            let read = parse(
+                Utf8Path::new("0001-x.patch"),
+                mail("fs: x", &body).as_bytes(),
+            );
+            assert_eq!(read.is_err(), when_read, "{body}");
+            let refused = read.and_then(|patch| unfit(&series(vec![patch])));
+            let said = refused.unwrap_err().to_string();
+            assert!(
+                said.starts_with(&format!("0001-x.patch:{wanted}")),
+                "{said}"
+            );
+        }
+    }
+
+    #[test]
+    fn numbers_and_names() {
+        let one = |name: &str, subject: &str| patch(name, whole(subject).as_bytes());
+        for (patches, wrong) in [
+            (
+                vec![
+                    one("0001-x.patch", "[PATCH 1/2] fs: x"),
+                    one("0002-y.patch", "[PATCH 2/2] fs: y"),
+                ],
+                vec![],
+            ),
+            (
+                vec![one("x.patch", "fs: x"), one("y.patch", "fs: y")],
+                vec![],
+            ),
+            (
+                vec![one("0002-x.patch", "fs: x")],
+                vec!["0002-x.patch:1: the name says 0002, and this is patch 1"],
+            ),
+            (
+                vec![one("a.patch", "[PATCH 2/3] fs: x"), one("b.patch", "fs: y")],
+                vec!["a.patch:3: the subject says 2/3, and this is 1/2"],
+            ),
+            (
+                vec![one("a.patch", "fs: x"), one("b.patch", "[PATCH v2] fs: x")],
+                vec!["b.patch:3: a.patch has the same subject"],
+            ),
+            (
+                vec![one("0003-a.patch", "no"), one("0002-b.patch", "fs: x")],
+                vec![
+                    "0003-a.patch:3: the subject",
+                    "0003-a.patch:1: the name says 0003",
+                ],
+            ),
+        ] {
+            let said = unfit(&series(patches))
+                .map_or_else(|failure| failure.to_string(), |()| String::new());
+            let lines: Vec<_> = said.lines().collect();
+            assert_eq!(lines.len(), wrong.len(), "{said}");
+            for (line, words) in lines.iter().zip(wrong) {
+                assert!(line.starts_with(words), "{line}");
+            }
+        }
+    }
+
+    /// The patches of this checkout can be mailed but for one thing, which is not for a program to say.
+    #[test]
+    fn patches_of_this_checkout() {
+        let layout = Layout::of_this_checkout().unwrap();
+        for (base, name) in [
+            ("mainline", "generic-freeze"),
+            ("mainline", "ext3-ioctl"),
+            ("6.12", "ext3-ioctl"),
+        ] {
+            let series = load(&layout, base, name).unwrap();
+            unfit(&series).unwrap();
+            let said = unnamed_tools(&series).unwrap_err().to_string();
+            assert_eq!(said.lines().count(), series.patches.len(), "{said}");
+        }
+    }
+}
