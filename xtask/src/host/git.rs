@@ -31,6 +31,11 @@ impl Git {
         }
     }
 
+    /// The same for another repository.
+    pub fn elsewhere(&self, dir: impl Into<Utf8PathBuf>) -> Self {
+        Self::at(dir, &self.stop)
+    }
+
     pub fn dir(&self) -> &Utf8Path {
         &self.dir
     }

@@ -507,6 +507,7 @@ mod tests {
             path: "/t".into(),
             content: "1234".into(),
             edited: false,
+            ground: None,
         }
     }
 
