@@ -249,4 +249,39 @@ mod tests {
         assert_eq!(flags(&refresh(&["--force"])), (false, true, false));
         assert_eq!(flags(&refresh(&["--allow-loss"])), (false, false, true));
     }
+
+    #[test]
+    fn words_of_a_rebase() {
+        let parsed = |words: &[&str]| {
+            let words = ["series", "rebase"].iter().chain(words);
+            let options = Series::try_parse_from(words).ok()?.options;
+            match options.command {
+                Command::Rebase(options) => Some(options.order().step),
+                other => panic!("{other:?}"),
+            }
+        };
+        let onto = parsed(&["--onto", "v1", "--tree", "/l"]);
+        assert!(
+            matches!(&onto, Some(rebase::Step::Onto { what, tree: Some(tree) }) if what == "v1" && tree == "/l"),
+            "{onto:?}"
+        );
+        assert!(matches!(
+            parsed(&["--onto", "6.12.118"]),
+            Some(rebase::Step::Onto { tree: None, .. })
+        ));
+        assert!(matches!(
+            parsed(&["--continue"]),
+            Some(rebase::Step::Continue)
+        ));
+        assert!(matches!(parsed(&["--abort"]), Some(rebase::Step::Abort)));
+        for wrong in [
+            &[][..],
+            &["--abort", "--continue"],
+            &["--onto", "1", "--abort"],
+            &["--continue", "--tree", "/l"],
+            &["--tree", "/l"],
+        ] {
+            assert!(parsed(wrong).is_none(), "{wrong:?}");
+        }
+    }
 }

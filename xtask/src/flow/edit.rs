@@ -36,13 +36,12 @@ pub fn run(order: &Order, session: &Session) -> Result<u8> {
 fn lesson(order: &Order) -> String {
     let flags = flags(&order.base, &order.series);
     format!(
-        "each patch is a commit in this work tree. There:\n  \
-         git log {BASE_REF}..                          shows them\n  \
-         git commit --all --fixup COMMIT                         changes one of them; or add a commit of its own\n  \
-         git rebase -i --autosquash {BASE_REF}         puts changes into their patches\n\
-         and then:\n  \
-         cargo xtask test-kernel{flags}    builds and tests what is there, committed or not\n  \
-         cargo xtask series refresh{flags}    writes the commits back as patch files"
+        "each patch is a commit in this work tree. To\n  \
+         see them:            git log {BASE_REF}..\n  \
+         change one:          git commit --all --fixup COMMIT; or add a commit of its own\n  \
+         put it in its place: git rebase -i --autosquash {BASE_REF}\n  \
+         build and test:      cargo xtask test-kernel{flags}\n  \
+         write patch files:   cargo xtask series refresh{flags}"
     )
 }
 
@@ -58,8 +57,8 @@ mod tests {
         };
         let lesson = lesson(&order);
         for line in [
-            "git rebase -i --autosquash refs/worktree/base ",
-            "cargo xtask series refresh --base 6.12 --series a --series b ",
+            "git rebase -i --autosquash refs/worktree/base\n",
+            "cargo xtask series refresh --base 6.12 --series a --series b",
         ] {
             assert!(lesson.contains(line), "{lesson}");
         }

@@ -115,3 +115,46 @@ fn tell(outcome: &Outcome, tree: &Worked, order: &Order) -> u8 {
     }
     PASSED
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::proc::Stop;
+    use crate::kernel::shop::{BASE, Shop};
+
+    #[test]
+    fn a_conflict_is_exit_code_3_until_it_is_mended_or_taken_back() {
+        let shop = Shop::open();
+        shop.base();
+        shop.release("2-1", &[("a.c", 12, "theirs")]);
+        shop.patch("s", 1, "one", 12, "");
+        let run = |step: Step| {
+            let order = Order {
+                base: BASE.into(),
+                series: vec!["s".into()],
+                step,
+            };
+            run(&order, &Session::new(shop.layout.clone(), Stop::default()))
+        };
+        let onto = |what: &str| Step::Onto {
+            what: what.into(),
+            tree: None,
+        };
+        let no_tree = run(onto("2-1")).unwrap_err();
+        assert!(
+            no_tree
+                .to_string()
+                .contains("series edit --base x --series s"),
+            "{no_tree}"
+        );
+        shop.provide(&["s"]).unwrap();
+        assert_eq!(run(onto("2-1")).unwrap(), 3);
+        assert_eq!(run(Step::Continue).unwrap(), 3);
+        assert_eq!(run(Step::Abort).unwrap(), PASSED);
+        assert_eq!(run(Step::Abort).unwrap_err().kind, Kind::Usage);
+        assert_eq!(run(onto("2-1")).unwrap(), 3);
+        shop.work(&["s"], "git checkout -q --theirs a.c; git add a.c");
+        assert_eq!(run(Step::Continue).unwrap(), PASSED);
+        assert_eq!(run(onto("2")).unwrap(), PASSED);
+    }
+}

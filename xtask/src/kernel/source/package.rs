@@ -106,7 +106,9 @@ impl Package<'_> {
         {
             return Ok(source.clone());
         }
-        let there = self.offered()?;
+        let there = self.offered().map_err(|failure| {
+            failure.context(format!("--onto {wanted} is not in {}", repository.dir()))
+        })?;
         if let Some(release) = there
             .iter()
             .find(|there| is_version(wanted, &there.version))
