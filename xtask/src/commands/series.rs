@@ -1,7 +1,7 @@
 //! `series`: patch files and the work tree that they are edited in.
 
 use camino::Utf8PathBuf;
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 
 use super::check;
 use crate::failure::Result;
@@ -10,7 +10,7 @@ use crate::host::session::Session;
 use crate::review::refresh::Consent;
 
 const AFTER_EDIT_HELP: &str = "\
-Standard output is the path and nothing else; all other words are on standard error. There, edit and commit:
+Standard output is the path and nothing else; all other words are on standard error. In that tree:
   git commit --all --fixup COMMIT                   a change to a patch
   git rebase -i --autosquash refs/worktree/base     puts changes into their patches
 and then cargo xtask series refresh writes the commits back as patch files.
@@ -21,18 +21,19 @@ Examples:
 
 Exit codes:
   0 it is there, with your edits if there were some
-  2 the command line is wrong, or source or patch files have changed and to follow them would lose edits
+  2 the command line is wrong, or to follow changed source or patch files would lose edits
   3 a patch does not apply   4 no source, no tool, no space   130 interrupted";
 
 const AFTER_REBASE_HELP: &str = "\
-A conflict is left in the work tree: mend the files, git add them, and --continue, or --abort. Git's own
-rebase --continue, --skip and --abort may be used there as well; --continue afterwards makes a note of it. A patch that
-the new base has already is left out, and named. Patch files stay as they are until series refresh. The commits as they
-were are kept by a ref below refs/worktree/before-rebase, which is named, too.
+A conflict is left in the work tree: mend the files, git add them, and --continue, or --abort. \
+Git's own rebase --continue, --skip and --abort may be used there as well; --continue afterwards \
+makes a note of it. A patch that the new base has already is left out, and named. Patch files stay \
+as they are until series refresh. The commits as they were are kept by a ref below \
+refs/worktree/before-rebase, which is named, too.
 
 Examples:
-  cargo xtask series rebase --onto 6.12.118                     another version of the base's package
-  cargo xtask series rebase --onto v6.12.118 --tree ~/linux     a revision of your own tree, which is only read
+  cargo xtask series rebase --onto 6.12.118                   another version of the package
+  cargo xtask series rebase --onto v6.12.118 --tree ~/linux   a revision of your own tree
   cargo xtask series rebase --continue
   cargo xtask series rebase --abort
 
@@ -104,13 +105,14 @@ struct Stack {
 }
 
 #[derive(Clone, Debug, Args)]
+#[command(group(ArgGroup::new("step").required(true).args(["onto", "continue", "abort"])))]
 struct Rebase {
     #[command(flatten)]
     stack: Stack,
 
     /// Where to: a version of the base's package, e.g. 6.12.118, that is here or that apt has; with --tree a commit, tag
     /// or branch of that tree
-    #[arg(long, value_name = "VERSION|REV", required_unless_present_any = ["continue", "abort"])]
+    #[arg(long, value_name = "VERSION|REV")]
     onto: Option<String>,
 
     /// A kernel tree of your own (git), which is never written to; its objects are needed as long as the work tree
@@ -118,11 +120,11 @@ struct Rebase {
     tree: Option<Utf8PathBuf>,
 
     /// Go on after a conflict, or after a run that was killed
-    #[arg(long = "continue", id = "continue", conflicts_with_all = ["onto", "tree"])]
+    #[arg(long = "continue", id = "continue", conflicts_with = "tree")]
     go_on: bool,
 
     /// Go back to the base and the commits that there were before; what was mended and not committed is dropped
-    #[arg(long, conflicts_with_all = ["onto", "tree", "continue"])]
+    #[arg(long, conflicts_with = "tree")]
     abort: bool,
 }
 
