@@ -56,7 +56,7 @@ pub enum Command {
     Shell(shell::Options),
     /// Measure what the patches cost
     Bench(bench::Options),
-    /// Check patch files, write them from an edited work tree, or compare those of two bases
+    /// Check patch files, edit them in a work tree, carry them to another base, write them back, or compare those of two bases
     Series(series::Options),
     /// Merge the reports of several runs
     Report(report::Options),

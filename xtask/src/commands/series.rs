@@ -1,13 +1,46 @@
 //! `series`: patch files and the work tree that they are edited in.
 
 use camino::Utf8PathBuf;
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 
 use super::check;
 use crate::failure::Result;
-use crate::flow::{diff, refresh, sent, trailers};
+use crate::flow::{diff, edit, rebase, refresh, sent, trailers};
 use crate::host::session::Session;
 use crate::review::refresh::Consent;
+
+const AFTER_EDIT_HELP: &str = "\
+Standard output is the path and nothing else; all other words are on standard error. In that tree:
+  git commit --all --fixup COMMIT                   a change to a patch
+  git rebase -i --autosquash refs/worktree/base     puts changes into their patches
+and then cargo xtask series refresh writes the commits back as patch files.
+
+Examples:
+  cargo xtask series edit --base mainline
+  cd \"$(cargo xtask series edit)\"
+
+Exit codes:
+  0 it is there, with your edits if there were some
+  2 the command line is wrong, or to follow changed source or patch files would lose edits
+  3 a patch does not apply   4 no source, no tool, no space   130 interrupted";
+
+const AFTER_REBASE_HELP: &str = "\
+A conflict is left in the work tree: mend the files, git add them, and --continue, or --abort. \
+Git's own rebase --continue, --skip and --abort may be used there as well; --continue afterwards \
+makes a note of it. A patch that the new base has already is left out, and named. Patch files stay \
+as they are until series refresh. The commits as they were are kept by a ref below \
+refs/worktree/before-rebase, which is named, too.
+
+Examples:
+  cargo xtask series rebase --onto 6.12.118                   another version of the package
+  cargo xtask series rebase --onto v6.12.118 --tree ~/linux   a revision of your own tree
+  cargo xtask series rebase --continue
+  cargo xtask series rebase --abort
+
+Exit codes:
+  0 done   2 the command line is wrong, or the work tree is in no state for it
+  3 a patch does not apply there: the conflict is in the work tree
+  4 no source, no tool, no space   130 interrupted";
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -19,9 +52,15 @@ pub struct Options {
 enum Command {
     /// Apply, compile, check and boot the patches, and print a table: one row for each patch, one column for each check
     Check(Box<check::Options>),
+    /// Make the work tree of the series, or find it, and print its path; nothing is built
+    #[command(after_help = AFTER_EDIT_HELP)]
+    Edit(Stack),
+    /// Carry the commits of the series' work tree to another version of the base, or to a revision of your own tree
+    #[command(after_help = AFTER_REBASE_HELP)]
+    Rebase(Rebase),
     /// Write the commits of the series' work tree back as its patch files
     ///
-    /// The work tree is the one that test-kernel made and named: edit and commit there. What is not committed
+    /// The work tree is the one that series edit and test-kernel make and name: edit and commit there. What is not committed
     /// is an error. Running it twice changes nothing.
     ///
     /// What stands below the `---` of a patch file is a git note of its commit (`git log --notes='*'`), which amend and rebase
@@ -101,6 +140,42 @@ struct Diff {
     filters: Vec<String>,
 }
 
+/// Which work tree.
+#[derive(Clone, Debug, Args)]
+struct Stack {
+    /// A name in configs/kernels.toml
+    #[arg(long, default_value = "6.12")]
+    base: String,
+
+    /// The folder in patches/BASE; more than once, in the order of test-kernel, for the tree of several
+    #[arg(long, value_name = "NAME", default_value = "generic-freeze")]
+    series: Vec<String>,
+}
+
+#[derive(Clone, Debug, Args)]
+#[command(group(ArgGroup::new("step").required(true).args(["onto", "continue", "abort"])))]
+struct Rebase {
+    #[command(flatten)]
+    stack: Stack,
+
+    /// Where to: a version of the base's package, e.g. 6.12.118, that is here or that apt has; with --tree a commit, tag
+    /// or branch of that tree
+    #[arg(long, value_name = "VERSION|REV")]
+    onto: Option<String>,
+
+    /// A kernel tree of your own (git), which is never written to; its objects are needed as long as the work tree
+    #[arg(long, value_name = "PATH", requires = "onto")]
+    tree: Option<Utf8PathBuf>,
+
+    /// Go on after a conflict, or after a run that was killed
+    #[arg(long = "continue", id = "continue", conflicts_with = "tree")]
+    go_on: bool,
+
+    /// Go back to the base and the commits that there were before; what was mended and not committed is dropped
+    #[arg(long, conflicts_with = "tree")]
+    abort: bool,
+}
+
 #[derive(Clone, Debug, Args)]
 struct Refresh {
     /// A name in configs/kernels.toml
@@ -128,6 +203,8 @@ struct Refresh {
 pub fn run(options: &Options, session: &Session) -> Result<u8> {
     match &options.command {
         Command::Check(options) => check::run(options, session),
+        Command::Edit(options) => edit::run(&options.edit(), session),
+        Command::Rebase(options) => rebase::run(&options.order(), session),
         Command::Refresh(options) => refresh::run(&options.order(), session),
         Command::Diff(options) => diff::run(&options.order(), session),
         Command::Sent(options) => sent::run(&options.order(), session),
@@ -163,6 +240,33 @@ impl Diff {
             bases: [self.old.clone(), self.new.clone()],
             series: self.series.clone(),
             filters: self.filters.clone(),
+        }
+    }
+}
+
+impl Stack {
+    fn edit(&self) -> edit::Order {
+        edit::Order {
+            base: self.base.clone(),
+            series: self.series.clone(),
+        }
+    }
+}
+
+impl Rebase {
+    fn order(&self) -> rebase::Order {
+        let step = match &self.onto {
+            Some(what) => rebase::Step::Onto {
+                what: what.clone(),
+                tree: self.tree.clone(),
+            },
+            None if self.abort => rebase::Step::Abort,
+            None => rebase::Step::Continue,
+        };
+        rebase::Order {
+            base: self.stack.base.clone(),
+            series: self.stack.series.clone(),
+            step,
         }
     }
 }
@@ -218,5 +322,40 @@ mod tests {
         assert_eq!(flags(&refresh(&["--dry-run"])), (true, false, false));
         assert_eq!(flags(&refresh(&["--force"])), (false, true, false));
         assert_eq!(flags(&refresh(&["--allow-loss"])), (false, false, true));
+    }
+
+    #[test]
+    fn words_of_a_rebase() {
+        let parsed = |words: &[&str]| {
+            let words = ["series", "rebase"].iter().chain(words);
+            let options = Series::try_parse_from(words).ok()?.options;
+            match options.command {
+                Command::Rebase(options) => Some(options.order().step),
+                other => panic!("{other:?}"),
+            }
+        };
+        let onto = parsed(&["--onto", "v1", "--tree", "/l"]);
+        assert!(
+            matches!(&onto, Some(rebase::Step::Onto { what, tree: Some(tree) }) if what == "v1" && tree == "/l"),
+            "{onto:?}"
+        );
+        assert!(matches!(
+            parsed(&["--onto", "6.12.118"]),
+            Some(rebase::Step::Onto { tree: None, .. })
+        ));
+        assert!(matches!(
+            parsed(&["--continue"]),
+            Some(rebase::Step::Continue)
+        ));
+        assert!(matches!(parsed(&["--abort"]), Some(rebase::Step::Abort)));
+        for wrong in [
+            &[][..],
+            &["--abort", "--continue"],
+            &["--onto", "1", "--abort"],
+            &["--continue", "--tree", "/l"],
+            &["--tree", "/l"],
+        ] {
+            assert!(parsed(wrong).is_none(), "{wrong:?}");
+        }
     }
 }

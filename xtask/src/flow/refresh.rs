@@ -58,16 +58,15 @@ pub fn run(order: &Order, session: &Session) -> Result<u8> {
 }
 
 /// The work tree of the series.
-pub fn worked(base: &str, series: &[String], session: &Session) -> Result<Worked> {
+pub(super) fn worked(base: &str, series: &[String], session: &Session) -> Result<Worked> {
     let name = tree::name(base, series);
     let path = session.layout.trees().join(&name);
     if path.is_dir() {
         return Worked::open(&name, session);
     }
-    let series = series.iter().map(|name| format!(" --series {name}"));
     Err(Kind::Usage.error(format!(
-        "there is no work tree {path} yet; run: cargo xtask test-kernel --base {base}{}",
-        series.collect::<String>()
+        "there is no work tree {path} yet; run: cargo xtask series edit{}",
+        tree::flags(base, series)
     )))
 }
 
@@ -118,19 +117,13 @@ mod tests {
     #[test]
     fn a_dry_run_writes_nothing() {
         let shop = Shop::open();
-        let bases = shop.layout.configs().join("kernels.toml");
-        fs_err::create_dir_all(shop.layout.configs()).unwrap();
-        fs_err::write(
-            bases,
-            format!("[[base]]\nname = \"{BASE}\"\npackage = \"x\"\n"),
-        )
-        .unwrap();
+        shop.base();
         shop.patch("s", 1, "one", 4, "a note");
         let no_tree = refresh(&shop, false, false).unwrap_err();
         assert!(
             no_tree
                 .to_string()
-                .contains("test-kernel --base x --series s"),
+                .contains("series edit --base x --series s"),
             "{no_tree}"
         );
         shop.provide(&["s"]).unwrap();

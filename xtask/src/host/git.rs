@@ -41,6 +41,14 @@ impl Git {
         }
     }
 
+    /// The same for another repository.
+    pub fn elsewhere(&self, dir: impl Into<Utf8PathBuf>) -> Self {
+        Self {
+            dir: dir.into(),
+            ..self.clone()
+        }
+    }
+
     pub fn dir(&self) -> &Utf8Path {
         &self.dir
     }

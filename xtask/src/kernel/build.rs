@@ -491,6 +491,7 @@ mod tests {
             path: "/t".into(),
             content: "1234".into(),
             edited: false,
+            ground: None,
         }
     }
 

@@ -48,6 +48,13 @@ impl Commit {
         format!("{} ({:?})", &self.id[..12.min(self.id.len())], self.subject)
     }
 
+    /// Whether they have the same author, date and subject, which a rebase keeps.
+    pub fn is_version_of(&self, other: &Self) -> bool {
+        let known =
+            |commit: &Self| [&commit.author, &commit.date, &commit.subject].map(String::clone);
+        known(self) == known(other)
+    }
+
     /// In what this commit and one of a patch file differ.
     fn difference(&self, other: &Self) -> Option<&'static str> {
         let parts = [
@@ -162,6 +169,19 @@ impl<'a> Notes<'a> {
                     self.set(place, id, wanted)?;
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Takes all notes off a commit.
+    pub fn clear(&self, commit: &str) -> Result<()> {
+        let git = self.git;
+        for notes in [&self.origins, &self.text] {
+            let remove = cmd!(
+                git,
+                "git notes --ref={notes} remove --ignore-missing {commit}"
+            );
+            git.read(remove)?;
         }
         Ok(())
     }

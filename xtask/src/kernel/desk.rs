@@ -64,6 +64,7 @@ impl<'a> Desk<'a> {
             path: self.session.layout.trees().join(self.checked.tree_name()),
             content: git.read(cmd!(git, "git rev-parse {tip}'^{tree}'"))?,
             edited: false,
+            ground: None,
         })
     }
 

@@ -12,13 +12,15 @@ pub mod checked;
 pub mod compiler;
 pub mod config;
 pub mod desk;
+pub mod moving;
 mod prepare;
 mod present;
 pub mod refs;
 pub mod request;
 #[cfg(test)]
 pub mod shop;
-mod source;
+pub mod source;
+pub mod standing;
 pub mod tree;
 pub mod version;
 pub mod worked;

@@ -8,6 +8,7 @@ use super::build::Build;
 use super::checked::Checked;
 use super::desk::{Desk, title};
 use super::request::Request;
+use super::tree::Tree;
 use super::version::version;
 use crate::deps::need;
 use crate::failure::{Kind, Result};
@@ -70,7 +71,7 @@ pub fn prepare(request: &Request, session: &Session) -> Result<Kernel> {
         title: title(&desk.source, &version, &checked, &names),
     };
     let built = build.run(session)?;
-    let label = desk.source.label.clone();
+    let label = tree.ground.unwrap_or(desk.source.label.clone());
     Ok(Kernel {
         image: built.image,
         lease: built.lease,
@@ -162,7 +163,7 @@ pub fn require_stock(request: &Request, session: &Session) -> Result<()> {
 }
 
 /// Makes the work tree only.
-pub fn provide_tree(request: &Request, session: &Session) -> Result<()> {
+pub fn provide_tree(request: &Request, session: &Session) -> Result<Tree> {
     let checked = Checked::of(request, session)?;
-    Desk::open(&checked, session)?.tree().map(drop)
+    Desk::open(&checked, session)?.tree()
 }

@@ -4,3 +4,7 @@
 pub const BASE_REF: &str = "refs/worktree/base";
 /// Names the commits of the patch files where a work tree with edits does not follow them.
 pub const WANTED_REF: &str = "refs/worktree/wanted";
+/// Below it, the commits of a work tree as they were before a `series rebase`.
+pub const BEFORE_REFS: &str = "refs/worktree/before-rebase";
+/// Below it, what of them was rebased when that was taken back.
+pub const ABORTED_REFS: &str = "refs/worktree/aborted-rebase";

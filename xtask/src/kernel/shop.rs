@@ -5,6 +5,7 @@ use std::process::Command;
 use camino::{Utf8Path, Utf8PathBuf};
 use xshell::cmd;
 
+use super::bases::{self, Base};
 use super::source::Source;
 use super::tree::{self, Tree};
 use crate::failure::Result;
@@ -40,7 +41,9 @@ impl Shop {
         let lines: String = (1..=30).map(|line| format!("line {line}\n")).collect();
         let blob = git.pipe(cmd!(git, "git hash-object -w --stdin"), lines.as_bytes());
         let blob = blob.unwrap();
-        let commit = commit(&git, &blob, &blob, "base");
+        let commit = commit(&git, &blob, &blob, "x 1-1");
+        git.read(cmd!(git, "git update-ref refs/tags/x_1-1 {commit}"))
+            .unwrap();
         Self {
             _dir: dir,
             layout,
@@ -80,6 +83,41 @@ impl Shop {
         let b = git.pipe(cmd!(git, "git hash-object -w --stdin"), text.as_bytes());
         let a = git.read(cmd!(git, "git rev-parse {last}:a.c"));
         self.source.commit = commit(&git, &a.unwrap(), &b.unwrap(), "next");
+    }
+
+    /// Another version of the base's package, in which lines of files are others.
+    pub fn release(&self, version: &str, changes: &[(&str, usize, &str)]) {
+        let git = Git::at(&self.source.repository, &Stop::default());
+        let [a, b] = ["a.c", "b.c"].map(|file| {
+            let lines: String = (1..=30)
+                .map(|line| {
+                    let mut changes = changes.iter();
+                    let new = changes.find(|(name, at, _)| *name == file && *at == line);
+                    new.map_or(format!("line {line}\n"), |(_, _, new)| format!("{new}\n"))
+                })
+                .collect();
+            let write = cmd!(git, "git hash-object -w --stdin");
+            git.pipe(write, lines.as_bytes()).unwrap()
+        });
+        let commit = commit(&git, &a, &b, &format!("x {version}"));
+        git.read(cmd!(git, "git update-ref refs/tags/x_{version} {commit}"))
+            .unwrap();
+    }
+
+    /// The base moves on to a version of [`Self::release`].
+    pub fn follow(&mut self, version: &str) {
+        let git = Git::at(&self.source.repository, &Stop::default());
+        let commit = git.resolve(&format!("refs/tags/x_{version}"));
+        self.source.commit = commit.unwrap().unwrap();
+        self.source.label = format!("x {version}");
+    }
+
+    /// As `configs/kernels.toml` has it, which is written, too.
+    pub fn base(&self) -> Base {
+        fs_err::create_dir_all(self.layout.configs()).unwrap();
+        let text = format!("[[base]]\nname = \"{BASE}\"\npackage = \"x\"\n");
+        fs_err::write(self.layout.configs().join("kernels.toml"), text).unwrap();
+        bases::find(&self.layout, BASE).unwrap()
     }
 
     pub fn folder(&self) -> Utf8PathBuf {

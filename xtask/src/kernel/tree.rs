@@ -10,8 +10,10 @@ use xshell::{Cmd, cmd};
 use super::advice::Advice;
 use super::apply::apply;
 use super::carried::{self, Commit, Notes};
+use super::moving::{Ground, Moving};
 use super::refs::{BASE_REF, WANTED_REF};
-use super::source::{Source, name_some};
+use super::source::Source;
+use super::standing::{Edits, edits, is_ancestor, operation};
 use crate::diff::{excerpt, unified};
 use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
@@ -24,21 +26,6 @@ use crate::host::session::Session;
 use crate::series::{self, Series};
 use crate::words::count;
 
-/// What git keeps in a work tree's folder while it is in the middle of something, and of what.
-const OPERATIONS: &[(&str, &str)] = &[
-    ("rebase-merge", "a rebase"),
-    ("rebase-apply", "a rebase, or git am,"),
-    ("MERGE_HEAD", "a merge"),
-    ("CHERRY_PICK_HEAD", "a cherry-pick"),
-    ("REVERT_HEAD", "a revert"),
-    ("sequencer", "a cherry-pick or revert of several commits"),
-    ("BISECT_LOG", "a bisection"),
-    (
-        "index.lock",
-        "another git command (if none runs, remove its index.lock)",
-    ),
-];
-
 /// A work tree that holds what was asked for, or a developer's edits on top of it.
 #[derive(Clone, Debug)]
 pub struct Tree {
@@ -46,6 +33,8 @@ pub struct Tree {
     /// Id of the git tree object that equals the files, edits included: what a build depends on.
     pub content: String,
     pub edited: bool,
+    /// What it stands on if that is not the source: `series rebase` brought it there, and no patch file knows.
+    pub ground: Option<String>,
 }
 
 /// What the last run made of a work tree.
@@ -59,6 +48,12 @@ pub(super) struct State {
     /// The patch files as they were when the commits were made of them, or written from them: see [`carried::keep`].
     #[serde(default)]
     pub files: Option<String>,
+    /// Since `series rebase` began.
+    #[serde(default)]
+    pub moving: Option<Moving>,
+    /// Since `series rebase` ended, until `series refresh` writes the patch files for that base.
+    #[serde(default)]
+    pub ground: Option<Ground>,
 }
 
 pub(super) fn key(base: &str, series: &[Series]) -> String {
@@ -81,6 +76,12 @@ pub fn name(source: &str, series: &[String]) -> String {
     format!("{source}-{series}")
 }
 
+/// What chooses such a tree on a command line: ` --base x --series s`.
+pub fn flags<'a>(base: &str, series: impl IntoIterator<Item = &'a String>) -> String {
+    let series = series.into_iter().map(|name| format!(" --series {name}"));
+    format!(" --base {base}{}", series.collect::<String>())
+}
+
 /// Brings the tree of this name to the source with the patches on top, touching only files that differ.
 ///
 /// A tree with edits is taken as it is while source and patches stay the same, and an error once they do not.
@@ -96,9 +97,15 @@ pub fn provide(name: &str, source: &Source, series: &[Series], session: &Session
     };
     let key = key(&source.commit, series);
     let state = place.repaired()?;
+    if let Some(state) = &state
+        && let Some(tree) = place.moved(state)?
+    {
+        return Ok(tree);
+    }
     let wanted = match &state {
         Some(state) if state.key == key => state.tip.clone(),
-        _ => apply(source, series, &session.stop)?,
+        _ => apply(source, series, &session.stop)
+            .map_err(|failure| place.with_way_out(failure, state.is_some()))?,
     };
     let edited = match &state {
         None => {
@@ -117,6 +124,7 @@ pub fn provide(name: &str, source: &Source, series: &[Series], session: &Session
         path,
         content,
         edited,
+        ground: None,
     })
 }
 
@@ -228,6 +236,48 @@ impl Place<'_> {
         files::discard(path, &self.session.stop)
     }
 
+    /// The tree as it is if it was rebased, and its patch files are still those for another base.
+    fn moved(&self, state: &State) -> Result<Option<Tree>> {
+        let obstacle = state
+            .moving
+            .as_ref()
+            .map(|moving| moving.obstacle(&self.git));
+        if let Some(obstacle) = obstacle.transpose()?.flatten() {
+            return Err(obstacle);
+        }
+        let Some(Ground { label, .. }) = &state.ground else {
+            return Ok(None);
+        };
+        if !self.changed(state)?.0.is_empty() {
+            let head = self.git.read(cmd!(self.git, "git rev-parse HEAD"))?;
+            return Err(self.would_lose(state, &edits(&self.git)?, &head, None)?);
+        }
+        self.session.events.note(format!(
+            "{} was rebased onto {label}: it is built as it is; {} writes its patch files",
+            self.git.dir(),
+            self.refresh()
+        ));
+        Ok(Some(Tree {
+            path: self.git.dir().to_owned(),
+            content: self.content()?,
+            edited: true,
+            ground: Some(label.clone()),
+        }))
+    }
+
+    /// Patches that do not apply to a newer source can be carried there by git.
+    fn with_way_out(&self, failure: Failure, is_there: bool) -> Failure {
+        let version = self.source.label.rsplit(' ').next().unwrap_or_default();
+        match failure.kind {
+            Kind::Build if self.known && is_there => Kind::Build.error(format!(
+                "{failure}\nto carry the commits of {} there: cargo xtask series rebase --onto {version}{}",
+                self.git.dir(),
+                self.flags()
+            )),
+            _ => failure,
+        }
+    }
+
     /// Goes from one tip to another unless that would lose edits; says whether there are some.
     fn update(&self, state: &State, key: &str, wanted: &str) -> Result<bool> {
         let edits = edits(&self.git)?;
@@ -263,7 +313,7 @@ impl Place<'_> {
             // are not what it knows.
             self.remember(key, wanted, true, state.files.clone())?;
         } else {
-            return Err(self.would_lose(state, &edits, &head, wanted)?);
+            return Err(self.would_lose(state, &edits, &head, Some(wanted))?);
         }
         self.tell(&edits);
         Ok(true)
@@ -321,12 +371,14 @@ impl Place<'_> {
         state: &State,
         edits: &Edits,
         head: &str,
-        wanted: &str,
+        wanted: Option<&str>,
     ) -> Result<Failure> {
         let (changed, diff) = self.changed(state)?;
         let git = &self.git;
-        let on_top = is_ancestor(git, &state.tip, head)?;
-        git.read(cmd!(git, "git update-ref {WANTED_REF} {wanted}"))?;
+        let on_top = wanted.is_some() && is_ancestor(git, &state.tip, head)?;
+        if let Some(wanted) = wanted {
+            git.read(cmd!(git, "git update-ref {WANTED_REF} {wanted}"))?;
+        }
         let refresh = self.known.then(|| self.refresh());
         let advice = Advice {
             path: git.dir(),
@@ -354,12 +406,12 @@ impl Place<'_> {
 
     /// The command that writes the commits of this tree as patch files, if there are any.
     fn refresh(&self) -> String {
-        let series = self.series.iter().map(|series| &series.name);
-        let series: String = series.map(|name| format!(" --series {name}")).collect();
-        format!(
-            "cargo xtask series refresh --base {}{series}",
-            self.source.name
-        )
+        format!("cargo xtask series refresh{}", self.flags())
+    }
+
+    fn flags(&self) -> String {
+        let names = self.series.iter().map(|series| &series.name);
+        flags(&self.source.name, names)
     }
 
     /// The patch files that are not what the tree was made from, and how they have changed as a diff.
@@ -436,6 +488,8 @@ impl Place<'_> {
             tip: tip.to_owned(),
             settled,
             files,
+            moving: None,
+            ground: None,
         };
         Ok(files::remember(&self.memory, &state)?)
     }
@@ -487,49 +541,6 @@ pub(super) fn carry(git: &Git, commits: &[Commit], series: &[Series]) -> Result<
     let patches: Vec<_> = patches.collect();
     Notes::of(git)?.attach(commits, &patches)?;
     carried::keep(git, &carried::files(series))
-}
-
-pub fn is_ancestor(git: &Git, one: &str, other: &str) -> Result<bool> {
-    let asked = cmd!(git, "git merge-base --is-ancestor {one} {other}");
-    let output = git.output(asked, b"")?;
-    Ok(output.status.success())
-}
-
-/// What git is in the middle of in a work tree.
-pub fn operation(git: &Git) -> Result<Option<&'static str>> {
-    let names = OPERATIONS.iter().flat_map(|(name, _)| ["--git-path", name]);
-    let paths = cmd!(git, "git rev-parse --path-format=absolute {names...}");
-    let paths = git.read(paths)?;
-    let mut found = paths.lines().zip(OPERATIONS);
-    let found = found.find(|(path, _)| Utf8Path::new(path).exists());
-    Ok(found.map(|(_, (_, what))| *what))
-}
-
-/// What is in a work tree and in no commit.
-#[derive(Debug)]
-pub struct Edits(String);
-
-impl Edits {
-    /// Names the first files; `None` if there are none.
-    pub fn files(&self) -> Option<String> {
-        (!self.0.is_empty()).then(|| name_some(&self.0))
-    }
-
-    /// For people; without such files it must be the commits.
-    fn words(&self) -> String {
-        let files = self.files();
-        files.unwrap_or_else(|| "commits or notes of your own".to_owned())
-    }
-}
-
-pub fn edits(git: &Git) -> Result<Edits> {
-    // From the second time on git only looks into folders that have changed: half the time, in each run. It goes by
-    // their times, as make goes by those of files.
-    let status = cmd!(
-        git,
-        "git -c core.untrackedCache=true status --porcelain --untracked-files=normal"
-    );
-    Ok(Edits(git.read(status)?))
 }
 
 /// Reads `Updating files:  45% (39011/86691)`.

@@ -7,6 +7,7 @@ use xshell::cmd;
 
 use super::apply::apply;
 use super::carried::{self, Commit, Files};
+use super::moving::Moving;
 use super::refs::BASE_REF;
 use super::source::Source;
 use super::tree::{State, carry, key, memory};
@@ -131,7 +132,70 @@ impl Worked {
             tip: tip.clone(),
             settled: true,
             files,
+            moving: None,
+            ground: None,
         };
         Ok(files::remember(&self.memory, &state)?)
+    }
+
+    /// Where it goes, since `series rebase` began.
+    pub fn moving(&self) -> Option<&Moving> {
+        self.state.as_ref().and_then(|state| state.moving.as_ref())
+    }
+
+    /// Refuses a tree whose commits are not where its memory has them.
+    pub fn require_still(&self) -> Result<()> {
+        let moving = self.moving();
+        let obstacle = moving.map(|moving| moving.obstacle(&self.git));
+        obstacle.transpose()?.flatten().map_or(Ok(()), Err)
+    }
+
+    /// Notes where it is about to go.
+    pub fn set_out(&mut self, moving: Moving) -> Result<()> {
+        carried::configure(&self.git)?;
+        self.remember(|state| state.moving = Some(moving))
+    }
+
+    /// It is where it came from.
+    pub fn come_home(&mut self) -> Result<()> {
+        if let Some(Moving { base, .. }) = self.moving().cloned() {
+            self.stand_on(&base)?;
+        }
+        self.remember(|state| state.moving = None)
+    }
+
+    /// It is where it was to go, and its patch files are those of another base. A run that dies here is repeated.
+    pub fn arrive(&mut self) -> Result<()> {
+        let Some(Moving { onto, .. }) = self.moving().cloned() else {
+            return Ok(());
+        };
+        self.stand_on(&onto.commit)?;
+        self.remember(|state| {
+            state.moving = None;
+            state.ground = Some(onto);
+        })
+    }
+
+    fn stand_on(&mut self, base: &str) -> Result<()> {
+        let git = &self.git;
+        git.read(cmd!(git, "git update-ref {BASE_REF} {base}"))?;
+        base.clone_into(&mut self.base);
+        Ok(())
+    }
+
+    fn remember(&mut self, change: impl FnOnce(&mut State)) -> Result<()> {
+        let state = self.state.as_mut().ok_or_else(|| {
+            Kind::Usage.error(format!(
+                "{} was not made by this program; move it away",
+                self.git.dir()
+            ))
+        })?;
+        change(state);
+        Ok(files::remember(&self.memory, state)?)
+    }
+
+    /// The repository that its objects are in.
+    pub fn repository(&self) -> Git {
+        self.git.elsewhere(&self.repository)
     }
 }

@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io::{IsTerminal, stdout};
+use std::io::{IsTerminal, stderr, stdout};
 use std::time::{Duration, Instant};
 
 use console::style;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use super::output::say;
+use super::output::{aside, say};
 use super::progress::{Progress, Row, Who};
 use super::terminal::case_line;
 use crate::event::Event;
@@ -25,6 +25,8 @@ const FRAME: Duration = Duration::from_millis(100);
 pub struct Display {
     progress: Progress,
     face: Face,
+    /// Writes a line that stays.
+    say: fn(&str),
 }
 
 #[derive(Debug)]
@@ -44,11 +46,24 @@ impl Display {
                 true => Face::Moving(Bars::on(ProgressDrawTarget::stdout())),
                 false => Face::Plain(Pulse::default()),
             },
+            say,
+        }
+    }
+
+    /// On standard error.
+    pub fn aside() -> Self {
+        Self {
+            progress: Progress::default(),
+            face: match stderr().is_terminal() {
+                true => Face::Moving(Bars::on(ProgressDrawTarget::stderr())),
+                false => Face::Plain(Pulse::default()),
+            },
+            say: aside,
         }
     }
 
     pub fn see(&mut self, event: &Event) {
-        let now = Instant::now();
+        let (now, say) = (Instant::now(), self.say);
         self.progress.see(event, now);
         match &mut self.face {
             Face::Moving(bars) => {
@@ -68,7 +83,7 @@ impl Display {
 
     /// Time has passed, and maybe nothing else.
     pub fn tick(&mut self) {
-        let now = Instant::now();
+        let (now, say) = (Instant::now(), self.say);
         match &mut self.face {
             Face::Moving(bars) => bars.show(&self.progress.rows(now)),
             Face::Plain(pulse) => pulse

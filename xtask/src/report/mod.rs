@@ -27,13 +27,26 @@ use store::Recorder;
 /// Does some work while its events are shown, and recorded if there is a recorder.
 pub fn watched<T>(
     session: &Session,
+    recorder: Option<&mut Recorder>,
+    work: impl FnOnce(&Session) -> T,
+) -> T {
+    seen(session, Display::new(), recorder, work)
+}
+
+/// The same on standard error, where standard output is for the one thing that was asked for.
+pub fn watched_aside<T>(session: &Session, work: impl FnOnce(&Session) -> T) -> T {
+    seen(session, Display::aside(), None, work)
+}
+
+fn seen<T>(
+    session: &Session,
+    mut display: Display,
     mut recorder: Option<&mut Recorder>,
     work: impl FnOnce(&Session) -> T,
 ) -> T {
     let (events, receiver) = Events::channel();
     thread::scope(|scope| {
         scope.spawn(move || {
-            let mut display = Display::new();
             loop {
                 match receiver.recv_timeout(Display::TICK) {
                     Ok(event) => {

@@ -19,6 +19,11 @@ pub fn say(text: &str) {
     keep(writeln!(stdout(), "{text}"));
 }
 
+/// The same on standard error, where standard output is for something else.
+pub fn aside(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
 /// Shows what clap has to say in the place of a command: help, the version, or what is wrong with the command line.
 pub fn told(by_clap: &clap::Error) -> Result<u8> {
     let shown = by_clap.print().and_then(|()| stdout().flush());

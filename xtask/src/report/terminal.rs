@@ -8,7 +8,7 @@ use harness::wire::Filesystem;
 use harness::wire::marks::{CLEANUP, STEP};
 
 use super::model::{Counts, Run, case_names, cell};
-use super::output::say;
+use super::output::{self, say};
 use super::programs::in_short;
 use crate::event::{CONSOLE, CaseId, CaseResult, Verdict};
 use crate::words::{self, count, seconds};
@@ -233,6 +233,11 @@ pub fn cases(cases: &[(&Case, Vec<Filesystem>)]) {
 
 pub fn text(text: &str) {
     say(text);
+}
+
+/// On standard error.
+pub fn aside(text: &str) {
+    output::aside(text);
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::failure::{Failure, Kind, Result};
 use crate::host::git::Git;
 use crate::host::proc::Stop;
 use crate::kernel::carried::{self, Commit, Files, Notes};
-use crate::kernel::tree::{edits, is_ancestor, operation};
+use crate::kernel::standing::{edits, is_ancestor, operation};
 use crate::kernel::worked::Worked;
 use crate::series::replace::{Change, Replacement};
 use crate::series::{INDEX, Patch, Series, index, names, notes, notes_in, parse};
@@ -141,10 +141,11 @@ fn behind(tree: &Worked) -> Result<String> {
     })
 }
 
-/// The commits on top of the base, if each of them can become a patch file.
-fn commits(tree: &Worked) -> Result<Vec<Commit>> {
+/// The commits on top of the base, if they are all that the tree has, and one line.
+pub(super) fn line(tree: &Worked) -> Result<Vec<Commit>> {
     let (git, path) = (&tree.git, tree.git.dir());
     let refuse = |what: String| Err(Kind::Usage.error(what));
+    tree.require_still()?;
     if let Some(operation) = operation(git)? {
         return refuse(format!(
             "{path} is in the middle of {operation}; end that first"
@@ -164,7 +165,7 @@ fn commits(tree: &Worked) -> Result<Vec<Commit>> {
     let commits = carried::commits(git, &tree.base, "HEAD")?;
     if commits.is_empty() {
         return refuse(format!(
-            "{path} has no commits on top of its base; there is nothing to refresh"
+            "{path} has no commits on top of its base; there is nothing to carry or to write"
         ));
     }
     if let Some(merge) = commits.iter().find(|commit| commit.parents != 1) {
@@ -173,7 +174,14 @@ fn commits(tree: &Worked) -> Result<Vec<Commit>> {
             merge.title()
         ));
     }
-    let base = &tree.base;
+    Ok(commits)
+}
+
+/// The same, if each of them can become a patch file.
+fn commits(tree: &Worked) -> Result<Vec<Commit>> {
+    let (git, path, base) = (&tree.git, tree.git.dir(), &tree.base);
+    let refuse = |what: String| Err(Kind::Usage.error(what));
+    let commits = line(tree)?;
     let mut before = git.read(cmd!(git, "git rev-parse {base}'^{tree}'"))?;
     for commit in &commits {
         if let Some(what) = unfit(commit, &before) {

@@ -64,7 +64,7 @@ pub fn commit(path: &Utf8Path, git: &Git) -> Result<String> {
 }
 
 /// How many objects of a commit's files a partial clone has not fetched so far; nothing is fetched.
-fn lacking(git: &Git, commit: &str) -> Result<usize> {
+pub fn lacking(git: &Git, commit: &str) -> Result<usize> {
     let keys = r"^(remote\..*\.promisor|extensions\.partialclone)$";
     let partial = cmd!(git, "git config --get-regexp {keys}");
     if !git.output(partial, b"")?.status.success() {

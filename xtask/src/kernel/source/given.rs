@@ -14,7 +14,7 @@ use crate::host::session::Session;
 use crate::kernel::version::version_of;
 
 /// What every kernel tree has; enough to notice a wrong path.
-const LANDMARKS: &[&str] = &[
+pub(super) const LANDMARKS: &[&str] = &[
     "Makefile",
     "Kconfig",
     "fs/super.c",
@@ -169,7 +169,7 @@ impl Given {
     }
 }
 
-fn is_kernel(
+pub(super) fn is_kernel(
     path: &Utf8Path,
     has: impl Fn(&str) -> bool,
     makefile: impl FnOnce() -> Result<String>,

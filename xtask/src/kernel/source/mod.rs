@@ -2,6 +2,7 @@
 
 mod clone;
 mod given;
+mod lent;
 mod obtain;
 mod package;
 mod repository;
@@ -9,5 +10,6 @@ mod stream;
 mod unpack;
 
 pub use given::{Given, name_some};
-pub use obtain::{FRESH, is_known, obtain, sweep};
+pub use lent::lend;
+pub use obtain::{FRESH, is_known, obtain, sweep, version};
 pub use repository::Source;

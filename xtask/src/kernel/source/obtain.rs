@@ -32,6 +32,11 @@ pub fn obtain(
     }
 }
 
+/// A certain version of a base's package; apt is asked for what is not here.
+pub fn version(base: &Base, wanted: &str, session: &Session) -> Result<Source> {
+    package::Package { base, session }.version(wanted)
+}
+
 /// Whether some source of that name was got before, and wholly: its tag is set last.
 pub fn is_known(name: &str, session: &Session) -> Result<bool> {
     let path = repository::path(name, &session.layout);

@@ -1,5 +1,6 @@
 //! Debian's `linux-source-X.Y`: the newest version that the mirror has, downloaded once.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -17,8 +18,9 @@ use crate::failure::{Failure, Kind, Result};
 use crate::host::git::Git;
 use crate::host::phase::phase;
 use crate::host::session::Session;
-use crate::host::{files, proc};
+use crate::host::{files, proc, space};
 use crate::kernel::bases::Base;
+use crate::kernel::version::series_of;
 use crate::words::count;
 
 const MB: u64 = 1_000_000;
@@ -82,6 +84,67 @@ impl Package<'_> {
         Ok(source)
     }
 
+    /// A certain version: one that was imported before, else one that apt has.
+    pub fn version(&self, wanted: &str) -> Result<Source> {
+        let Base { name, package, .. } = self.base;
+        let plain = wanted.replace('~', "-");
+        let belongs = self
+            .base
+            .version()
+            .is_none_or(|own| series_of(&plain) == own);
+        if !belongs || !wanted.starts_with(|first: char| first.is_ascii_digit()) {
+            return Err(Kind::Usage.error(format!(
+                "--onto {wanted}: {package}, the package of --base {name}, has no such version; a revision of a kernel \
+                 tree of your own takes --tree PATH"
+            )));
+        }
+        let repository = repository::open(name, None, self.session)?;
+        let here = self.imported(&repository)?;
+        if let Some(source) = here
+            .iter()
+            .find(|source| is_version(wanted, version(source)))
+        {
+            return Ok(source.clone());
+        }
+        let there = self.offered().map_err(|failure| {
+            failure.context(format!("--onto {wanted} is not in {}", repository.dir()))
+        })?;
+        if let Some(release) = there
+            .iter()
+            .find(|there| is_version(wanted, &there.version))
+        {
+            let folder = self.session.layout.work("");
+            space::require(&folder, space::SOURCE, "to import a kernel's source")?;
+            return self.fetch(&repository, release);
+        }
+        let known = here.iter().map(version);
+        let known = known.chain(there.iter().map(|release| release.version.as_str()));
+        let known: BTreeSet<&str> = known.collect();
+        Err(Kind::Usage.error(format!(
+            "--onto {wanted}: neither is that version of {package} in {}, nor has apt got it; there is {}",
+            repository.dir(),
+            known.into_iter().collect::<Vec<_>>().join(", ")
+        )))
+    }
+
+    /// All that were imported so far, the newest first.
+    fn imported(&self, repository: &Git) -> Result<Vec<Source>> {
+        let pattern = format!("refs/tags/{}_*", self.base.package);
+        let list = cmd!(
+            repository,
+            "git for-each-ref --sort=-version:refname --format='%(objectname) %(contents:subject)' {pattern}"
+        );
+        let list = repository.read(list)?;
+        let lines = list.lines().filter_map(|line| line.split_once(' '));
+        let sources = lines.map(|(commit, label)| Source {
+            name: self.base.name.clone(),
+            label: label.to_owned(),
+            repository: repository.dir().to_owned(),
+            commit: commit.to_owned(),
+        });
+        Ok(sources.collect())
+    }
+
     /// The source, if it was imported before.
     fn cached(&self, repository: &Git, release: &Release) -> Result<Option<Source>> {
         let commit = repository.resolve(&release.reference())?;
@@ -120,27 +183,38 @@ impl Package<'_> {
     }
 
     fn newest(&self) -> Result<Release> {
+        let what = format!("asking apt for the newest {}", self.base.package);
+        phase(&self.session.events, what, || {
+            let shown = self.shown()?;
+            let newest = newest(&shown).with_context(|| {
+                let package = &self.base.package;
+                format!("cannot read what apt says about {package}:\n{shown}")
+            })?;
+            let words = format!("{newest}");
+            Ok((newest, words))
+        })
+    }
+
+    /// All that apt has, the newest first.
+    fn offered(&self) -> Result<Vec<Release>> {
+        let what = format!("asking apt for all of {}", self.base.package);
+        phase(&self.session.events, what, || {
+            let releases = releases(&self.shown()?);
+            let words = count(releases.len(), "version");
+            Ok((releases, words))
+        })
+    }
+
+    fn shown(&self) -> Result<String> {
         let Package { base, session, .. } = self;
-        phase(
-            &session.events,
-            format!("asking apt for the newest {}", base.package),
-            || {
-                let root = self.apt()?;
-                root.update(Duration::ZERO, session)?;
-                let package = &base.package;
-                let shown = proc::read(cmd!(root, "apt-cache show {package}"), &session.stop)
-                    .map_err(|error| {
-                        error
-                            .or(Kind::Machinery)
-                            .context(format!("apt knows no package {package}"))
-                    })?;
-                let newest = newest(&shown).with_context(|| {
-                    format!("cannot read what apt says about {package}:\n{shown}")
-                })?;
-                let words = format!("{newest}");
-                Ok((newest, words))
-            },
-        )
+        let root = self.apt()?;
+        root.update(Duration::ZERO, session)?;
+        let package = &base.package;
+        proc::read(cmd!(root, "apt-cache show {package}"), &session.stop).map_err(|error| {
+            error
+                .or(Kind::Machinery)
+                .context(format!("apt knows no package {package}"))
+        })
     }
 
     fn fetch(&self, repository: &Git, release: &Release) -> Result<Source> {
@@ -236,7 +310,30 @@ impl std::fmt::Display for Release {
 
 /// The first of the versions that `apt-cache show` lists: it begins with the newest.
 fn newest(shown: &str) -> Option<Release> {
-    let stanza = shown.split("\n\n").next()?;
+    release(shown.split("\n\n").next()?)
+}
+
+fn releases(shown: &str) -> Vec<Release> {
+    shown.split("\n\n").filter_map(release).collect()
+}
+
+/// Of a source that was imported.
+fn version(source: &Source) -> &str {
+    source.label.rsplit(' ').next().unwrap_or_default()
+}
+
+/// Whether a package's version is what somebody calls by this name: all of it, or without the parts that Debian adds.
+fn is_version(wanted: &str, version: &str) -> bool {
+    // `~` is before the version itself: 7.3~rc7 is no 7.3. After a revision it is Debian's own matter.
+    let next = version.get(wanted.len()..).unwrap_or_default();
+    let earlier = next.starts_with('~') && !wanted.contains('-');
+    let [wanted, version] = [wanted, version].map(|version| version.replace('~', "-"));
+    let rest = version.strip_prefix(&wanted);
+    !wanted.is_empty()
+        && rest.is_some_and(|rest| rest.is_empty() || !earlier && rest.starts_with(['-', '+']))
+}
+
+fn release(stanza: &str) -> Option<Release> {
     let field = |name: &str| {
         let mut lines = stanza.lines().filter_map(|line| line.split_once(": "));
         lines
@@ -279,6 +376,24 @@ mod tests {
             ),
         ] {
             assert_eq!(newest(shown), expected, "{shown}");
+        }
+    }
+
+    #[test]
+    fn versions_by_the_names_that_people_use() {
+        for (wanted, version, expected) in [
+            ("6.12.118", "6.12.118-1", true),
+            ("6.12.118", "6.12.118+deb13-1", true),
+            ("6.12.118-1", "6.12.118-1", true),
+            ("6.12.11", "6.12.118-1", false),
+            ("6.12", "6.12.118-1", false),
+            ("6.12.118-1", "6.12.118-1~bpo12+1", true),
+            ("7.3-rc7", "7.3~rc7-1~exp1", true),
+            ("7.3~rc7", "7.3~rc7-1~exp1", true),
+            ("7.3", "7.3~rc7-1~exp1", false),
+            ("", "7.3-1", false),
+        ] {
+            assert_eq!(is_version(wanted, version), expected, "{wanted} {version}");
         }
     }
 

@@ -1,0 +1,92 @@
+//! A revision of a kernel tree of the user's, for a repository that has commits of its own. The tree is never written to.
+
+use std::collections::BTreeSet;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use xshell::cmd;
+
+use super::clone;
+use super::given::{LANDMARKS, is_kernel};
+use crate::failure::{Kind, Result};
+use crate::host::files;
+use crate::host::git::Git;
+
+/// Lets a repository read the objects of the tree at `path`, and returns the commit that `revision` is there, and what to
+/// call it. What is checked out there, and what is not committed, does not matter.
+pub fn lend(repository: &Git, path: &Utf8Path, revision: &str) -> Result<(String, String)> {
+    let path = path
+        .canonicalize_utf8()
+        .map_err(|error| Kind::Usage.error(format!("--tree {path}: {error}")))?;
+    let git = repository.elsewhere(&path);
+    let usage = |error| clone::unusable(&path, error);
+    let format = cmd!(git, "git rev-parse --show-object-format");
+    if git.read(format).map_err(usage)? != "sha1" {
+        return Err(Kind::Usage.error(format!(
+            "--tree {path} is a repository with SHA-256 names, which others cannot borrow from"
+        )));
+    }
+    let peeled = format!("{revision}^{{commit}}");
+    let commit = git.resolve(&peeled)?.ok_or_else(|| {
+        Kind::Usage.error(format!(
+            "--onto {revision}: git knows no such commit in {path}; to look for it: git -C {path} log --oneline --all"
+        ))
+    })?;
+    require_kernel(&git, &path, &commit)?;
+    let places = ["objects", "shallow"].map(|name| {
+        let place = cmd!(
+            git,
+            "git rev-parse --path-format=absolute --git-path {name}"
+        );
+        git.read(place).map(Utf8PathBuf::from).map_err(usage)
+    });
+    let [objects, shallow] = places;
+    let (objects, shallow) = (objects?, shallow?);
+    add(
+        &repository.dir().join("objects/info/alternates"),
+        objects.as_str(),
+    )?;
+    if shallow.exists() {
+        add(
+            &repository.dir().join("shallow"),
+            &fs_err::read_to_string(shallow)?,
+        )?;
+    }
+    let short = &commit[..12.min(commit.len())];
+    let label = format!("{path} at {revision} ({short})");
+    Ok((commit, label))
+}
+
+/// Of the commit, and with all that a build reads.
+fn require_kernel(git: &Git, path: &Utf8Path, commit: &str) -> Result<()> {
+    let listed = git.read(cmd!(
+        git,
+        "git ls-tree --name-only --full-tree {commit} -- {LANDMARKS...}"
+    ))?;
+    is_kernel(
+        path,
+        |name| listed.lines().any(|line| line == name),
+        || Ok(git.read(cmd!(git, "git cat-file blob {commit}:Makefile"))?),
+    )?;
+    match clone::lacking(git, commit)? {
+        0 => Ok(()),
+        lacking => Err(Kind::Usage.error(format!(
+            "--tree {path} is a partial clone that lacks some files of {commit} ({lacking} objects): fetch them by \
+             checking it out there"
+        ))),
+    }
+}
+
+/// Adds lines to a file that lack there; those of other trees stay.
+fn add(file: &Utf8Path, lines: &str) -> Result<()> {
+    let old = match file.exists() {
+        true => fs_err::read_to_string(file)?,
+        false => String::new(),
+    };
+    let there: BTreeSet<&str> = old.lines().collect();
+    let new: Vec<&str> = lines.lines().filter(|line| !there.contains(line)).collect();
+    if new.is_empty() {
+        return Ok(());
+    }
+    let all = old.lines().chain(new).map(|line| format!("{line}\n"));
+    Ok(files::write(file, all.collect::<String>().as_bytes())?)
+}

@@ -1,0 +1,774 @@
+use std::process::Command;
+
+use camino::Utf8PathBuf;
+
+use super::*;
+use crate::host::environment::PLAIN;
+use crate::host::proc::{self, Stop};
+use crate::host::session::Session;
+use crate::kernel::shop::{BASE, Shop};
+use crate::kernel::{source, tree};
+use crate::review::refresh::{Consent, Stack, plan};
+use crate::series;
+
+const S: &[&str] = &["s"];
+
+/// Three patches, and versions of the source: 2 changes other lines, 3 the line that the second patch changes, 4 has the
+/// second patch, 5 has all.
+fn shop() -> Shop {
+    let shop = Shop::open();
+    shop.release("2-1", &[("b.c", 5, "new"), ("a.c", 29, "new")]);
+    shop.release("3-1", &[("a.c", 12, "theirs")]);
+    shop.release("4-1", &[("a.c", 12, "two"), ("b.c", 5, "new")]);
+    let all = [("a.c", 4, "one"), ("a.c", 12, "two"), ("a.c", 20, "three")];
+    shop.release("5-1", &all);
+    shop.patch("s", 1, "one", 4, "");
+    shop.patch("s", 2, "two", 12, "Provides: timeout\n\na note");
+    shop.patch("s", 3, "three", 20, "another note");
+    shop.provide(S).unwrap();
+    refresh(&shop, false).unwrap();
+    shop
+}
+
+fn names() -> Vec<String> {
+    S.iter().map(ToString::to_string).collect()
+}
+
+fn session(shop: &Shop) -> Session {
+    Session::new(shop.layout.clone(), Stop::default())
+}
+
+fn opened(shop: &Shop) -> Result<Worked> {
+    Worked::open(&tree::name(BASE, &names()), &session(shop))
+}
+
+fn refresh(shop: &Shop, lose: bool) -> Result<String> {
+    let (names, folder) = (names(), shop.folder());
+    let stack = Stack {
+        names: &names,
+        folder: &folder,
+    };
+    let consent = Consent {
+        overwrite: false,
+        lose,
+    };
+    let tree = opened(shop)?;
+    let plan = plan(&tree, stack, &Stop::default())?;
+    plan.allow(consent, &tree, stack)?;
+    plan.write(&tree, stack)?;
+    Ok(count(plan.changes.len(), "file"))
+}
+
+fn onto(shop: &Shop, version: &str) -> Result<Outcome> {
+    let mut tree = opened(shop)?;
+    let series = series::load(&shop.layout, BASE, "s")?;
+    let flags = tree::flags(BASE, &names());
+    require_ready(&tree, std::slice::from_ref(&series), &flags)?;
+    let found = source::version(&shop.base(), version, &session(shop))?;
+    let ground = Ground {
+        commit: found.commit,
+        label: found.label,
+    };
+    begin(&mut tree, &[series], ground, &flags)
+}
+
+/// What happens one after the other.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// In the work tree.
+    Do(&'static str),
+    /// In the folder of the patch files.
+    Files(&'static str),
+    Onto(&'static str),
+    Continue,
+    Abort,
+    Refresh,
+    RefreshAndLose,
+    /// What test-kernel makes of it.
+    Provide,
+    /// The base's newest version is another.
+    Follow(&'static str),
+    /// A run that died when it had noted where it was going.
+    Noted(&'static str),
+}
+
+use Step::{Abort, Continue, Do, Files, Follow, Noted, Onto, Provide, Refresh, RefreshAndLose};
+
+fn told(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Nothing => "nothing".into(),
+        Outcome::Stopped(said) => format!("stopped: {said}"),
+        Outcome::Done(Done {
+            commits,
+            onto,
+            dropped,
+            ..
+        }) => format!("{commits} on {onto}, without {dropped:?}"),
+    }
+}
+
+fn step(shop: &mut Shop, step: Step) -> Result<String> {
+    match step {
+        Do(script) => Ok(shop.work(S, script)),
+        Files(script) => Ok(shop.work(S, &format!("cd {}/s; {script}", shop.folder()))),
+        Onto(version) => onto(shop, version).map(|outcome| told(&outcome)),
+        Continue => go_on(&mut opened(shop)?).map(|outcome| told(&outcome)),
+        Abort => take_back(&mut opened(shop)?),
+        Refresh => refresh(shop, false),
+        RefreshAndLose => refresh(shop, true),
+        Provide => shop
+            .provide(S)
+            .map(|tree| match (tree.edited, tree.ground) {
+                (false, None) => "clean".into(),
+                (true, Some(ground)) => format!("edited on {ground}"),
+                other => format!("{other:?}"),
+            }),
+        Follow(version) => {
+            shop.follow(version);
+            Ok(String::new())
+        }
+        Noted(version) => {
+            let mut tree = opened(shop)?;
+            let found = source::version(&shop.base(), version, &session(shop))?;
+            tree.set_out(Moving {
+                onto: Ground {
+                    commit: found.commit,
+                    label: found.label,
+                },
+                base: tree.base.clone(),
+                tip: head(&tree.git)?,
+                flags: tree::flags(BASE, &names()),
+            })?;
+            Ok(String::new())
+        }
+    }
+}
+
+const MEND: &str = "sed -i '/^<<<</,/^====/d;/^>>>>/d' a.c; git add a.c";
+const LOOK: &str = "git log --reverse --format=%s refs/worktree/base..; git status --porcelain";
+
+/// Each state that a tree can be in, and what is said and done: words of what comes of each step; `!` marks a refusal.
+#[test]
+fn states_of_a_tree_and_what_becomes_of_it() {
+    let model = shop();
+    let rows: &[(&str, &[(Step, &str)])] = &[
+        (
+            "clean",
+            &[
+                (Onto("2-1"), "3 on x 2-1, without []"),
+                (Do(LOOK), "one\ntwo\nthree"),
+                (Do("git show HEAD~0:b.c | sed -n 5p"), "new"),
+                (
+                    Do(
+                        "git log -1 --format=%s%an%cn $(git for-each-ref --format='%(refname)' refs/worktree/before-rebase)",
+                    ),
+                    "three",
+                ),
+                (Provide, "edited on x 2-1"),
+                (Refresh, "3 files"),
+                (Follow("2-1"), ""),
+                (Provide, "clean"),
+                (Refresh, "0 files"),
+                (Onto("1-1"), "3 on x 1-1"),
+            ],
+        ),
+        (
+            "the newest base",
+            &[
+                (Follow("2-1"), ""),
+                (Onto("2"), "3 on x 2-1"),
+                (Provide, "edited on x 2-1"),
+                (Do("echo x >c; git add c; git commit -qm four"), ""),
+                (Refresh, "5 files"),
+                (Do(LOOK), "one\ntwo\nthree\nfour"),
+                (Provide, "clean"),
+            ],
+        ),
+        (
+            "there already",
+            &[(Onto("1-1"), "nothing"), (Provide, "clean")],
+        ),
+        (
+            "no such version",
+            &[
+                (
+                    Onto("nonsense"),
+                    "!no such version; a revision of a kernel tree of your own takes --tree",
+                ),
+                (Provide, "clean"),
+            ],
+        ),
+        (
+            "edits in no commit",
+            &[
+                (Do("echo x >>a.c"), ""),
+                (
+                    Onto("2-1"),
+                    "!changes that are in no commit (a.c); commit them first",
+                ),
+            ],
+        ),
+        (
+            "a new file",
+            &[
+                (Do("echo x >new"), ""),
+                (Onto("2-1"), "!changes that are in no commit (new)"),
+            ],
+        ),
+        (
+            "edits in commits",
+            &[
+                (
+                    Do(
+                        "echo x >c; git add c; git commit -qm four; git commit -q --allow-empty -m five",
+                    ),
+                    "",
+                ),
+                (Onto("2-1"), "5 on x 2-1, without []"),
+                (Do("git reset -q --hard HEAD~1"), ""),
+                (Refresh, "5 files"),
+            ],
+        ),
+        (
+            "a fixup that waits",
+            &[
+                (
+                    Do("sed -i 's/^two$/TWO/' a.c; git commit -qa --fixup HEAD~1"),
+                    "",
+                ),
+                (Onto("2-1"), "4 on x 2-1, without []"),
+                (
+                    Do(
+                        "git rebase -qi --autosquash refs/worktree/base; git show HEAD~1:a.c | grep -c TWO",
+                    ),
+                    "1",
+                ),
+                (Refresh, "3 files"),
+            ],
+        ),
+        (
+            "a branch",
+            &[
+                (Do("git checkout -qb mine"), ""),
+                (Onto("2-1"), "3 on x 2-1"),
+                (Do("git symbolic-ref HEAD"), "refs/heads/mine"),
+            ],
+        ),
+        (
+            "patch files that were edited",
+            &[
+                (Files("sed -i s/^Why/Because/ 0001-one.patch"), ""),
+                (Onto("2-1"), "!edited since"),
+                (
+                    Onto("2-1"),
+                    "!(s/0001-one.patch); first: cargo xtask series edit --base x --series s",
+                ),
+            ],
+        ),
+        (
+            "git's own rebase",
+            &[
+                (
+                    Do(
+                        "GIT_SEQUENCE_EDITOR='sed -i 2s/pick/edit/' git rebase -qi HEAD~3 2>/dev/null",
+                    ),
+                    "",
+                ),
+                (Onto("2-1"), "!in the middle of a rebase; end that first"),
+                (Continue, "!nothing to continue"),
+                (Abort, "!that series rebase did not begin"),
+            ],
+        ),
+        (
+            "a merge",
+            &[
+                (
+                    Do(
+                        "git checkout -q -b side HEAD~1; echo x >a.c; git commit -qam x; git merge -q @{-1} >/dev/null || true",
+                    ),
+                    "",
+                ),
+                (Onto("2-1"), "!in the middle of a merge"),
+            ],
+        ),
+        (
+            "git am",
+            &[
+                (
+                    Do(
+                        "git format-patch -q -1 -o ..; git checkout -q HEAD~1; echo x >a.c; git commit -qam x; \
+                 git am -q ../0001-three.patch 2>/dev/null || true",
+                    ),
+                    "",
+                ),
+                (Onto("2-1"), "!in the middle of a rebase, or git am,"),
+            ],
+        ),
+        (
+            "a merge commit",
+            &[
+                (
+                    Do(
+                        "git checkout -q -b side HEAD~1; echo x >c; git add c; git commit -qm c; git merge -qm both @{-1}",
+                    ),
+                    "",
+                ),
+                (Onto("2-1"), "!is a merge"),
+            ],
+        ),
+        (
+            "no commits",
+            &[
+                (Do("git checkout -q HEAD~3"), ""),
+                (Onto("2-1"), "!has no commits on top of its base"),
+            ],
+        ),
+        (
+            "nothing to continue or abort",
+            &[
+                (
+                    Continue,
+                    "!nothing to continue: no series rebase is under way",
+                ),
+                (Abort, "!nothing to abort"),
+            ],
+        ),
+        (
+            "in the new base already",
+            &[
+                (
+                    Onto("4-1"),
+                    "2 on x 4-1, without [\"s/0002-two.patch (\\\"two\\\"), and with it its notes, which say that it provides timeout\"]",
+                ),
+                (Refresh, "!timeout, which no patch would provide"),
+                (RefreshAndLose, "5 files"),
+                (Follow("4-1"), ""),
+                (Provide, "clean"),
+            ],
+        ),
+        (
+            "all in the new base already",
+            &[
+                (
+                    Onto("5-1"),
+                    "!nothing would be left: x 5-1 has all of 3 commits already",
+                ),
+                (Provide, "clean"),
+                (Do(LOOK), "one\ntwo\nthree"),
+            ],
+        ),
+        (
+            "a conflict",
+            &[
+                (
+                    Onto("3-1"),
+                    "stopped: patch 2 of 3, s/0002-two.patch (\"two\"), is in conflict with x 3-1 in a.c\n",
+                ),
+                (
+                    Onto("2-1"),
+                    "!in the middle of a rebase onto x 3-1\n  to go on: git -C",
+                ),
+                (
+                    Onto("2-1"),
+                    "!cargo xtask series rebase --continue --base x --series s",
+                ),
+                (Refresh, "!in the middle of a rebase onto x 3-1"),
+                (Provide, "!in the middle of a rebase onto x 3-1"),
+                (Continue, "stopped: patch 2 of 3"),
+                (Do("git add a.c"), ""),
+                (
+                    Continue,
+                    "cannot be carried to x 3-1: a.c still has the marks of a conflict",
+                ),
+                (Do(MEND), ""),
+                (Continue, "3 on x 3-1, without []"),
+                (Provide, "edited on x 3-1"),
+                (Refresh, "2 files"),
+                (Follow("3-1"), ""),
+                (Provide, "clean"),
+                (Files("cat 0002-two.patch"), "-theirs\n+two\n"),
+                (
+                    Files("cat 0002-two.patch"),
+                    "---\nProvides: timeout\n\na note\n",
+                ),
+            ],
+        ),
+        (
+            "a conflict, mended and not added",
+            &[
+                (Onto("3-1"), "stopped"),
+                (Do("sed -i '/^<<<</,/^====/d;/^>>>>/d' a.c"), ""),
+                (
+                    Continue,
+                    "stopped: patch 2 of 3, s/0002-two.patch (\"two\"), is in conflict",
+                ),
+            ],
+        ),
+        (
+            "a conflict, taken back",
+            &[
+                (Onto("3-1"), "stopped"),
+                (
+                    Abort,
+                    "is as it was before the rebase onto x 3-1; what was rebased so far: git -C",
+                ),
+                (Do(LOOK), "one\ntwo\nthree"),
+                (
+                    Do(
+                        "git log -1 --format=%s $(git for-each-ref --format='%(refname)' refs/worktree/aborted-rebase)",
+                    ),
+                    "one",
+                ),
+                (Provide, "clean"),
+                (Abort, "!nothing to abort"),
+            ],
+        ),
+        (
+            "a conflict that git itself took back",
+            &[
+                (Onto("3-1"), "stopped"),
+                (Do("git rebase --abort"), ""),
+                (Provide, "clean"),
+                (Continue, "!was taken back, or has never begun"),
+                (Refresh, "0 files"),
+                (Continue, "!nothing to continue"),
+                (Onto("2-1"), "3 on x 2-1"),
+            ],
+        ),
+        (
+            "a conflict that git itself went on from",
+            &[
+                (Onto("3-1"), "stopped"),
+                (Do(MEND), ""),
+                (Do("git rebase --continue >/dev/null 2>&1"), ""),
+                (
+                    Provide,
+                    "!was rebased onto x 3-1, and that is not noted yet",
+                ),
+                (
+                    Refresh,
+                    "!not noted yet\n  to note it: cargo xtask series rebase --continue --base x --series s",
+                ),
+                (Onto("2-1"), "!not noted yet"),
+                (Do("echo x >new"), ""),
+                (Continue, "!changes that are in no commit (new)"),
+                (Abort, "!changes that are in no commit (new)"),
+                (Do("rm new"), ""),
+                (Continue, "3 on x 3-1, without []"),
+            ],
+        ),
+        (
+            "what git has ended, taken back",
+            &[
+                (Onto("3-1"), "stopped"),
+                (Do(MEND), ""),
+                (Do("git rebase --continue >/dev/null 2>&1"), ""),
+                (Abort, "is as it was before"),
+                (Provide, "clean"),
+            ],
+        ),
+        (
+            "a patch that was skipped",
+            &[
+                (Onto("3-1"), "stopped"),
+                (Do("git rebase --skip >/dev/null 2>&1"), ""),
+                (Continue, "2 on x 3-1, without [\"s/0002-two.patch"),
+            ],
+        ),
+        (
+            "a patch whose mending leaves nothing",
+            &[
+                (Onto("3-1"), "stopped"),
+                (Do("git checkout -q --ours a.c; git add a.c"), ""),
+                (Continue, "2 on x 3-1, without [\"s/0002-two.patch"),
+            ],
+        ),
+        (
+            "elsewhere",
+            &[
+                (Onto("3-1"), "stopped"),
+                (
+                    Do("git rebase --quit; git checkout -qf refs/worktree/base"),
+                    "",
+                ),
+                (Continue, "!HEAD is on neither base"),
+                (Onto("2-1"), "!HEAD is on neither base"),
+                (Abort, "is as it was"),
+                (Provide, "clean"),
+            ],
+        ),
+        (
+            "another rebase on the way",
+            &[
+                (Onto("3-1"), "stopped"),
+                (Do(MEND), ""),
+                (
+                    Do(
+                        "git rebase --continue >/dev/null 2>&1; GIT_SEQUENCE_EDITOR='sed -i 1s/pick/edit/' git rebase -qi HEAD~2 2>/dev/null",
+                    ),
+                    "",
+                ),
+                (Continue, "!in the middle of a rebase; end that there first"),
+                (Abort, "!in the middle of a rebase; end that there first"),
+                (Do("git rebase --continue 2>/dev/null"), ""),
+                (Continue, "3 on x 3-1"),
+            ],
+        ),
+        (
+            "killed before git began",
+            &[
+                (Noted("2-1"), ""),
+                (Provide, "clean"),
+                (Continue, "!has never begun"),
+                (Noted("2-1"), ""),
+                (Abort, "is as it was"),
+                (Noted("3-1"), ""),
+                (Onto("2-1"), "3 on x 2-1"),
+            ],
+        ),
+        (
+            "killed when git had begun",
+            &[
+                (Noted("2-1"), ""),
+                (Do("mkdir $(git rev-parse --git-path rebase-merge)"), ""),
+                (
+                    Continue,
+                    "!to x 2-1, and would leave patches out if it went on; cargo xtask series rebase --abort",
+                ),
+                (Abort, "is as it was"),
+                (Provide, "clean"),
+            ],
+        ),
+        (
+            "killed while git wrote files",
+            &[
+                (Onto("3-1"), "stopped"),
+                (Do("touch $(git rev-parse --git-path index.lock)"), ""),
+                (Continue, "!another git command is at work"),
+                (Abort, "!if none is, one was killed: remove /"),
+                (Do("rm $(git rev-parse --git-path index.lock)"), ""),
+                (Abort, "is as it was"),
+            ],
+        ),
+        (
+            "killed when git had ended",
+            &[
+                (Noted("2-1"), ""),
+                (
+                    Do(
+                        "git rebase -q --onto refs/tags/x_2-1 refs/worktree/base; git update-ref refs/worktree/base refs/tags/x_2-1",
+                    ),
+                    "",
+                ),
+                (Provide, "!not noted yet"),
+                (Continue, "3 on x 2-1, without []"),
+                (Provide, "edited on x 2-1"),
+                (Refresh, "3 files"),
+            ],
+        ),
+        (
+            "patch files that are edited after it",
+            &[
+                (Onto("2-1"), "3 on"),
+                (Files("sed -i s/^Why/Because/ 0001-one.patch"), ""),
+                (
+                    Provide,
+                    "!to keep the edits, and lose what changed in the patch files",
+                ),
+                (Refresh, "!--force"),
+                (Do("git log -1 --format=%s"), "three"),
+            ],
+        ),
+        (
+            "two in a row",
+            &[
+                (Onto("2-1"), "3 on x 2-1"),
+                (Onto("3-1"), "stopped"),
+                (Abort, "is as it was before the rebase onto x 3-1"),
+                (Provide, "edited on x 2-1"),
+                (Refresh, "3 files"),
+            ],
+        ),
+        (
+            "patches that do not apply to what is newest",
+            &[
+                (Follow("3-1"), ""),
+                (Provide, "!to carry the commits of"),
+                (
+                    Provide,
+                    "!cargo xtask series rebase --onto 3-1 --base x --series s",
+                ),
+                (Onto("3-1"), "stopped"),
+            ],
+        ),
+    ];
+    let wrong = rows.iter().filter_map(|(name, steps)| {
+        walk(&model, steps)
+            .err()
+            .map(|what| format!("{name}, {what}"))
+    });
+    let wrong: Vec<String> = wrong.collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Walks the steps, up to one from which something else comes than it should.
+fn walk(model: &Shop, steps: &[(Step, &str)]) -> std::result::Result<(), String> {
+    let mut shop = model.copy();
+    shop.provide(S).unwrap();
+    for (number, (what, words)) in steps.iter().enumerate() {
+        let head = shop.work(S, "git rev-parse HEAD");
+        let came = step(&mut shop, *what);
+        let is_right = match (words.strip_prefix('!'), &came) {
+            (Some(words), Err(failure)) => {
+                matches!(failure.kind, Kind::Usage | Kind::Build)
+                    && failure.to_string().contains(words)
+            }
+            (None, Ok(said)) => said.contains(words),
+            _ => false,
+        };
+        if !is_right {
+            return Err(format!("step {number}, {what:?}: {came:?}, not {words:?}"));
+        }
+        let kept = "git for-each-ref --format='%(objectname)' refs/worktree/before-rebase";
+        let begun = matches!(what, Onto(_)) && !words.starts_with(['!', 'n']);
+        if begun && !shop.work(S, kept).contains(&head) {
+            return Err(format!("step {number}, {what:?}: {head} is not kept"));
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_tree_that_is_not_there() {
+    let shop = Shop::open();
+    shop.patch("s", 1, "one", 4, "");
+    let failure = onto(&shop, "1-1").unwrap_err();
+    assert_eq!(failure.kind, Kind::Usage, "{failure}");
+}
+
+/// Messages come through a conflict as they are, lines with # as well.
+#[test]
+fn a_mended_patch_keeps_its_message() {
+    let shop = shop();
+    let reword = "GIT_SEQUENCE_EDITOR='sed -i 2s/pick/edit/' git rebase -qi HEAD~3 2>/dev/null; \
+                  printf 'two\\n\\n#define X\\n\\nLast.\\n' | git commit -q --amend --cleanup=verbatim -F -; \
+                  git rebase --continue 2>/dev/null";
+    shop.work(S, reword);
+    let message = "git log -1 --format=%an,%ad,%B HEAD~1";
+    let before = shop.work(S, message);
+    refresh(&shop, false).unwrap();
+    assert!(told(&onto(&shop, "3-1").unwrap()).starts_with("stopped"));
+    shop.work(S, MEND);
+    let outcome = go_on(&mut opened(&shop).unwrap()).unwrap();
+    assert_eq!(told(&outcome), "3 on x 3-1, without []");
+    assert_eq!(shop.work(S, message), before);
+    assert!(before.contains("#define X"), "{before}");
+}
+
+/// Git is killed after so many milliseconds: whatever it leaves, the way back leads back, and the way on leads on.
+#[test]
+fn git_that_is_killed_anywhere_loses_nothing() {
+    let model = shop();
+    for time in (0..40).step_by(4) {
+        for back in [true, false] {
+            let mut shop = model.copy();
+            shop.provide(S).unwrap();
+            let tip = shop.work(S, "git rev-parse HEAD");
+            step(&mut shop, Noted("2-1")).unwrap();
+            let script = format!(
+                "timeout -s KILL 0.{time:03} git rebase --merge --onto refs/tags/x_2-1 refs/worktree/base >/dev/null 2>&1 || true; \
+                 rm -f $(git rev-parse --git-path index.lock)"
+            );
+            shop.work(S, &script);
+            let place = format!("after {time} ms, back: {back}");
+            if !back {
+                match step(&mut shop, Continue) {
+                    Ok(said) if said.starts_with("stopped") => {}
+                    Ok(said) => {
+                        assert_eq!(said, "3 on x 2-1, without []", "{place}");
+                        assert_eq!(shop.work(S, LOOK), "one\ntwo\nthree", "{place}");
+                        assert_eq!(step(&mut shop, Refresh).unwrap(), "3 files", "{place}");
+                        continue;
+                    }
+                    Err(failure) if failure.to_string().contains("was killed while") => {}
+                    Err(failure) => {
+                        let said = failure.to_string();
+                        assert!(said.contains("has never begun"), "{place}: {said}");
+                        assert_eq!(step(&mut shop, Provide).unwrap(), "clean", "{place}");
+                        continue;
+                    }
+                }
+            }
+            match step(&mut shop, Abort) {
+                Ok(said) => assert!(said.contains("is as it was"), "{place}: {said}"),
+                Err(failure) => panic!("{place}: {failure}"),
+            }
+            assert_eq!(shop.work(S, "git rev-parse HEAD"), tip, "{place}");
+            assert_eq!(step(&mut shop, Provide).unwrap(), "clean", "{place}");
+        }
+    }
+}
+
+/// A revision of a tree of the user's: borrowed, and nothing there is written.
+#[test]
+fn a_revision_of_a_tree_of_the_users() {
+    let shop = shop();
+    let dir = Utf8PathBuf::from(shop.layout.root()).join("linux");
+    fs_err::create_dir_all(&dir).unwrap();
+    let user = |script: &str| {
+        let line = cmd!(PLAIN, "sh -euc {script}")
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_AUTHOR_NAME", "U")
+            .env("GIT_AUTHOR_EMAIL", "u@example.org")
+            .env("GIT_COMMITTER_NAME", "U")
+            .env("GIT_COMMITTER_EMAIL", "u@example.org");
+        let mut line = Command::from(line);
+        line.current_dir(&dir);
+        proc::read(&mut line, &Stop::default()).unwrap()
+    };
+    user(
+        "git init -q; mkdir -p fs scripts/kconfig; touch Kconfig fs/super.c scripts/kconfig/merge_config.sh; \
+          printf 'VERSION = 6\\nPATCHLEVEL = 12\\n' >Makefile; seq 30 | sed 's/^/line /' | tee a.c >b.c; \
+          sed -i 's/^line 12$/theirs/' a.c; git add .; git commit -qm v1; git tag v1; git rm -q Kconfig; git commit -qm v2",
+    );
+    user("echo dirty >b.c");
+    let before = user(
+        "git --no-optional-locks status --porcelain; find . -type f | sort | xargs -d '\\n' sha256sum | sha256sum; find . | grep -v objects/ | sort | xargs -d '\\n' stat -c '%n %y' | sha256sum",
+    );
+    let mut tree = opened(&shop).unwrap();
+    for (revision, words) in [
+        ("v3", "git knows no such commit"),
+        ("HEAD", "it has no Kconfig"),
+    ] {
+        let failure = source::lend(&tree.repository(), &dir, revision).unwrap_err();
+        assert_eq!(failure.kind, Kind::Usage, "{failure}");
+        assert!(failure.to_string().contains(words), "{failure}");
+    }
+    let (commit, label) = source::lend(&tree.repository(), &dir, "v1").unwrap();
+    assert!(label.contains("linux at v1 ("), "{label}");
+    let series = [series::load(&shop.layout, BASE, "s").unwrap()];
+    let flags = tree::flags(BASE, &names());
+    let outcome = begin(&mut tree, &series, Ground { commit, label }, &flags).unwrap();
+    assert!(
+        told(&outcome).starts_with("stopped: patch 2 of 3"),
+        "{outcome:?}"
+    );
+    shop.work(S, MEND);
+    let outcome = go_on(&mut opened(&shop).unwrap()).unwrap();
+    assert!(told(&outcome).starts_with("3 on "), "{outcome:?}");
+    assert!(
+        shop.provide(S)
+            .unwrap()
+            .ground
+            .unwrap()
+            .contains("linux at v1")
+    );
+    refresh(&shop, false).unwrap();
+    let after = user(
+        "git --no-optional-locks status --porcelain; find . -type f | sort | xargs -d '\\n' sha256sum | sha256sum; find . | grep -v objects/ | sort | xargs -d '\\n' stat -c '%n %y' | sha256sum",
+    );
+    assert_eq!(after, before);
+    // The patch files are for that kernel now.
+    let failure = shop.provide(S).unwrap_err();
+    assert_eq!(failure.kind, Kind::Build, "{failure}");
+}
