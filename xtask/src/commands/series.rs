@@ -4,9 +4,11 @@ use camino::Utf8PathBuf;
 use clap::{ArgGroup, Args, Subcommand};
 
 use super::check;
+use super::options::DepsOptions;
 use crate::failure::Result;
-use crate::flow::{diff, edit, rebase, refresh, sent, trailers};
+use crate::flow::{diff, edit, mail, rebase, refresh, sent, trailers};
 use crate::host::session::Session;
+use crate::mail::base::Upstream;
 use crate::review::refresh::Consent;
 
 const AFTER_EDIT_HELP: &str = "\
@@ -42,6 +44,27 @@ Exit codes:
   3 a patch does not apply there: the conflict is in the work tree
   4 no source, no tool, no space   130 interrupted";
 
+const AFTER_MAIL_HELP: &str = "\
+What you write, beside the patches of the series:
+  cover        the subject of the cover letter, an empty line, and why the series is wanted
+  changelog    for version 2 and up: a line `v2:`, below it what has changed; then `v3:` and so on
+What is added: the table of the newest runs with and without exactly these patches, links to the \
+versions before, and the range-diff against the last of them. b4 writes the mails.
+
+Nothing is sent, and nothing is signed off. What is left to you is in CHECKLIST, with one line each \
+to send by b4 and by git send-email.
+
+Examples:
+  cargo xtask test-kernel --base mainline --compare stock    the results
+  cargo xtask series mail -v 1 --upstream ~/linux
+  cargo xtask series mail -v 2 --upstream ~/linux --to-list
+  cargo xtask series mail -v 1 --onto v7.3-rc6 --rfc
+
+Exit codes:
+  0 written to target/mail/vN
+  2 the command line, a patch, a letter or the results are in no state for it
+  4 no tool, no public base   130 interrupted";
+
 #[derive(Clone, Debug, Args)]
 pub struct Options {
     #[command(subcommand)]
@@ -71,6 +94,12 @@ enum Command {
     /// Line numbers, hashes, dates and the context of hunks do not count; what a patch says, adds and removes does.
     /// Patches are paired by their subjects. As of git diff, the exit code is 0 whether or not they differ.
     Diff(Diff),
+    /// Make the mails of a series for the mailing lists: letter, patches, recipients, and a list of what is left to you
+    ///
+    /// The patches are put on a commit that others have, whose files that they touch are the same as those that were tested.
+    /// What git am, b4 am and git send-email make of the mails is tried before they get their place.
+    #[command(after_help = AFTER_MAIL_HELP)]
+    Mail(Mail),
     /// Record what was really sent of a version, from the list's own mbox
     ///
     /// Message-ids, subjects, base-commit and change-id go to patches/BASE/SERIES/sent/vN.json, and the mails beside it. An mbox
@@ -81,6 +110,45 @@ enum Command {
     /// The commits of the work tree are reworded, and written back as by refresh. What somebody says for somebody else is named,
     /// and not taken.
     Trailers(Trailers),
+}
+
+#[derive(Clone, Debug, Args)]
+struct Mail {
+    /// Which version: 2 for [PATCH v2]
+    #[arg(short, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    version: u32,
+
+    /// A name in configs/kernels.toml
+    #[arg(long, default_value = "mainline")]
+    base: String,
+
+    /// The folder in patches/BASE; more than once for the tree of several, of which the last is mailed
+    #[arg(long, value_name = "NAME", default_value = "generic-freeze")]
+    series: Vec<String>,
+
+    /// A clone of the kernel that has the public commit: any kind, and never written to
+    #[arg(long, value_name = "PATH", conflicts_with = "upstream_url")]
+    upstream: Option<Utf8PathBuf>,
+
+    /// A server that has it; without either, kernel.org. About 3 MB are fetched
+    #[arg(long, value_name = "URL")]
+    upstream_url: Option<String>,
+
+    /// The public commit, or a tag or branch of it; the tag of the version that was tested, if you name none
+    #[arg(long, value_name = "REV")]
+    onto: Option<String>,
+
+    /// [PATCH RFC]: you ask for comments
+    #[arg(long)]
+    rfc: bool,
+
+    /// The mails are for the lists: refuse a missing sign-off, an author or sender without an address, and an Assisted-by
+    /// that names no tool and model, which else are only listed
+    #[arg(long)]
+    to_list: bool,
+
+    #[command(flatten)]
+    deps: DepsOptions,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -207,8 +275,26 @@ pub fn run(options: &Options, session: &Session) -> Result<u8> {
         Command::Rebase(options) => rebase::run(&options.order(), session),
         Command::Refresh(options) => refresh::run(&options.order(), session),
         Command::Diff(options) => diff::run(&options.order(), session),
+        Command::Mail(options) => mail::run(&options.order(), session),
         Command::Sent(options) => sent::run(&options.order(), session),
         Command::Trailers(options) => trailers::run(&options.order(), session),
+    }
+}
+
+impl Mail {
+    fn order(&self) -> mail::Order {
+        let path = self.upstream.clone().map(Upstream::Path);
+        let url = self.upstream_url.clone().map(Upstream::Url);
+        mail::Order {
+            base: self.base.clone(),
+            series: self.series.clone(),
+            version: self.version,
+            upstream: path.or(url),
+            onto: self.onto.clone(),
+            rfc: self.rfc,
+            to_list: self.to_list,
+            install: self.deps.install_deps,
+        }
     }
 }
 

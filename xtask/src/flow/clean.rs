@@ -36,8 +36,10 @@ pub enum Part {
     Apt,
     /// Roots of guests
     Initramfs,
-    /// virtme-ng and typos
+    /// virtme-ng, b4 and typos
     Venv,
+    /// What series mail makes mails in: public commits, and a repository for each series
+    Mail,
     /// Scratch disks of guests that are gone
     Scratch,
     /// All else, such as what was measured of accelerators
@@ -278,6 +280,8 @@ mod tests {
     fn whose_a_name_is() {
         for (name, part) in [
             ("runs", Part::Runs),
+            ("mail", Part::Mail),
+            ("venv.b4", Part::Venv),
             ("initramfs.json", Part::Initramfs),
             ("apt.log", Part::Apt),
             ("accel.json", Part::Other),

@@ -9,6 +9,7 @@ pub mod diff;
 pub mod doctor;
 pub mod edit;
 mod facts;
+pub mod mail;
 pub mod prepare;
 pub mod rebase;
 pub mod refresh;

@@ -100,6 +100,11 @@ impl Layout {
         self.work("benchmarks")
     }
 
+    /// Mails of a version of a series.
+    pub fn mails(&self, version: u32) -> Utf8PathBuf {
+        self.root.join("target/mail").join(format!("v{version}"))
+    }
+
     /// The Python environment that holds virtme-ng.
     pub fn venv(&self) -> Utf8PathBuf {
         self.work("venv")

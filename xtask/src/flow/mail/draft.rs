@@ -1,0 +1,143 @@
+//! All that is to be there before mails can be made: patches, letters, earlier versions, results.
+
+use camino::Utf8PathBuf;
+use xshell::cmd;
+
+use super::Order;
+use crate::event::CaseId;
+use crate::failure::{Kind, OrFail, Result};
+use crate::flow::refresh::worked;
+use crate::flow::select;
+use crate::host::session::Session;
+use crate::kernel::tree::flags;
+use crate::kernel::version::version;
+use crate::kernel::worked::Worked;
+use crate::kernel::{self, bases};
+use crate::mail::Tested;
+use crate::mail::cover::{self, Section, Text};
+use crate::mail::identity::Identity;
+use crate::mail::record::{self, Record};
+use crate::mail::results::{self, Wanted};
+use crate::mail::refuse;
+use crate::report::inputs;
+use crate::review::refresh::{Consent, Stack, plan};
+use crate::series::{self, Series};
+
+#[derive(Debug)]
+pub struct Draft {
+    /// What is mailed.
+    pub series: Series,
+    /// `patches/BASE/SERIES`.
+    pub folder: Utf8PathBuf,
+    pub text: Text,
+    pub changes: Vec<Section>,
+    /// The newest first.
+    pub earlier: Vec<Record>,
+    /// What an earlier run has made of this version.
+    pub prepared: Option<Record>,
+    /// A table.
+    pub results: String,
+    pub tested: Tested,
+    /// Of the kernel without patches, as `make kernelversion` has it.
+    pub version: String,
+}
+
+impl Draft {
+    /// # Errors
+    /// [`Kind::Usage`] with what is missing or unfit, the file and line, and how to go on.
+    pub fn read(order: &Order, identity: &Identity, session: &Session) -> Result<Self> {
+        let (stack, series) = stack(order, session)?;
+        refuse::unfit(&series)?;
+        if order.to_list {
+            refuse::for_list(&series, identity)?;
+        }
+        let folder = session.layout.patches().join(&order.base).join(&series.name);
+        let text = cover::read(&folder)?;
+        let changes = cover::changes(&folder, order.version)?;
+        let earlier = record::earlier(&folder, order.version)?;
+        let prepared = record::may_prepare(&folder, order.version)?;
+        let tree = followed(order, session)?;
+        Ok(Self {
+            results: results(order, &stack, &tree, session)?,
+            tested: tested(&stack, &tree)?,
+            version: version(tree.git.dir())?,
+            series,
+            folder,
+            text,
+            changes,
+            earlier,
+            prepared,
+        })
+    }
+}
+
+/// All series of the tree, and the last of them, which is mailed.
+fn stack(order: &Order, session: &Session) -> Result<(Vec<Series>, Series)> {
+    kernel::are_names("--series", &order.series)?;
+    bases::find(&session.layout, &order.base)?;
+    let load = |name: &String| series::load(&session.layout, &order.base, name);
+    let stack: Vec<Series> = order.series.iter().map(load).collect::<Result<_>>()?;
+    match stack.last() {
+        Some(last) if !last.patches.is_empty() => Ok((stack.clone(), last.clone())),
+        _ => Err(Kind::Usage.error(format!(
+            "{} for base {} has no patch to mail",
+            order.series.join(" and "),
+            order.base
+        ))),
+    }
+}
+
+/// The work tree, whose commits are these patch files.
+fn followed(order: &Order, session: &Session) -> Result<Worked> {
+    let tree = worked(&order.base, &order.series, session)?;
+    let folder = session.layout.patches().join(&order.base);
+    let stack = Stack {
+        names: &order.series,
+        folder: &folder,
+    };
+    let plan = plan(&tree, stack, &session.stop)?;
+    plan.allow(Consent::default(), &tree, stack)?;
+    match plan.changes.is_empty() {
+        true => Ok(tree),
+        false => Err(Kind::Usage.error(format!(
+            "{} and the patch files in {folder} differ; make them the same first: cargo xtask series refresh{}",
+            tree.git.dir(),
+            flags(&order.base, &order.series)
+        ))),
+    }
+}
+
+/// The commits of the last series, and what they stand on.
+fn tested(stack: &[Series], tree: &Worked) -> Result<Tested> {
+    let git = &tree.git;
+    let last = stack.last().map_or(0, |series| series.patches.len());
+    Ok(Tested {
+        repository: git.dir().to_owned(),
+        base: tree.base.clone(),
+        first: git.read(cmd!(git, "git rev-parse HEAD~{last}"))?,
+        tip: git.read(cmd!(git, "git rev-parse HEAD"))?,
+    })
+}
+
+/// The table of the newest runs of exactly these patches on exactly this source, and of the source without them.
+fn results(order: &Order, stack: &[Series], tree: &Worked, session: &Session) -> Result<String> {
+    let base = &tree.base;
+    let source = tree
+        .git
+        .read(cmd!(tree.git, "git rev-parse {base}'^{tree}'"))?;
+    let runs = session.layout.runs();
+    let runs = match runs.is_dir() && runs.read_dir_utf8()?.next().is_some() {
+        true => inputs::read(&[runs]).or_fail(Kind::Usage)?.runs,
+        false => Vec::new(),
+    };
+    let cases: Vec<CaseId> = select::runs(&select::choose(&[], &[])?, 1);
+    let wanted = Wanted {
+        base: &order.base,
+        series: &order.series,
+        patches: &results::applied(stack),
+        source: Some(&source),
+        cases: &cases,
+    };
+    let pair = results::newest(&runs, &wanted)?;
+    Ok(results::table(pair, &cases))
+}

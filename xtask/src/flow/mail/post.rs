@@ -1,0 +1,269 @@
+//! Mails, and all that goes with them, written to a temporary folder that gets its name when all is there.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::draft::Draft;
+use super::{Maker, Order};
+use crate::event::Event;
+use crate::failure::{Kind, Result};
+use crate::host::files;
+use crate::host::phase::phase;
+use crate::host::session::Session;
+use crate::kernel::tree;
+use crate::mail::b4::{B4, Mails};
+use crate::mail::base::{self, Base, Upstream};
+use crate::mail::checklist::{self, Mailing};
+use crate::mail::cover::{self, Parts};
+use crate::mail::graft::{Grafted, graft};
+use crate::mail::letter::{Letter, Recipients};
+use crate::mail::{mbox, proof, record};
+use crate::words::count;
+
+pub struct Post<'a> {
+    pub order: &'a Order,
+    pub draft: &'a Draft,
+    pub maker: &'a Maker,
+    pub session: &'a Session,
+}
+
+/// What has been made.
+#[derive(Debug)]
+pub struct Written {
+    folder: Utf8PathBuf,
+    /// Names in the folder.
+    mails: Vec<String>,
+    version: u32,
+    recipients: usize,
+    base: String,
+    left: usize,
+}
+
+/// Where the patches go.
+struct Ground {
+    upstream: Upstream,
+    base: Base,
+    /// Files that the patches touch.
+    touched: BTreeSet<String>,
+}
+
+impl Post<'_> {
+    pub fn write(&self) -> Result<Written> {
+        let Self { order, session, .. } = self;
+        let folder = session.layout.mails(order.version);
+        self.may_replace(&folder)?;
+        let ground = self.ground()?;
+        let parent = folder.parent().unwrap_or(&folder);
+        let (_guard, new) = files::temporary(parent)?;
+        let (mails, b4) = phase(&session.events, "making mails", || {
+            let (mails, b4) = self.mails(&ground, &new)?;
+            let outcome = count(mails.files.len(), "mail");
+            Ok(((mails, b4), outcome))
+        })?;
+        let proof = "trying what git am, b4 am and git send-email make of them";
+        phase(&session.events, proof, || {
+            proof::of(&mails, &b4, (&ground.base, &ground.touched), session)?;
+            Ok(((), "the commits that were tested".to_owned()))
+        })?;
+        let left = self.checklist(&mails, b4.grafted(), &new)?;
+        self.record(&mails, &ground.base)?;
+        files::discard(&folder, &session.stop)?;
+        fs_err::rename(&new, &folder)?;
+        Ok(Written {
+            mails: names(&mails.files),
+            recipients: mails.people.all().count(),
+            base: ground.base.commit,
+            version: order.version,
+            folder,
+            left,
+        })
+    }
+
+    /// The public commit, which has the same files as the source that was tested.
+    fn ground(&self) -> Result<Ground> {
+        let Self {
+            order,
+            draft,
+            session,
+            ..
+        } = self;
+        let upstream = order.upstream.clone();
+        let upstream = upstream.unwrap_or_else(|| Upstream::of_version(&draft.version));
+        let revision = order.onto.clone();
+        let revision = revision.unwrap_or_else(|| base::tag_of_version(&draft.version));
+        let base = base::find(&upstream, &revision, session)?;
+        let touched = base::touched(&draft.tested, &session.stop)?;
+        let comparison = base::compare(&draft.tested, &base, &touched, &session.stop)?;
+        session.events.note(comparison.to_string());
+        Ok(Ground {
+            upstream,
+            base,
+            touched,
+        })
+    }
+
+    fn graft(&self, base: &Base) -> Result<Grafted> {
+        let Self {
+            order,
+            draft,
+            session,
+            maker,
+        } = self;
+        let name = tree::name(&order.base, &order.series);
+        let repository = session.layout.work("mail").join(name);
+        let place = (repository.as_path(), draft.series.name.as_str());
+        graft(&draft.tested, base, place, &maker.identity, &session.stop)
+    }
+
+    /// Has b4 write them: a first time to compare them with the version before, if there is one.
+    fn mails(&self, ground: &Ground, folder: &Utf8Path) -> Result<(Mails, B4)> {
+        let Self {
+            order,
+            draft,
+            session,
+            maker,
+        } = self;
+        let b4 = B4::open(&self.graft(&ground.base)?, &maker.b4, session)?;
+        let mut letter = self.letter("");
+        let (_, mut people) = b4.prepare(&letter)?;
+        people.add(checklist::lists(&draft.series.patches));
+        letter.recipients = Recipients::These(people);
+        let mbox = folder.join(format!("v{}.mbx", order.version));
+        if let Some(last) = draft.earlier.first() {
+            let older = record::path(&draft.folder, last.version, "mbx");
+            let text = fs_err::read(&older)?;
+            base::lend_files(&text, &ground.upstream, &draft.tested, b4.grafted(), session)?;
+            let (_guard, first) = files::temporary(folder)?;
+            let mails = b4.write(&letter, &first.join("mails"), &first.join("mbox"))?;
+            letter.cover = self.letter(&b4.diff(&older, &mails.mbox)?).cover;
+        }
+        let mails = b4.write(&letter, &folder.join("mails"), &mbox)?;
+        Ok((beside(mails, folder)?, b4))
+    }
+
+    fn letter(&self, range_diff: &str) -> Letter {
+        let Self { order, draft, .. } = self;
+        let earlier = draft.prepared.iter().chain(&draft.earlier);
+        let mut change_ids = earlier.filter_map(|record| record.change_id.clone());
+        Letter {
+            cover: cover::letter(Parts {
+                text: &draft.text,
+                changes: &draft.changes,
+                results: &draft.results,
+                earlier: &draft.earlier,
+                range_diff,
+            }),
+            version: order.version,
+            prefixes: order.rfc.then(|| "RFC".to_owned()).into_iter().collect(),
+            change_id: change_ids.next(),
+            dependencies: Vec::new(),
+            recipients: Recipients::Maintainers(draft.tested.repository.clone()),
+        }
+    }
+
+    /// Writes the list of what is left to do; returns how much.
+    fn checklist(&self, mails: &Mails, grafted: &Grafted, folder: &Utf8Path) -> Result<usize> {
+        let Self {
+            order,
+            draft,
+            session,
+            maker,
+        } = self;
+        let recipients: Vec<String> = mails.people.all().cloned().collect();
+        let mailing = Mailing {
+            base: &order.base,
+            series: &draft.series.name,
+            version: order.version,
+            patches: &draft.series.patches,
+            identity: Some(&maker.identity.to_string()),
+            recipients: &recipients,
+            mails: &session.layout.mails(order.version),
+            repository: &grafted.repository,
+            before: draft.earlier.first(),
+        };
+        let list = checklist::text(&mailing);
+        files::write(&folder.join(checklist::FILE), list.text.as_bytes())?;
+        if mails.files.len() > checklist::MANY {
+            session.events.send(Event::Warning(format!(
+                "{} mails are many: past {} people stop reading; can a part be sent first?",
+                mails.files.len(),
+                checklist::MANY
+            )));
+        }
+        Ok(list.left)
+    }
+
+    /// Mails of another series are not what this run has made.
+    fn may_replace(&self, folder: &Utf8Path) -> Result<()> {
+        let path = folder.join(checklist::FILE);
+        let kept = match path.exists() {
+            true => fs_err::read_to_string(&path)?,
+            false if folder.exists() => String::new(),
+            false => return Ok(()),
+        };
+        let Self { order, draft, .. } = self;
+        let title = checklist::title(&order.base, &draft.series.name, order.version);
+        match kept.starts_with(&title) {
+            true => Ok(()),
+            false => Err(Kind::Usage.error(format!(
+                "{folder} has mails of another series ({}); move it away",
+                kept.lines().next().unwrap_or("no CHECKLIST is there")
+            ))),
+        }
+    }
+
+    fn record(&self, mails: &Mails, base: &Base) -> Result<()> {
+        let Self { order, draft, .. } = self;
+        let text = fs_err::read(&mails.mbox)?;
+        let record = record::prepared(
+            order.version,
+            &mbox::parse(&text),
+            &draft.series.patches,
+            (&base.commit, &mails.change_id),
+        )?;
+        record.write(&draft.folder, &text)
+    }
+}
+
+/// b4 wants a folder of its own for them.
+fn beside(mails: Mails, folder: &Utf8Path) -> Result<Mails> {
+    let mut files = Vec::new();
+    for file in &mails.files {
+        let to = folder.join(file.file_name().unwrap_or_default());
+        fs_err::rename(file, &to)?;
+        files.push(to);
+    }
+    fs_err::remove_dir_all(folder.join("mails"))?;
+    Ok(Mails { files, ..mails })
+}
+
+fn names(files: &[Utf8PathBuf]) -> Vec<String> {
+    let names = files.iter().filter_map(|file| file.file_name());
+    names.map(str::to_owned).collect()
+}
+
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            folder,
+            mails,
+            version,
+            base,
+            recipients,
+            left,
+        } = self;
+        for mail in mails {
+            writeln!(f, "{folder}/{mail}")?;
+        }
+        writeln!(f, "{folder}/v{version}.mbx: all of them, on {base}")?;
+        writeln!(
+            f,
+            "{folder}/{}: {} for you to do",
+            checklist::FILE,
+            count(*left, "thing")
+        )?;
+        write!(f, "nothing was sent; {recipients} recipients would get each of them")
+    }
+}
