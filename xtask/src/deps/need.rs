@@ -29,7 +29,8 @@ pub enum Need {
     Cache,
     /// For typos, which pip installs.
     Typos,
-    /// For b4, which pip installs, and which makes mails of patches; get_maintainer.pl takes perl.
+    /// For b4, which pip installs, and which makes mails of patches; get_maintainer.pl takes perl. Whoever sends them may
+    /// do it by git send-email.
     Mail,
     /// For the tests of this repository that are ignored where tools may be missing.
     Tests,
@@ -45,9 +46,11 @@ enum Thing {
     Header(&'static str),
     /// As `import` in python3 takes it; Debian packages parts of the standard library apart.
     PythonModule(&'static str),
+    /// Of git; Debian packages some apart.
+    Subcommand(&'static str),
 }
 
-use Thing::{Header, Program, PythonModule, Tool};
+use Thing::{Header, Program, PythonModule, Subcommand, Tool};
 
 const NEEDED: &[(Need, Thing, &str)] = &[
     (Need::Build, Program("gcc"), "gcc"),
@@ -81,6 +84,7 @@ const NEEDED: &[(Need, Thing, &str)] = &[
     (Need::Mail, Program("perl"), "perl"),
     (Need::Mail, Program("python3"), "python3"),
     (Need::Mail, PythonModule("venv, ensurepip"), "python3-venv"),
+    (Need::Mail, Subcommand("send-email"), "git-email"),
     (Need::Tests, Program("git"), "git"),
     (Need::Tests, Program("xz"), "xz-utils"),
     (Need::Tests, Tool("mkfs.ext3"), "e2fsprogs"),
@@ -89,7 +93,7 @@ const NEEDED: &[(Need, Thing, &str)] = &[
     (Need::Check, Program("python3"), "python3"),
 ];
 
-/// Looks for all that `need` takes; nothing is run but python3.
+/// Looks for all that `need` takes; nothing is run but python3 and git.
 pub fn missing(need: Need) -> Vec<Missing> {
     let tools = tools::all().map(|(name, package)| (Need::Run, Tool(name), package));
     let wanted = NEEDED.iter().copied().chain(tools);
@@ -115,6 +119,7 @@ impl Thing {
                 let status = Command::from(import).status();
                 status.is_ok_and(|status| status.success())
             }
+            Subcommand(name) => subcommand(name),
         }
     }
 }
@@ -130,6 +135,16 @@ pub fn tool(name: &str) -> Option<Utf8PathBuf> {
     find(name, PATH)
 }
 
+/// Whether git finds one of its own, where it looks for them: in a folder of its own, then on the PATH.
+fn subcommand(name: &str) -> bool {
+    let name = format!("git-{name}");
+    let own = Command::from(cmd!(PLAIN, "git --exec-path").ignore_stderr()).output();
+    let own = own.map_or(String::new(), |own| {
+        String::from_utf8_lossy(&own.stdout).into_owned()
+    });
+    find(&name, own.trim()).or_else(|| program(&name)).is_some()
+}
+
 fn find(name: &str, path: &str) -> Option<Utf8PathBuf> {
     let found = which::which_in(name, Some(path), "/").ok()?;
     Utf8PathBuf::try_from(found).ok()
@@ -141,6 +156,7 @@ impl std::fmt::Display for Thing {
             Program(name) | Tool(name) => write!(f, "{name}"),
             Header(name) => write!(f, "the header {name}"),
             PythonModule(name) => write!(f, "python3 with {name}"),
+            Subcommand(name) => write!(f, "git {name}"),
         }
     }
 }
@@ -160,6 +176,18 @@ mod tests {
         let path = format!("{dir}/none:{dir}/b:{dir}/a");
         assert_eq!(find("tool", &path), Some(dir.join("b/tool")));
         assert_eq!(find("other", &path), None);
+    }
+
+    #[test]
+    fn subcommands_are_where_git_looks() {
+        assert!(subcommand("upload-pack"));
+        assert!(!subcommand("no-such-command"));
+        let send = NEEDED
+            .iter()
+            .find(|(_, thing, _)| thing.to_string() == "git send-email");
+        assert!(
+            send.is_some_and(|(need, _, package)| *need == Need::Mail && *package == "git-email")
+        );
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub fn run(session: &Session) -> Result<u8> {
     let optional = [
         ("building what was built before", missing(&[Need::Cache])),
         ("series check", missing(&[Need::Check])),
-        ("series mail", missing(&[Need::Mail])),
+        ("mails of a series", missing(&[Need::Mail])),
         ("shell, --boot virtme, bench tool", missing(&[Need::Virtme])),
     ];
     text(&deps_text(&lacking, &optional));

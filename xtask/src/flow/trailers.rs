@@ -7,6 +7,7 @@ use crate::flow::refresh::worked;
 use crate::host::lock;
 use crate::host::session::Session;
 use crate::kernel::carried::Commit;
+use crate::kernel::tree::flags;
 use crate::kernel::{self, bases};
 use crate::mail::record::Record;
 use crate::mail::trailers::{self, Found};
@@ -14,6 +15,7 @@ use crate::mail::{mbox, record};
 use crate::report::terminal::text;
 use crate::report::watched;
 use crate::review::refresh::{Consent, Stack, plan};
+use crate::series;
 use crate::words::visible;
 
 #[derive(Debug)]
@@ -33,12 +35,15 @@ pub fn run(order: &Order, session: &Session) -> Result<u8> {
     let _lock = watched(session, None, |session| {
         lock::hold(&session.layout.work("lock"), session)
     })?;
-    let record = record::newest(&folder.join(order.series.last().map_or("", String::as_str)))?;
-    let found = trailers::find(&mbox::read(&order.mbox)?, &record);
-    told(&found, &record);
+    let last = order.series.last().map_or("", String::as_str);
+    let (records, mails) = (record::all(&folder.join(last))?, mbox::read(&order.mbox)?);
+    let record = trailers::version(&mails, &records);
+    let record = record.ok_or_else(|| record::nothing(&folder.join(last)))?;
+    let found = trailers::find(&mails, record);
+    told(&found, record);
     match order.dry_run {
         true => Ok(PASSED),
-        false => take(order, &folder, (&found, &record), session),
+        false => take(order, &folder, (&found, record), session),
     }
 }
 
@@ -72,11 +77,16 @@ fn take(
     before.allow(Consent::default(), &tree, stack)?;
     if !before.changes.is_empty() {
         return Err(Kind::Usage.error(format!(
-            "{} and the patch files in {folder} differ; make them the same first: cargo xtask series refresh",
-            tree.git.dir()
+            "{} and the patch files in {folder} differ; make them the same first: cargo xtask series refresh{}",
+            tree.git.dir(),
+            flags(&order.base, &order.series)
         )));
     }
-    let messages = messages(&before.commits, found, record)?;
+    // The mails are of the last series, and that has the last commits; others may have the same subjects.
+    let last = order.series.last().map_or("", String::as_str);
+    let patches = series::load(&session.layout, &order.base, last)?.patches;
+    let first = before.commits.len().saturating_sub(patches.len());
+    let messages = messages(&before.commits, first, found, record)?;
     let is_new = |(commit, message): (&Commit, &String)| commit.message() != *message;
     if before.commits.iter().zip(&messages).any(is_new) {
         tree.reword(&before.commits, &messages)?;
@@ -90,18 +100,23 @@ fn take(
     Ok(PASSED)
 }
 
-/// What each commit is to say. A patch is known by its subject: its commit may have been changed since it was sent.
-fn messages(commits: &[Commit], found: &Found, record: &Record) -> Result<Vec<String>> {
+/// What each commit is to say; those from `first` on are of the series that was sent. A patch is known by its subject: its commit may have been changed since it was sent.
+fn messages(
+    commits: &[Commit],
+    first: usize,
+    found: &Found,
+    record: &Record,
+) -> Result<Vec<String>> {
     let mut messages: Vec<String> = commits.iter().map(Commit::message).collect();
     for (patch, sent) in record.patches.iter().enumerate() {
         let trailers = found.of(patch);
-        // The last: the mails are of the last series.
-        let at = commits
-            .iter()
-            .rposition(|commit| commit.subject == sent.subject);
-        match at {
+        let mut own = commits[first..].iter();
+        match own.position(|commit| commit.subject == sent.subject) {
             _ if trailers.is_empty() => {}
-            Some(at) => messages[at] = trailers::add(&messages[at], &trailers),
+            Some(at) => {
+                let message = &mut messages[first + at];
+                *message = trailers::add(message, &trailers);
+            }
             None => {
                 return Err(Kind::Usage.error(format!(
                     "no commit has the subject {:?} of v{} any more; add its trailers by hand, and take the mails of it out \
@@ -152,9 +167,13 @@ mod tests {
 
     /// The patches as they are now, sent as version 1.
     fn send(shop: &Shop) -> String {
+        send_of(shop, "s")
+    }
+
+    fn send_of(shop: &Shop, series: &str) -> String {
         let of = |name: &str, number: usize| {
-            let text =
-                fs_err::read_to_string(shop.file(&format!("s/000{number}-{name}.patch"))).unwrap();
+            let file = shop.file(&format!("{series}/000{number}-{name}.patch"));
+            let text = fs_err::read_to_string(file).unwrap();
             let (_, body) = text.split_once("\n\n").unwrap();
             mail(
                 &format!("{number}@l"),
@@ -176,15 +195,121 @@ mod tests {
     }
 
     fn run_with(shop: &Shop, mbox: &str, dry_run: bool) -> Result<u8> {
+        run_of(shop, &["s"], mbox, dry_run)
+    }
+
+    fn run_of(shop: &Shop, series: &[&str], mbox: &str, dry_run: bool) -> Result<u8> {
         let file = shop.layout.root().join("mbox");
         fs_err::write(&file, mbox).unwrap();
         let order = Order {
             base: BASE.into(),
-            series: vec!["s".into()],
+            series: series.iter().map(ToString::to_string).collect(),
             mbox: file,
             dry_run,
         };
         run(&order, &session(shop))
+    }
+
+    fn sent_of(shop: &Shop, series: &str, mbox: &str) {
+        let file = shop.layout.root().join("mbox");
+        fs_err::write(&file, mbox).unwrap();
+        let order = sent::Order {
+            base: BASE.into(),
+            series: series.into(),
+            version: 1,
+            mbox: file,
+        };
+        sent::run(&order, &session(shop)).unwrap();
+    }
+
+    /// Both series have patches of the same names; the mails are of the last.
+    #[test]
+    fn the_last_series_of_a_stack_was_sent() {
+        let shop = shop();
+        shop.patch("t", 1, "one", 20, "");
+        shop.patch("t", 2, "two", 27, "");
+        let stack = ["s", "t"];
+        shop.provide(&stack).unwrap();
+        let answer = mail(
+            "9@l",
+            "Ann <ann@x>",
+            "Re: x",
+            "In-Reply-To: <1@l>\n",
+            "Acked-by: Ann <ann@x>",
+        );
+        let mbox = send_of(&shop, "t") + &answer;
+        sent_of(&shop, "t", &mbox);
+        let tree = worked(BASE, &stack.map(str::to_owned), &session(&shop)).unwrap();
+        let names = stack.map(str::to_owned);
+        let folder = shop.folder();
+        let files = Stack {
+            names: &names,
+            folder: &folder,
+        };
+        plan(&tree, files, &Stop::default())
+            .unwrap()
+            .write(&tree, files)
+            .unwrap();
+        let read = |file: &str| fs_err::read_to_string(shop.file(file)).unwrap();
+        let others = ["s/0001-one.patch", "s/0002-two.patch", "t/0002-two.patch"];
+        let before = others.map(read);
+        run_of(&shop, &stack, &mbox, false).unwrap();
+        assert!(read("t/0001-one.patch").contains("Acked-by: Ann <ann@x>"));
+        assert_eq!(others.map(read), before);
+        // Renamed, it is not there any more, and that of the other series is not it.
+        shop.work(
+            &stack,
+            "git commit --quiet --amend -m x; git rebase --quiet --exec 'git commit --quiet --amend -m other' HEAD^^",
+        );
+        plan(
+            &worked(BASE, &names, &session(&shop)).unwrap(),
+            files,
+            &Stop::default(),
+        )
+        .unwrap()
+        .write(&tree, files)
+        .unwrap();
+        let said = run_of(&shop, &stack, &mbox, false).unwrap_err().to_string();
+        assert!(
+            said.contains("no commit has the subject \"one\" of v1"),
+            "{said}"
+        );
+        assert_eq!(read("s/0001-one.patch"), before[0]);
+    }
+
+    #[test]
+    fn states_of_the_tree() {
+        let shop = shop();
+        let answer = mail(
+            "9@l",
+            "Ann <ann@x>",
+            "Re: x",
+            "In-Reply-To: <1@l>\n",
+            "Acked-by: Ann <ann@x>",
+        );
+        let mbox = send(&shop) + &answer;
+        sent_of(&shop, "s", &mbox);
+        let file = shop.file("s/0001-one.patch");
+        let before = fs_err::read_to_string(&file).unwrap();
+        // Stops at the first commit.
+        shop.work(
+            &["s"],
+            "GIT_SEQUENCE_EDITOR='sed -i s/^pick/edit/' git rebase --quiet -i HEAD^^",
+        );
+        let said = run_with(&shop, &mbox, false).unwrap_err().to_string();
+        assert!(said.contains("in the middle of a rebase"), "{said}");
+        shop.work(&["s"], "git rebase --abort");
+        let head = shop.work(&["s"], "git rev-parse HEAD");
+        run_with(&shop, &mbox, true).unwrap();
+        assert_eq!(shop.work(&["s"], "git rev-parse HEAD"), head);
+        let tree = shop.tree(&["s"]);
+        fs_err::rename(&tree, format!("{tree}.away")).unwrap();
+        let said = run_with(&shop, &mbox, false).unwrap_err().to_string();
+        assert!(said.contains("there is no work tree"), "{said}");
+        assert!(said.ends_with("series edit --base x --series s"), "{said}");
+        // What would be taken can be said without.
+        run_with(&shop, &mbox, true).unwrap();
+        assert_eq!(fs_err::read_to_string(&file).unwrap(), before);
     }
 
     #[test]
@@ -201,13 +326,7 @@ mod tests {
         let mbox = sent_mails + &answer;
         let said = run_with(&shop, &mbox, false).unwrap_err().to_string();
         assert!(said.contains("series sent -v 1"), "{said}");
-        let order = sent::Order {
-            base: BASE.into(),
-            series: "s".into(),
-            version: 1,
-            mbox: shop.layout.root().join("mbox"),
-        };
-        sent::run(&order, &session(&shop)).unwrap();
+        sent_of(&shop, "s", &mbox);
         let kept = mbox::read(&shop.file("s/sent/v1.mbx")).unwrap();
         assert_eq!(kept.len(), 3);
         let files = ["s/0001-one.patch", "s/0002-two.patch"].map(|file| shop.file(file));
@@ -246,14 +365,7 @@ mod tests {
             "Acked-by: Ann <ann@x>",
         );
         let mbox = send(&shop) + &answer;
-        fs_err::write(shop.layout.root().join("mbox"), &mbox).unwrap();
-        let order = sent::Order {
-            base: BASE.into(),
-            series: "s".into(),
-            version: 1,
-            mbox: shop.layout.root().join("mbox"),
-        };
-        sent::run(&order, &session(&shop)).unwrap();
+        sent_of(&shop, "s", &mbox);
         let file = shop.file("s/0001-one.patch");
         let whole = fs_err::read_to_string(&file).unwrap();
         let head = shop.work(&["s"], "git rev-parse HEAD");

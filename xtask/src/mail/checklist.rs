@@ -8,6 +8,8 @@ use camino::Utf8Path;
 use regex::Regex;
 
 use super::fold;
+use super::letter::{address, same};
+use super::record::Record;
 use crate::series::Patch;
 use crate::words::count;
 
@@ -20,6 +22,8 @@ pub struct Mailing<'a> {
     pub identity: Option<&'a str>,
     /// Addresses of all To and Cc.
     pub recipients: &'a [String],
+    /// Versions before this one, the newest first.
+    pub earlier: &'a [Record],
     /// Where the mails are: `target/mail/vN`.
     pub mails: &'a Utf8Path,
     /// The repository with b4's branch of the series.
@@ -76,6 +80,7 @@ pub fn text(mailing: &Mailing<'_>) -> String {
 
 fn items(mailing: &Mailing<'_>) -> Vec<Item> {
     let mut items = vec![signed(mailing), identity(mailing), authors(mailing)];
+    items.extend(before(mailing));
     items.extend(assisted(mailing));
     items.push(fixes(mailing));
     items.extend(uapi(mailing));
@@ -110,22 +115,34 @@ fn message(patch: &Patch) -> String {
     String::from_utf8_lossy(&patch.message).into_owned()
 }
 
-fn address(person: &str) -> &str {
-    let address = person.rsplit_once('<').map_or(person, |(_, rest)| rest);
-    address.trim_end_matches('>').trim()
-}
-
-fn author(patch: &Patch) -> String {
+pub fn author(patch: &Patch) -> String {
     let [name, email] = [&patch.author, &patch.email].map(|it| it.to_string_lossy());
     format!("{name} <{email}>")
 }
 
+/// Whether its author has signed it off.
+pub fn is_signed(patch: &Patch) -> bool {
+    let (message, author) = (message(patch), author(patch));
+    values(&message, "Signed-off-by").any(|by| same(by, &author))
+}
+
+/// Whether people can write to `Name <address>`: neither a placeholder, nor one of this machine, nor one that takes no mail.
+pub fn is_public(person: &str) -> bool {
+    const NOBODYS: &[&str] = &[
+        ".internal",
+        ".invalid",
+        ".local",
+        ".localdomain",
+        ".localhost",
+        ".noreply.github.com",
+    ];
+    let domain = address(person).and_then(|address| address.split_once('@'));
+    let domain = domain.map_or("", |(_, domain)| domain).to_lowercase();
+    domain.contains('.') && !NOBODYS.iter().any(|end| domain.ends_with(end))
+}
+
 fn signed(mailing: &Mailing<'_>) -> Item {
-    let unsigned = mailing.patches.iter().filter(|patch| {
-        let author = patch.email.to_string_lossy();
-        !values(&message(patch), "Signed-off-by")
-            .any(|by| address(by).eq_ignore_ascii_case(&author))
-    });
+    let unsigned = mailing.patches.iter().filter(|patch| !is_signed(patch));
     let unsigned: Vec<_> = unsigned.map(|patch| patch.subject.clone()).collect();
     match unsigned.is_empty() {
         true => Item::done("Each patch has a Signed-off-by of its author."),
@@ -140,33 +157,38 @@ fn signed(mailing: &Mailing<'_>) -> Item {
 }
 
 fn identity(mailing: &Mailing<'_>) -> Item {
-    match mailing.identity {
-        Some(person) if is_public(address(person)) => {
-            Item::done(format!("The mails are from {person}."))
-        }
-        Some(person) => Item::todo(format!(
-            "The mails would be from {person}, which nobody can answer: git config user.name and \
-             user.email."
+    match (mailing.identity, unreachable(mailing.identity)) {
+        (_, Some(why)) => Item::todo(format!("{why}.")),
+        (person, None) => Item::done(format!(
+            "The mails are from {}.",
+            person.unwrap_or_default()
         )),
-        None => Item::todo(
-            "Git does not know who you are: git config --global user.name and user.email.",
+    }
+}
+
+/// Why nobody can answer to whom git would send as.
+pub fn unreachable(identity: Option<&str>) -> Option<String> {
+    match identity {
+        Some(person) => (!is_public(person)).then(|| {
+            format!(
+                "The mails would be from {person}, which nobody can answer: git config user.name and \
+                 user.email"
+            )
+        }),
+        None => Some(
+            "Git does not know who you are: git config --global user.name and user.email".into(),
         ),
     }
 }
 
-/// Not a placeholder, nor one of this machine.
-fn is_public(address: &str) -> bool {
-    let domain = address.split_once('@').map_or("", |(_, domain)| domain);
-    domain.contains('.') && !domain.ends_with(".localdomain") && !domain.ends_with(".invalid")
-}
-
 fn authors(mailing: &Mailing<'_>) -> Item {
-    let nobodys = mailing
+    let authors = mailing
         .patches
         .iter()
-        .filter(|patch| !is_public(&patch.email.to_string_lossy()));
-    let nobodys: Vec<_> = nobodys
-        .map(|patch| format!("{}: {}", author(patch), patch.subject))
+        .map(|patch| (author(patch), &patch.subject));
+    let nobodys: Vec<_> = authors
+        .filter(|(author, _)| !is_public(author))
+        .map(|(author, subject)| format!("{author}: {subject}"))
         .collect();
     match nobodys.is_empty() {
         true => Item::done("Each patch has an author with an address."),
@@ -176,6 +198,15 @@ fn authors(mailing: &Mailing<'_>) -> Item {
             nobodys,
         ),
     }
+}
+
+/// What comes after a version should tell what people saw of it.
+fn before(mailing: &Mailing<'_>) -> Option<Item> {
+    let last = mailing.earlier.first().filter(|last| !last.is_sent())?;
+    Some(Item::todo(format!(
+        "v{0} is not known to be sent: cargo xtask series sent -v {0} --mbox FILE",
+        last.version
+    )))
 }
 
 fn assisted(mailing: &Mailing<'_>) -> Vec<Item> {
@@ -302,12 +333,7 @@ fn uapi(mailing: &Mailing<'_>) -> Vec<Item> {
     if files.is_empty() {
         return Vec::new();
     }
-    let is_there = |list: &&&str| {
-        mailing
-            .recipients
-            .iter()
-            .any(|it| address(it).eq_ignore_ascii_case(list))
-    };
+    let is_there = |list: &&&str| mailing.recipients.iter().any(|it| same(it, list));
     let missing: Vec<_> = lists(mailing.patches)
         .iter()
         .filter(|list| !is_there(list))
@@ -377,16 +403,22 @@ fn many(mailing: &Mailing<'_>) -> Option<Item> {
     })
 }
 
-/// The mails know their To, Cc and thread; git send-email is not to add to that.
+/// `git send-email` sends as they are mails that know their To, Cc and thread: nothing that stands in a message or in the
+/// user's configuration adds to that, and To and Cc are left as well (`--suppress-cc=all` drops the latter).
+pub const SEND_EMAIL: &str = "send-email --no-annotate --no-thread --no-to --no-cc --no-bcc --to-cmd=true \
+    --suppress-cc=author --suppress-cc=body --suppress-cc=cccmd --no-signed-off-by-cc --no-suppress-from";
+
 fn ways(mailing: &Mailing<'_>) -> String {
-    let Mailing {
-        mails, repository, ..
-    } = mailing;
+    let quoted = |word: &str| shlex::try_quote(word).map_or_else(|_| word.to_owned(), Into::into);
+    let [mails, repository] = [mailing.mails, mailing.repository].map(|path| quoted(path.as_str()));
+    let people = quoted(&mailing.recipients.join(", "));
     let lines = [
-        format!("with b4:   (cd {repository} && b4 send)"),
+        // What was set so that nothing is sent; b4 notes no recipients, and writes the mails anew.
         format!(
-            "or by git: git send-email --confirm=always --no-thread --suppress-cc=all {mails}/*.eml"
+            "with b4:   (cd {repository} && git config --unset-all sendemail.smtpserver; b4 send \
+             --no-trailer-to-cc --to {people})"
         ),
+        format!("or by git: git {SEND_EMAIL} --confirm=always {mails}/*.eml"),
     ];
     let after = fold(
         &format!(
@@ -401,8 +433,16 @@ fn ways(mailing: &Mailing<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
+    use xshell::cmd;
+
     use super::*;
+    use crate::host::environment::PLAIN;
     use crate::host::layout::Layout;
+    use crate::host::proc::{self, Stop};
+    use crate::mail::record::State;
+    use crate::mail::record::samples::record;
     use crate::series::{load, parse};
 
     fn patch(from: &str, files: &[&str], trailers: &str) -> Patch {
@@ -429,6 +469,7 @@ mod tests {
             patches,
             identity,
             recipients: &recipients,
+            earlier: &[],
             mails: "target/mail/v2".into(),
             repository: "target/mail/repository".into(),
         });
@@ -607,6 +648,109 @@ mod tests {
             assert!(!text.contains(unwanted), "{unwanted}\n{text}");
         }
     }
+
+    #[test]
+    fn whom_nobody_can_answer() {
+        for (person, wanted) in [
+            ("a@example.org", true),
+            ("A <a@example.org>", true),
+            ("a@localhost", false),
+            ("a@box.local", false),
+            ("a@BOX.LOCALDOMAIN", false),
+            ("A <1+a@users.noreply.github.com>", false),
+            ("A <a>", false),
+            ("", false),
+        ] {
+            assert_eq!(is_public(person), wanted, "{person}");
+        }
+    }
+
+    #[test]
+    fn a_version_before_that_is_only_prepared() {
+        for (state, wanted) in [(State::Prepared, true), (State::Sent, false)] {
+            let earlier = [2, 1].map(|version| Record {
+                state,
+                ..record(version, &[])
+            });
+            let text = text(&Mailing {
+                version: 3,
+                patches: &[],
+                identity: Some(ME),
+                recipients: &[],
+                earlier: &earlier,
+                mails: "m".into(),
+                repository: "r".into(),
+            });
+            let text = text.replace("\n    ", " ");
+            let todo = "[ ] v2 is not known to be sent: cargo xtask series sent -v 2 --mbox FILE";
+            assert_eq!(text.contains(todo), wanted, "{text}");
+            assert!(!text.contains("v1 is not"), "{text}");
+        }
+    }
+
+    /// The user's configuration may say whatever people use for mails that do not know their recipients.
+    #[test]
+    #[ignore = "takes git send-email; cargo xtask ci sees to it"]
+    fn git_sends_each_mail_to_its_own_people() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        let mails = dir.join("the mails");
+        fs_err::create_dir(&mails).unwrap();
+        fs_err::write(dir.join("config"), CONFIG).unwrap();
+        let people = "To: Linux <fs@example.org>, ann@example.org\nCc: Me <me@example.org>, \
+            \"Last, B\" <bob@example.org>\n";
+        let body = "Why.\n\nSigned-off-by: O <o@example.org>\nReviewed-by: R <r@example.org>\n\
+            Cc: c@example.org\nLink: https://example.org\n---\n";
+        for (number, thread) in [(0, ""), (1, "In-Reply-To: <0@x>\nReferences: <0@x>\n")] {
+            let mail = format!(
+                "Subject: [PATCH v2 {number}/1] fs: x\nFrom: Me <me@example.org>\n\
+                 Date: Fri, 27 Nov 2026 10:00:00 +0100\nMessage-Id: <{number}@x>\n{thread}{people}\
+                 Content-Type: text/plain; charset=\"utf-8\"\nContent-Transfer-Encoding: 8bit\n\
+                 MIME-Version: 1.0\n\nFrom: Other <other@example.org>\n\n{body}"
+            );
+            fs_err::write(mails.join(format!("{number:04}-x.eml")), mail).unwrap();
+        }
+        let all = ways(&Mailing {
+            version: 2,
+            patches: &[],
+            identity: None,
+            recipients: &[],
+            earlier: &[],
+            mails: &mails,
+            repository: dir,
+        });
+        let (_, line) = all.split_once("or by git: ").unwrap();
+        let line = line.lines().next().unwrap();
+        let line = line.replace("--confirm=always", "--dry-run --confirm=never");
+        let send = cmd!(PLAIN, "sh -euc {line}")
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_CONFIG_GLOBAL", dir.join("config"))
+            .env("GIT_CEILING_DIRECTORIES", dir)
+            .env("GIT_EDITOR", "false");
+        let mut send = Command::from(send);
+        send.current_dir(dir);
+        let said = proc::read(&mut send, &Stop::default()).unwrap();
+        let of = |begin: &str| -> Vec<String> {
+            let lines = said.lines().filter_map(|line| line.strip_prefix(begin));
+            lines.map(str::to_owned).collect()
+        };
+        let each = ["fs", "ann", "me", "bob"].map(|name| format!("<{name}@example.org>"));
+        assert_eq!(of("RCPT TO:"), [each.clone(), each].concat(), "{said}");
+        assert_eq!(of("In-Reply-To: "), ["<0@x>"], "{said}");
+        let ids = said.to_lowercase().matches("message-id: <").count();
+        assert_eq!(
+            (ids, of("References: ")),
+            (2, vec!["<0@x>".to_owned()]),
+            "{said}"
+        );
+        assert!(said.contains("<0@x>") && said.contains("<1@x>"), "{said}");
+    }
+
+    const CONFIG: &str = "[user]\n\tname = Me\n\temail = me@example.org\n[sendemail]\n\
+        \tto = w1@example.org\n\tcc = w2@example.org\n\tbcc = w3@example.org\n\
+        \ttocmd = echo w4@example.org \n\tcccmd = echo w5@example.org \n\tsignedoffbycc = true\n\
+        \tsuppressfrom = true\n\tthread = true\n\tchainreplyto = true\n\tannotate = true\n\
+        \tconfirm = always\n\ttocover = true\n\tcccover = true\n";
 
     #[test]
     fn who_sends_and_how() {

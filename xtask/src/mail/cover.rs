@@ -74,10 +74,10 @@ fn parse(text: &str) -> Parsed<Text> {
     }
     let mut lines = text.lines();
     let subject = lines.next().unwrap_or_default();
-    if subject.starts_with('[') {
+    if let Some(mark) = subject.chars().next().filter(|mark| "[#-".contains(*mark)) {
         return Err((
             1,
-            "the subject begins with [; the mail gets its [PATCH n/m] by itself".into(),
+            format!("the subject begins with {mark}; the mail gets its [PATCH n/m] by itself"),
         ));
     }
     if !subject.contains(": ") || subject.starts_with(' ') {
@@ -102,7 +102,8 @@ fn parse(text: &str) -> Parsed<Text> {
 /// What no line of a cover letter may be.
 fn unfit(line: &str) -> Option<String> {
     let signed = line.to_lowercase().starts_with("signed-off-by:");
-    let ends = line.trim_end() == "---" || line.starts_with("diff --git ") || line == "-- ";
+    let begins = |with: &[&str]| with.iter().any(|begin| line.starts_with(begin));
+    let ends = line.trim_end() == "---" || begins(&["diff --git ", "From "]) || line == "-- ";
     // A link cannot be folded.
     let long =
         line.chars().count() > 75 && line.split_whitespace().count() > 1 && !line.contains("://");
@@ -112,6 +113,15 @@ fn unfit(line: &str) -> Option<String> {
         Some(format!(
             "{line:?} ends a message for the programs that read it; put it in other words"
         ))
+    } else if begins(&["To: ", "Cc: "]) {
+        Some(
+            "b4 takes an address away; who gets the mails does not stand in the cover letter"
+                .into(),
+        )
+    } else if begins(&["base-commit: ", "change-id: "]) {
+        Some("b4 writes that, and readers would take the first for it".into())
+    } else if begins(&[">#"]) {
+        Some("b4 makes `#` of `>#`; put a space before it".into())
     } else if line.contains('\r') {
         Some("CRLF; lines of mails end in LF here".into())
     } else if long {
@@ -218,13 +228,13 @@ pub fn letter(parts: Parts<'_>) -> String {
     letter
 }
 
-/// What has changed in each version, and where the one before is.
+/// What has changed in each version, and where the one before is: if it was sent, as else its ids are nobody's.
 fn history(parts: Parts<'_>) -> String {
     let link = |version: u32| {
         let record = parts
             .earlier
             .iter()
-            .find(|record| record.version == version)?;
+            .find(|record| record.version == version && record.is_sent())?;
         Some(format!(
             "\n- Link to v{version}: https://lore.kernel.org/r/{}",
             record.first_id()?
@@ -252,6 +262,7 @@ fn range(parts: Parts<'_>) -> String {
 mod tests {
     use super::*;
     use crate::host::layout::Layout;
+    use crate::mail::record::State;
     use crate::mail::record::samples::record;
 
     #[test]
@@ -268,6 +279,13 @@ mod tests {
             (format!("{good}\nsigned-off-by: a <a@b>\n"), Some((7, "no sign-off"))),
             (format!("{good}---\n"), Some((6, "ends a message"))),
             (format!("{good}diff --git a/a b/a\n"), Some((6, "ends a message"))),
+            (format!("{good}From 1 on\n"), Some((6, "ends a message"))),
+            (format!("{good}\nCc: a <a@b>\n"), Some((7, "an address"))),
+            (format!("{good}To: all\n"), Some((6, "an address"))),
+            (format!("{good}base-commit: 1\n"), Some((6, "b4 writes that"))),
+            (format!("{good}>#1\n"), Some((6, "put a space"))),
+            (format!("#{good}"), Some((1, "begins with #"))),
+            (good.replace("More", "#1 is a heading"), None),
             (format!("{good}a\r\n\r"), Some((7, "CRLF"))),
             (format!("{good}{}\n", "words ".repeat(13)), Some((6, "fold it"))),
         ] {
@@ -344,6 +362,16 @@ mod tests {
              - Link to v1: https://lore.kernel.org/r/v1-0@x\n\n a | 2 +-\n 1 file changed\n\n\
              Range-diff against v2:\n1: a = 1: b fs: y\n"
         );
+        let unsent = earlier.clone().map(|record| Record {
+            state: State::Prepared,
+            ..record
+        });
+        let prepared = letter(Parts {
+            earlier: &unsent,
+            ..parts
+        });
+        assert!(!prepared.contains("Link to"), "{prepared}");
+        assert!(prepared.contains("Range-diff against v2"), "{prepared}");
         let bare = Parts {
             changes: &[],
             results: "",

@@ -1,8 +1,10 @@
 //! Mails as lists keep them: an mbox, read for who answers whom, and with what.
 
+use std::sync::LazyLock;
+
 use camino::Utf8Path;
-use mail_parser::mailbox::mbox::MessageIterator;
 use mail_parser::{HeaderValue, Message, MessageParser};
+use regex::bytes::Regex;
 
 use crate::failure::{Kind, OrFail, Result};
 
@@ -53,12 +55,11 @@ impl Subject {
         let mut rest = header.trim_start();
         loop {
             let bracket = rest.strip_prefix('[').and_then(|it| it.split_once(']'));
-            if rest
-                .get(..3)
-                .is_some_and(|it| it.eq_ignore_ascii_case("re:"))
+            if let Some(after) = answered(rest)
+                && !subject.is_patch
             {
                 subject.is_reply = true;
-                rest = rest[3..].trim_start();
+                rest = after.trim_start();
             } else if let Some((words, after)) = bracket {
                 subject.prefix(words);
                 rest = after.trim_start();
@@ -94,6 +95,18 @@ impl Subject {
     }
 }
 
+/// What follows the mark of an answer, or of something that is passed on: whatever it is, it is not the mail itself.
+fn answered(subject: &str) -> Option<&str> {
+    const MARKS: &[&str] = &[
+        "re", "aw", "antw", "sv", "vs", "odp", "rv", "res", "rif", "ynt", "fw", "fwd", "wg", "tr",
+        "回复", "答复", "回覆", "转发",
+    ];
+    let (mark, after) = subject.split_once([':', '：'])?;
+    MARKS
+        .contains(&mark.trim_end().to_lowercase().as_str())
+        .then_some(after)
+}
+
 /// Reads the mails of an mbox, each id once: a mail that went to two lists is there twice.
 ///
 /// # Errors
@@ -112,11 +125,29 @@ pub fn read(path: &Utf8Path) -> Result<Vec<Mail>> {
 
 pub fn parse(text: &[u8]) -> Vec<Mail> {
     let mut mails: Vec<Mail> = Vec::new();
-    for message in MessageIterator::new(text).flatten() {
-        if let Some(mail) = mail(message.contents())
+    for raw in split(text) {
+        if let Some(mail) = mail(&raw)
             && mails.iter().all(|other| other.id != mail.id)
         {
             mails.push(mail);
+        }
+    }
+    mails
+}
+
+/// The mails as they were before they got into the mbox. As for git, a line that begins with `From ` and has no time of day
+/// is one of a mail: not every program quotes it.
+fn split(text: &[u8]) -> Vec<Vec<u8>> {
+    static BEGINS: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"(?-u)^From \S+ .*[0-9]:[0-9]{2}").expect("valid"));
+    static QUOTED: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(?-u)^>+From ").expect("valid"));
+    let mut mails: Vec<Vec<u8>> = Vec::new();
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        if BEGINS.is_match(line) {
+            mails.push(Vec::new());
+        } else if let Some(mail) = mails.last_mut() {
+            let quote = usize::from(QUOTED.is_match(line));
+            mail.extend_from_slice(&line[quote..]);
         }
     }
     mails
@@ -218,6 +249,18 @@ mod tests {
             ("[PATCHv3 2/3] x", false, true, 3, Some((2, 3)), "x"),
             ("Re: [PATCH 2/3] x", true, true, 1, Some((2, 3)), "x"),
             ("[list] RE: Re: [PATCH RFC v2] x", true, true, 2, None, "x"),
+            ("Aw: [PATCH v2] x", true, true, 2, None, "x"),
+            ("SV: Re: [PATCH v2] x", true, true, 2, None, "x"),
+            ("回复：[PATCH v2] x", true, true, 2, None, "x"),
+            ("Fwd: [PATCH v2] x", true, true, 2, None, "x"),
+            (
+                "[PATCH RESEND v2 01/05] vs: x",
+                false,
+                true,
+                2,
+                Some((1, 5)),
+                "vs: x",
+            ),
             ("[ANNOUNCE v2] x", false, false, 1, None, "x"),
             ("[open", false, false, 1, None, "[open"),
         ] {
@@ -259,6 +302,28 @@ mod tests {
             "{}",
             mail.body
         );
+    }
+
+    /// As the programs of lists and people keep them.
+    #[test]
+    fn mails_of_many_kinds() {
+        let latin = "Content-Type: text/plain; charset=iso-8859-1\nContent-Transfer-Encoding: ";
+        let base64 = samples::mail("1@x", "a@x", "s", &format!("{latin}base64\n"), "SvZyZwo=");
+        let quoted = samples::mail(
+            "2@x",
+            "a@x",
+            "s",
+            &format!("{latin}quoted-printable\n"),
+            "J=F6rg",
+        );
+        let unquoted = samples::mail("3@x", "a@x", "s", "", "J\n\nFrom here on\n>From there\n");
+        let text = [base64, quoted, unquoted].concat();
+        for text in [text.replace('\n', "\r\n"), text] {
+            let mails = parse(text.as_bytes());
+            let bodies: Vec<_> = mails.iter().map(|mail| mail.body.trim_end()).collect();
+            assert_eq!(bodies, ["Jörg", "Jörg", "J\n\nFrom here on\nFrom there"]);
+            assert_eq!(parse(&write(&mails)).len(), 3);
+        }
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! What no list takes, though `git am` does: each with its file and line.
 
 use std::collections::HashMap;
+use std::fmt::{Display, Formatter};
 use std::sync::LazyLock;
 
 use camino::Utf8PathBuf;
 use regex::Regex;
 
-use super::checklist::assistance;
+use super::checklist::{assistance, author, is_public, is_signed, unreachable};
 use super::mbox::Subject;
 use crate::failure::{Kind, Result};
 use crate::series::{Patch, Series};
@@ -32,19 +33,54 @@ pub fn unfit(series: &Series) -> Result<()> {
 /// # Errors
 /// As [`unfit`].
 pub fn unnamed_tools(series: &Series) -> Result<()> {
-    let faults: Vec<_> = series.patches.iter().flat_map(tools).collect();
-    told(&faults)
+    told(&all(series, tools))
+}
+
+/// Refuses patches without a sign-off of their authors: apart from [`unfit`], since only they can give it.
+///
+/// # Errors
+/// As [`unfit`].
+pub fn unsigned(series: &Series) -> Result<()> {
+    told(&all(series, |patch| sign_off(patch).into_iter().collect()))
+}
+
+/// Refuses what is left for people to do, as far as it can be told: sign-offs, tools without a name, and addresses to which
+/// nobody can answer. `identity` is whom git would send as.
+///
+/// # Errors
+/// As [`unfit`]; that of the identity has no file.
+pub fn for_list(series: &Series, identity: Option<&str>) -> Result<()> {
+    let faults = all(series, |patch| {
+        let mut faults: Vec<_> = nobody(patch).into_iter().chain(sign_off(patch)).collect();
+        faults.extend(tools(patch));
+        faults
+    });
+    let mut lines: Vec<_> = faults.iter().map(ToString::to_string).collect();
+    lines.extend(unreachable(identity));
+    refused(&lines)
+}
+
+fn all(series: &Series, of: impl Fn(&Patch) -> Vec<Fault>) -> Vec<Fault> {
+    series.patches.iter().flat_map(of).collect()
 }
 
 fn told(faults: &[Fault]) -> Result<()> {
-    if faults.is_empty() {
-        return Ok(());
+    let lines: Vec<_> = faults.iter().map(ToString::to_string).collect();
+    refused(&lines)
+}
+
+fn refused(lines: &[String]) -> Result<()> {
+    match lines {
+        [] => Ok(()),
+        lines => Err(Kind::Usage.error(lines.join("\n"))),
     }
-    let lines: Vec<_> = faults
-        .iter()
-        .map(|Fault { path, line, what }| format!("{path}:{line}: {what}"))
-        .collect();
-    Err(Kind::Usage.error(lines.join("\n")))
+}
+
+impl Display for Fault {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        let Self { path, line, what } = self;
+        write!(f, "{path}:{line}: {what}")
+    }
 }
 
 pub fn faults(series: &Series) -> Vec<Fault> {
@@ -127,15 +163,20 @@ impl<'a> File<'a> {
 
     /// Git guesses where nothing is declared, and every reader guesses otherwise.
     fn charset(&self) -> Option<Fault> {
-        let at = self.lines.iter().position(|line| !line.is_ascii())?;
+        static DECLARED: LazyLock<Regex> =
+            LazyLock::new(|| Regex::new(r#"(?i)charset="?([^\s";]+)"#).expect("valid"));
+        let utf8 = std::str::from_utf8(&self.patch.text);
+        let before = &self.patch.text[..utf8.err()?.valid_up_to()];
+        let line = before.split(|byte| *byte == b'\n').count();
         let blank = self.lines.iter().position(|line| line.is_empty())?;
-        let head = String::from_utf8_lossy(&self.lines[..blank].join(&b'\n')).to_lowercase();
-        let is_declared = head.contains("charset=");
-        let is_utf8 = std::str::from_utf8(&self.patch.text).is_ok();
-        (!is_declared && !is_utf8).then(|| {
+        let head = String::from_utf8_lossy(&self.lines[..blank].join(&b'\n')).into_owned();
+        let declared = DECLARED
+            .captures(&head)
+            .map(|found| found[1].to_lowercase());
+        declared.is_none_or(|charset| charset == "utf-8").then(|| {
             self.fault(
-                at + 1,
-                "not UTF-8, and no Content-Type header says what it is; `series refresh` writes UTF-8",
+                line,
+                "not UTF-8, and no Content-Type header says what else; `series refresh` writes UTF-8",
             )
         })
     }
@@ -155,8 +196,10 @@ impl<'a> File<'a> {
 
     /// What stands between subject and trailers.
     fn description(&self) -> Option<Fault> {
-        static TRAILER: LazyLock<Regex> =
-            LazyLock::new(|| Regex::new(r"^[A-Za-z][A-Za-z-]*: ").expect("valid"));
+        static TRAILER: LazyLock<Regex> = LazyLock::new(|| {
+            Regex::new(r"(?i)^(?:[a-z-]+-by|bug|cc|change-id|closes|fixes|link|message-id): ")
+                .expect("valid")
+        });
         let message = String::from_utf8_lossy(&self.patch.message);
         let body = message.lines().skip_while(|line| !line.is_empty());
         let mut says = body.filter(|line| !line.is_empty() && !TRAILER.is_match(line));
@@ -234,6 +277,29 @@ fn numbering(file: &File<'_>, number: usize, all: usize) -> Option<Fault> {
              numbers to the mail"
         );
         file.fault(line, what)
+    })
+}
+
+fn nobody(patch: &Patch) -> Option<Fault> {
+    let (file, author) = (File::of(patch), author(patch));
+    (!is_public(&author)).then(|| {
+        let what = format!(
+            "nobody can write to the author {author}: git commit --amend --reset-author in the work \
+             tree, then cargo xtask series refresh"
+        );
+        file.fault(file.header("From"), what)
+    })
+}
+
+fn sign_off(patch: &Patch) -> Option<Fault> {
+    let file = File::of(patch);
+    (!is_signed(patch)).then(|| {
+        let what = format!(
+            "no Signed-off-by of {}, and this program invents none: git commit --amend --signoff in \
+             the work tree, if that is true, then cargo xtask series refresh",
+            author(patch)
+        );
+        file.fault(file.header("From"), what)
     })
 }
 
@@ -353,6 +419,14 @@ mod tests {
             ),
             (latin(""), Some((5, "not UTF-8"))),
             (latin(declared), None),
+            (
+                latin(&declared.replace("ISO-8859-1", "\"UTF-8\"")),
+                Some((7, "not UTF-8")),
+            ),
+            (
+                mail("fs: x", &format!("Note: nobody uses it.\n---\n\n{DIFF}")).into_bytes(),
+                None,
+            ),
             (whole("fs: x").replace("Why", "Wäy").into_bytes(), None),
         ] {
             let shown = String::from_utf8_lossy(&text).into_owned();
@@ -455,6 +529,60 @@ mod tests {
                 assert!(line.starts_with(words), "{line}");
             }
         }
+    }
+
+    /// All at once, and in the words of whoever has to do it.
+    #[test]
+    fn what_only_people_can_mend() {
+        let of = |name: &str, from: &str, trailers: &str| {
+            let text = whole("fs: x").replace("a <a@b>", from);
+            patch(
+                name,
+                text.replace("Why.", &format!("Why.\n\n{trailers}"))
+                    .as_bytes(),
+            )
+        };
+        let me = "Me <me@example.org>";
+        let good = of("good", me, "Signed-off-by: Me <ME@example.org>");
+        let wrong = of(
+            "wrong",
+            "b <b@localhost>",
+            "Assisted-by: LLM\nSigned-off-by: Me <me@example.org>",
+        );
+        let both = |identity| {
+            let patches = vec![good.clone(), wrong.clone()];
+            let said = for_list(&series(patches), identity).unwrap_err();
+            said.to_string()
+        };
+        let said = both(None);
+        let lines: Vec<_> = said.lines().collect();
+        for (line, words) in lines.iter().zip([
+            "wrong:1: nobody can write to the author b <b@localhost>: git commit --amend --reset-author",
+            "wrong:1: no Signed-off-by of b <b@localhost>, and this program invents none: git commit --amend \
+             --signoff",
+            "wrong:7: \"Assisted-by: LLM\" names no tool",
+            "Git does not know who you are",
+        ]) {
+            assert!(line.starts_with(words), "{line}");
+        }
+        assert_eq!(lines.len(), 4, "{said}");
+        assert_eq!(both(Some(me)).lines().count(), 3);
+        assert!(both(Some("me@host")).contains("from me@host, which nobody can answer"));
+        let fine = series(vec![good.clone()]);
+        for allowed in [
+            for_list(&fine, Some(me)),
+            unsigned(&fine),
+            unnamed_tools(&fine),
+        ] {
+            allowed.unwrap();
+        }
+        let said = unsigned(&series(vec![good, wrong]))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            said.starts_with("wrong:1: no Signed-off-by") && said.lines().count() == 1,
+            "{said}"
+        );
     }
 
     /// The patches of this checkout can be mailed but for one thing, which is not for a program to say.

@@ -247,13 +247,20 @@ fn no_match(run: &Run, patched: &Run) -> Option<String> {
     if content.edited || content.built != content.source {
         return Some("is not of the source as it is, but of an edited one".into());
     }
-    (ours.configs != theirs.configs).then(|| {
-        format!(
+    if ours.configs != theirs.configs {
+        return Some(format!(
             "has other kernel options ({}, and not {})",
             configs(&ours.configs),
             configs(&theirs.configs)
-        )
-    })
+        ));
+    }
+    // The table names one for both.
+    let [here, there] = [run, patched].map(machine);
+    (here != there).then(|| format!("ran in another one ({here}, and not {there})"))
+}
+
+fn machine(run: &Run) -> String {
+    format!("QEMU {}, {}", run.machine.qemu, run.machine.accelerator)
 }
 
 fn configs(names: &[String]) -> String {
@@ -350,9 +357,7 @@ fn heading(pair: Pair<'_>, cases: &[CaseId]) -> String {
             filesystems.push(name);
         }
     }
-    let Run {
-        kernel, machine, ..
-    } = pair.patched;
+    let kernel = &pair.patched.kernel;
     let source = kernel
         .source
         .as_ref()
@@ -363,12 +368,11 @@ fn heading(pair: Pair<'_>, cases: &[CaseId]) -> String {
     };
     format!(
         "{} on {}, without (stock) and with (patched) this series: Linux {}{source}{options}; \
-         QEMU {}, {}.",
+         {}.",
         count(cases.len(), "test"),
         filesystems.join(" and "),
         kernel.version,
-        machine.qemu,
-        machine.accelerator
+        machine(pair.patched)
     )
 }
 
@@ -570,6 +574,10 @@ mod tests {
             (
                 |run| run.kernel.configs = vec!["debug".into()],
                 "other kernel options (debug, and not the default)",
+            ),
+            (
+                |run| run.machine.accelerator = "kvm".into(),
+                "another one (QEMU 10.0.2, kvm, and not QEMU 10.0.2, tcg)",
             ),
             (|run| run.results.truncate(7), "lacks 1 case"),
             (|run| run.kernel.base = "6.1".into(), "there is none at all"),

@@ -52,6 +52,16 @@ pub struct Left {
     pub why: String,
 }
 
+/// Which of the versions the mails are of, or answer: the newest such one, else the newest of all.
+pub fn version<'a>(mails: &[Mail], newest_first: &'a [Record]) -> Option<&'a Record> {
+    let has = |record: &&Record| {
+        let is_of = |mail| about(mail, mails, record).is_some();
+        let ids = mails.iter().map(|mail| mail.id.as_str());
+        ids.into_iter().any(|id| patches_of(record, id).is_some()) || mails.iter().any(is_of)
+    };
+    newest_first.iter().find(has).or(newest_first.first())
+}
+
 /// Looks through all answers to a version.
 pub fn find(mails: &[Mail], record: &Record) -> Found {
     let mut found = Found::default();
@@ -93,26 +103,36 @@ impl Found {
 
 /// The patches that a mail answers; none if it is one itself, or answers something else.
 fn about(mail: &Mail, mails: &[Mail], record: &Record) -> Option<Vec<usize>> {
-    if patches_of(record, &mail.id).is_some() {
-        return None;
+    match is_apart(mail, record) {
+        true => None,
+        false => by_thread(mail, mails, record).or_else(|| by_subject(mail, record)),
     }
-    let direct = mail.answers.iter().find_map(|id| patches_of(record, id));
-    direct
-        .or_else(|| above(mail, mails, record))
-        .or_else(|| by_subject(mail, record))
 }
 
-/// By the mails that it answers, and those that these do: not every program writes References.
-fn above(mail: &Mail, mails: &[Mail], record: &Record) -> Option<Vec<usize>> {
+/// A patch itself, or an answer to another version, which may be in the same thread.
+fn is_apart(mail: &Mail, record: &Record) -> bool {
+    let subject = &mail.subject;
+    let is_other = !subject.is_reply || subject.version != record.version;
+    patches_of(record, &mail.id).is_some() || subject.is_patch && is_other
+}
+
+/// By the mails that it answers, the nearest first, and those that these do: not every program writes References.
+fn by_thread(mail: &Mail, mails: &[Mail], record: &Record) -> Option<Vec<usize>> {
     let mut at = mail;
     // No thread is deeper than it has mails, unless it goes in circles.
     for _ in 0..mails.len() {
+        for id in &at.answers {
+            let found = patches_of(record, id);
+            if found.is_some() {
+                return found;
+            }
+            let answered = mails.iter().find(|mail| &mail.id == id);
+            if answered.is_some_and(|mail| is_apart(mail, record)) {
+                return None;
+            }
+        }
         let nearest = at.answers.first()?;
         at = mails.iter().find(|mail| &mail.id == nearest)?;
-        let found = at.answers.iter().find_map(|id| patches_of(record, id));
-        if found.is_some() {
-            return found;
-        }
     }
     None
 }
@@ -156,17 +176,24 @@ fn said(body: &str) -> Vec<Trailer> {
     static SAID: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r"^([A-Z][A-Za-z]*(?:-[A-Za-z]+)*-[Bb]y):[ \t]+(\S.*?)[ \t]*$").expect("valid")
     });
-    let own = body
+    let mut own = body
         .lines()
-        .take_while(|line| *line != "-- " && !line.starts_with("diff --git "));
-    let trailers = own.filter_map(|line| {
-        let found = SAID.captures(line)?;
-        Some(Trailer {
-            key: found[1].to_owned(),
-            value: found[2].to_owned(),
-        })
-    });
-    trailers.collect()
+        .take_while(|line| line.trim_end() != "--" && !line.starts_with("diff --git "))
+        .peekable();
+    let mut trailers = Vec::new();
+    while let Some(line) = own.next() {
+        let Some(found) = SAID.captures(line) else {
+            continue;
+        };
+        let (key, mut value) = (found[1].to_owned(), found[2].to_owned());
+        // Programs fold long lines, and a name goes before its address.
+        let is_rest = |line: &&str| !value.contains('<') && line.trim_start().starts_with('<');
+        if let Some(rest) = own.next_if(is_rest) {
+            value = format!("{value} {}", rest.trim());
+        }
+        trailers.push(Trailer { key, value });
+    }
+    trailers
 }
 
 /// Why a trailer is not taken.
@@ -417,6 +444,96 @@ mod tests {
         let found = find(&mbox::parse(text.as_bytes()), &record(2, &["fs: one"]));
         assert_eq!(found.taken.len(), 1);
         assert_eq!(found.taken[0].1.line(), "Acked-by: Bob <bob@x>");
+    }
+
+    /// Some begin a version as an answer to the one before.
+    #[test]
+    fn answers_to_another_version() {
+        let text = [
+            mail(
+                "v3-0@x",
+                "me <me@x>",
+                "[PATCH v3 0/1] fs: all",
+                "In-Reply-To: <v2-0@x>\n",
+                "",
+            ),
+            mail(
+                "v3-1@x",
+                "me <me@x>",
+                "[PATCH v3 1/1] fs: one",
+                "In-Reply-To: <v3-0@x>\nReferences: <v2-0@x> <v3-0@x>\n",
+                "Suggested-by: me <me@x>",
+            ),
+            mail(
+                "a@x",
+                "Ann <ann@x>",
+                "Re: [PATCH v3 1/1] fs: one",
+                "In-Reply-To: <v3-1@x>\nReferences: <v2-0@x> <v3-0@x> <v3-1@x>\n",
+                "Reviewed-by: Ann <ann@x>",
+            ),
+            mail(
+                "b@x",
+                "Bob <bob@x>",
+                "Re: holds",
+                "In-Reply-To: <v3-1@x>\nReferences: <v2-0@x> <v3-0@x> <v3-1@x>\n",
+                "Acked-by: Bob <bob@x>",
+            ),
+        ];
+        let mails = mbox::parse(text.concat().as_bytes());
+        let records = [3, 2].map(|version| record(version, &["fs: one"]));
+        let found = |record| {
+            let found = find(&mails, record);
+            assert!(found.left.is_empty(), "{found:?}");
+            found
+                .taken
+                .into_iter()
+                .map(|(_, it)| it.line())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(found(&records[1]), Vec::<String>::new());
+        assert_eq!(
+            found(&records[0]),
+            ["Reviewed-by: Ann <ann@x>", "Acked-by: Bob <bob@x>"]
+        );
+        // What is prepared is not what people answer yet.
+        let old = mail(
+            "c@x",
+            "Cole <c@x>",
+            "Aw: [PATCH v2 1/1] fs: one",
+            "",
+            "Acked-by: Cole <c@x>",
+        );
+        let old = mbox::parse(old.as_bytes());
+        assert_eq!(version(&old, &records).map(|it| it.version), Some(2));
+        assert_eq!(version(&mails, &records).map(|it| it.version), Some(3));
+        assert_eq!(version(&[], &records).map(|it| it.version), Some(3));
+        assert_eq!(find(&old, &records[1]).taken.len(), 1);
+    }
+
+    #[test]
+    fn what_programs_make_of_trailers() {
+        for (body, wanted) in [
+            (
+                "Reviewed-by: A Long Name\n <a@x>\nx",
+                &["Reviewed-by: A Long Name <a@x>"][..],
+            ),
+            (
+                "Reviewed-by: A Long Name\n<a@x>",
+                &["Reviewed-by: A Long Name <a@x>"],
+            ),
+            (
+                "Acked-by: A <a@x> # xfs\n<b@x>",
+                &["Acked-by: A <a@x> # xfs"],
+            ),
+            ("Acked-by: a@x\n--\nTested-by: A <a@x>", &["Acked-by: a@x"]),
+            (
+                " Acked-by: A <a@x>\n| Acked-by: A <a@x>\n> Acked-by: A <a@x>",
+                &[],
+            ),
+        ] {
+            let got: Vec<_> = said(body).iter().map(Trailer::line).collect();
+            assert_eq!(got, wanted, "{body}");
+        }
     }
 
     #[test]
