@@ -134,6 +134,7 @@ mod tests {
     use super::*;
     use crate::flow::sent;
     use crate::host::proc::Stop;
+    use crate::kernel::carried;
     use crate::kernel::shop::{BASE, Shop};
     use crate::mail::mbox::samples::mail;
 
@@ -307,6 +308,18 @@ mod tests {
         let said = run_with(&shop, &mbox, false).unwrap_err().to_string();
         assert!(said.contains("there is no work tree"), "{said}");
         assert!(said.ends_with("series edit --base x --series s"), "{said}");
+        fs_err::rename(format!("{tree}.away"), &tree).unwrap();
+        // Somebody commits while the messages are made.
+        let worked = worked(BASE, &["s".to_owned()], &session(&shop)).unwrap();
+        let commits = carried::commits(&worked.git, &worked.base, "HEAD").unwrap();
+        let now = shop.work(
+            &["s"],
+            "git commit --quiet --allow-empty -m x; git rev-parse HEAD",
+        );
+        let messages = ["1\n", "2\n"].map(str::to_owned);
+        worked.reword(&commits, &messages).unwrap_err();
+        assert_eq!(shop.work(&["s"], "git rev-parse HEAD"), now);
+        fs_err::remove_dir_all(&tree).unwrap();
         // What would be taken can be said without.
         run_with(&shop, &mbox, true).unwrap();
         assert_eq!(fs_err::read_to_string(&file).unwrap(), before);

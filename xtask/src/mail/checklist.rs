@@ -438,9 +438,14 @@ mod tests {
     use xshell::cmd;
 
     use super::*;
+    use crate::deps;
     use crate::host::environment::PLAIN;
     use crate::host::layout::Layout;
     use crate::host::proc::{self, Stop};
+    use crate::host::session::Session;
+    use crate::mail::b4::B4;
+    use crate::mail::fixture::Fixture;
+    use crate::mail::letter::{Letter, People, Recipients};
     use crate::mail::record::State;
     use crate::mail::record::samples::record;
     use crate::series::{load, parse};
@@ -744,6 +749,59 @@ mod tests {
             "{said}"
         );
         assert!(said.contains("<0@x>") && said.contains("<1@x>"), "{said}");
+    }
+
+    #[test]
+    #[ignore = "takes b4 from PyPI; cargo xtask ci sees to it"]
+    fn b4_sends_from_the_repository_that_it_was_driven_in() {
+        let (fixture, session) = (
+            Fixture::new(),
+            Session::new(Layout::of_this_checkout().unwrap(), Stop::default()),
+        );
+        let grafted = fixture.grafted();
+        let b4 = B4::open(&grafted, &session).unwrap();
+        let letter = Letter {
+            cover: "fs: all\n\nWhy.\n".into(),
+            version: 1,
+            recipients: Recipients::These(People {
+                to: vec!["list@example.org".into()],
+                cc: vec!["\"Last, First\" <b@example.org>".into()],
+            }),
+            ..Letter::default()
+        };
+        let folder = fixture.dir.join("mails");
+        let mails = b4.write(&letter, &folder, &folder.join("mbx")).unwrap();
+        let recipients = [mails.people.to, mails.people.cc].concat();
+        let all = ways(&Mailing {
+            version: 1,
+            patches: &[],
+            identity: None,
+            recipients: &recipients,
+            earlier: &[],
+            mails: &folder,
+            repository: &grafted.repository,
+        });
+        let (_, line) = all.split_once("with b4:   ").unwrap();
+        let program = deps::b4(&session).unwrap();
+        let dry = format!("{program} --offline-mode --no-interactive send --dry-run --no-sign");
+        let line = line.lines().next().unwrap().replace("b4 send", &dry);
+        fs_err::write(
+            fixture.dir.join("config"),
+            "[sendemail]\n\tsmtpserver = /bin/false\n",
+        )
+        .unwrap();
+        let send = cmd!(PLAIN, "sh -euc {line}")
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_CONFIG_GLOBAL", fixture.dir.join("config"))
+            .env("HOME", &fixture.dir);
+        let output = proc::output(&mut Command::from(send), b"", &Stop::default()).unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &output.stderr();
+        let to = "To: list@example.org, \"Last, First\" <b@example.org>\n";
+        assert_eq!(said.matches(to).count(), 3, "{said}");
+        assert!(said.contains("Would have sent 3 messages"), "{said}");
+        // The user's own server counts again.
+        let server = fixture.git(&grafted.repository, "config --list --local");
+        assert!(!server.contains("smtpserver"), "{server}");
     }
 
     const CONFIG: &str = "[user]\n\tname = Me\n\temail = me@example.org\n[sendemail]\n\

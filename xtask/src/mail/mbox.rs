@@ -71,12 +71,18 @@ impl Subject {
         subject
     }
 
-    /// What stands in square brackets; a list may have put its own name into some.
+    /// What stands in square brackets; a list may have put its own name into some. A place alone says that it is a patch,
+    /// as in `[RFC 1/5]`.
     fn prefix(&mut self, words: &str) {
+        let place = |word: &str| {
+            let (number, all) = word.split_once('/')?;
+            Some((number.parse().ok()?, all.parse().ok()?))
+        };
         let words = words.split_whitespace();
+        let says = |word: &str| word.eq_ignore_ascii_case("patch") || word.starts_with("PATCHv");
         if !words
             .clone()
-            .any(|word| word.eq_ignore_ascii_case("patch") || word.starts_with("PATCHv"))
+            .any(|word| says(word) || place(word).is_some())
         {
             return;
         }
@@ -86,11 +92,7 @@ impl Subject {
             if let Some(version) = version.and_then(|number| number.parse().ok()) {
                 self.version = version;
             }
-            if let Some((number, all)) = word.split_once('/')
-                && let (Ok(number), Ok(all)) = (number.parse(), all.parse())
-            {
-                self.place = Some((number, all));
-            }
+            self.place = place(word).or(self.place);
         }
     }
 }
@@ -261,6 +263,8 @@ mod tests {
                 Some((1, 5)),
                 "vs: x",
             ),
+            ("[RFC v2 1/5] x", false, true, 2, Some((1, 5)), "x"),
+            ("[RFC] x", false, false, 1, None, "x"),
             ("[ANNOUNCE v2] x", false, false, 1, None, "x"),
             ("[open", false, false, 1, None, "[open"),
         ] {

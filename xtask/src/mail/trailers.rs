@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::letter::{address, same};
 use super::mbox::{Mail, Person};
 use super::record::Record;
 
@@ -19,19 +20,18 @@ impl Trailer {
         format!("{}: {}", self.key, self.value)
     }
 
-    fn person(&self) -> Person {
-        let (name, rest) = self.value.split_once('<').unwrap_or(("", &self.value));
-        let address = rest.split('>').next().unwrap_or_default();
-        Person {
+    /// Whom it names, if that is somebody with an address.
+    fn person(&self) -> Option<Person> {
+        let (name, _) = self.value.split_once('<').unwrap_or_default();
+        Some(Person {
             name: name.trim().trim_matches('"').to_owned(),
-            address: address.trim().to_owned(),
-        }
+            address: address(&self.value)?.to_owned(),
+        })
     }
 
     /// Whether both say the same of the same person, however they write it.
     fn same(&self, other: &Self) -> bool {
-        let (ours, theirs) = (self.person().address, other.person().address);
-        self.key.eq_ignore_ascii_case(&other.key) && ours.eq_ignore_ascii_case(&theirs)
+        self.key.eq_ignore_ascii_case(&other.key) && same(&self.value, &other.value)
     }
 }
 
@@ -208,7 +208,6 @@ fn unfit(trailer: &Trailer, mail: &Mail) -> Option<String> {
         "reviewed-and-tested-by",
         "acked-and-tested-by",
     ];
-    let (person, from) = (trailer.person(), &mail.from);
     if !TAKEN.contains(&trailer.key.to_lowercase().as_str()) {
         return Some(format!(
             "{} is for people to write, not for this program",
@@ -218,9 +217,10 @@ fn unfit(trailer: &Trailer, mail: &Mail) -> Option<String> {
     if trailer.value.contains(char::is_control) {
         return Some("it has control characters".into());
     }
-    if !person.address.contains('@') {
+    let from = &mail.from;
+    let Some(person) = trailer.person() else {
         return Some("it has no address".into());
-    }
+    };
     (!same_person(&person, from)).then(|| {
         format!(
             "the mail is from {} <{}>; if it is right all the same, write it into the commit \
