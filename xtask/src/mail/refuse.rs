@@ -277,8 +277,8 @@ fn nobody(patch: &Patch) -> Option<Fault> {
     let (file, author) = (File::of(patch), author(patch));
     (!is_public(&author)).then(|| {
         let what = format!(
-            "nobody can write to the author {author}: git commit --amend --reset-author in the work \
-             tree, then cargo xtask series refresh"
+            "nobody can write to the author {author}: `git commit --amend --reset-author` in the work \
+             tree (`series edit`), then `series refresh`"
         );
         file.fault(file.header("From"), what)
     })
@@ -288,8 +288,8 @@ fn sign_off(patch: &Patch) -> Option<Fault> {
     let file = File::of(patch);
     (!is_signed(patch)).then(|| {
         let what = format!(
-            "no Signed-off-by of {}, and this program invents none: git commit --amend --signoff in \
-             the work tree, if that is true, then cargo xtask series refresh",
+            "no Signed-off-by of {}, and this program invents none: if it is true, `git commit --amend \
+             --signoff` in the work tree (`series edit`), then `series refresh`",
             author(patch)
         );
         file.fault(file.header("From"), what)
@@ -560,9 +560,9 @@ mod tests {
         let said = both(None);
         let lines: Vec<_> = said.lines().collect();
         for (line, words) in lines.iter().zip([
-            "wrong:1: nobody can write to the author b <b@localhost>: git commit --amend --reset-author",
-            "wrong:1: no Signed-off-by of b <b@localhost>, and this program invents none: git commit --amend \
-             --signoff",
+            "wrong:1: nobody can write to the author b <b@localhost>: `git commit --amend --reset-author`",
+            "wrong:1: no Signed-off-by of b <b@localhost>, and this program invents none: if it is true, \
+             `git commit --amend --signoff`",
             "wrong:7: \"Assisted-by: LLM\" names no tool",
             "Git does not know who you are",
         ]) {
