@@ -339,7 +339,17 @@ mod tests {
         let mbox = sent_mails + &answer;
         let said = run_with(&shop, &mbox, false).unwrap_err().to_string();
         assert!(said.contains("series sent -v 1"), "{said}");
+        // What was prepared before is what was sent from now on, and not prepared again.
+        let folder = shop.file("s");
+        let patches = series::load(&shop.layout, BASE, "s").unwrap().patches;
+        let mails = mbox::parse(mbox.as_bytes());
+        let prepared = record::prepared(1, &mails, &patches, &"f".repeat(40), "c").unwrap();
+        prepared.write(&folder, b"").unwrap();
         sent_of(&shop, "s", &mbox);
+        record::may_prepare(&folder, 1).unwrap_err();
+        let record = record::read(&folder, 1).unwrap().unwrap();
+        assert_eq!(record.change_id, prepared.change_id);
+        assert_ne!(record.base_commit, prepared.base_commit);
         let kept = mbox::read(&shop.file("s/sent/v1.mbx")).unwrap();
         assert_eq!(kept.len(), 3);
         let files = ["s/0001-one.patch", "s/0002-two.patch"].map(|file| shop.file(file));
