@@ -137,15 +137,20 @@ pub fn parse(text: &[u8]) -> Vec<Mail> {
     mails
 }
 
-/// The mails as they were before they got into the mbox. As for git, a line that begins with `From ` and has no time of day
-/// is one of a mail: not every program quotes it.
-fn split(text: &[u8]) -> Vec<Vec<u8>> {
+/// Whether a line of an mbox begins a mail. As for git, one without a time of day is a line of a mail: not every program
+/// quotes those.
+pub fn begins(line: &[u8]) -> bool {
     static BEGINS: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"(?-u)^From \S+ .*[0-9]:[0-9]{2}").expect("valid"));
+    BEGINS.is_match(line)
+}
+
+/// The mails as they were before they got into the mbox.
+fn split(text: &[u8]) -> Vec<Vec<u8>> {
     static QUOTED: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(?-u)^>+From ").expect("valid"));
     let mut mails: Vec<Vec<u8>> = Vec::new();
     for line in text.split_inclusive(|byte| *byte == b'\n') {
-        if BEGINS.is_match(line) {
+        if begins(line) {
             mails.push(Vec::new());
         } else if let Some(mail) = mails.last_mut() {
             let quote = usize::from(QUOTED.is_match(line));
