@@ -134,6 +134,7 @@ mod tests {
     use super::*;
     use crate::flow::sent;
     use crate::host::proc::Stop;
+    use crate::kernel::carried;
     use crate::kernel::shop::{BASE, Shop};
     use crate::mail::mbox::samples::mail;
 
@@ -307,6 +308,18 @@ mod tests {
         let said = run_with(&shop, &mbox, false).unwrap_err().to_string();
         assert!(said.contains("there is no work tree"), "{said}");
         assert!(said.ends_with("series edit --base x --series s"), "{said}");
+        fs_err::rename(format!("{tree}.away"), &tree).unwrap();
+        // Somebody commits while the messages are made.
+        let worked = worked(BASE, &["s".to_owned()], &session(&shop)).unwrap();
+        let commits = carried::commits(&worked.git, &worked.base, "HEAD").unwrap();
+        let now = shop.work(
+            &["s"],
+            "git commit --quiet --allow-empty -m x; git rev-parse HEAD",
+        );
+        let messages = ["1\n", "2\n"].map(str::to_owned);
+        worked.reword(&commits, &messages).unwrap_err();
+        assert_eq!(shop.work(&["s"], "git rev-parse HEAD"), now);
+        fs_err::remove_dir_all(&tree).unwrap();
         // What would be taken can be said without.
         run_with(&shop, &mbox, true).unwrap();
         assert_eq!(fs_err::read_to_string(&file).unwrap(), before);
@@ -326,7 +339,17 @@ mod tests {
         let mbox = sent_mails + &answer;
         let said = run_with(&shop, &mbox, false).unwrap_err().to_string();
         assert!(said.contains("series sent -v 1"), "{said}");
+        // What was prepared before is what was sent from now on, and not prepared again.
+        let folder = shop.file("s");
+        let patches = series::load(&shop.layout, BASE, "s").unwrap().patches;
+        let mails = mbox::parse(mbox.as_bytes());
+        let prepared = record::prepared(1, &mails, &patches, &"f".repeat(40), "c").unwrap();
+        prepared.write(&folder, b"").unwrap();
         sent_of(&shop, "s", &mbox);
+        record::may_prepare(&folder, 1).unwrap_err();
+        let record = record::read(&folder, 1).unwrap().unwrap();
+        assert_eq!(record.change_id, prepared.change_id);
+        assert_ne!(record.base_commit, prepared.base_commit);
         let kept = mbox::read(&shop.file("s/sent/v1.mbx")).unwrap();
         assert_eq!(kept.len(), 3);
         let files = ["s/0001-one.patch", "s/0002-two.patch"].map(|file| shop.file(file));

@@ -91,6 +91,9 @@ impl Worked {
     }
 
     /// Gives commits other messages, each its own, and moves HEAD to the last. Files, authors, dates and notes stay.
+    ///
+    /// # Errors
+    /// If somebody has moved HEAD meanwhile, among others; then it stays there.
     pub fn reword(&self, commits: &[Commit], messages: &[String]) -> Result<()> {
         let notes = carried::Notes::of(&self.git)?;
         let (origins, texts) = (notes.origins(commits)?, notes.texts(commits)?);
@@ -108,7 +111,8 @@ impl Worked {
         let carried = carried.iter().map(|(of, text)| (of.clone(), text.as_str()));
         notes.attach(&made, &carried.collect::<Vec<_>>())?;
         let git = &self.git;
-        git.read(cmd!(git, "git update-ref -m reworded HEAD {parent}"))?;
+        let was = commits.last().map_or(&self.base, |commit| &commit.id);
+        git.read(cmd!(git, "git update-ref -m reworded HEAD {parent} {was}"))?;
         Ok(())
     }
 

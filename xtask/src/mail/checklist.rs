@@ -9,7 +9,8 @@ use regex::Regex;
 
 use super::fold;
 use super::letter::{address, same};
-use super::record::Record;
+use super::record::{self, Record};
+use crate::kernel::tree::flags;
 use crate::series::Patch;
 use crate::words::count;
 
@@ -17,6 +18,9 @@ use crate::words::count;
 #[derive(Clone, Copy, Debug)]
 pub struct Mailing<'a> {
     pub version: u32,
+    pub base: &'a str,
+    /// Those of the work tree, in order; the last is mailed.
+    pub series: &'a [String],
     pub patches: &'a [Patch],
     /// As git would send: `A Person <a@example.org>`.
     pub identity: Option<&'a str>,
@@ -141,6 +145,20 @@ pub fn is_public(person: &str) -> bool {
     domain.contains('.') && !NOBODYS.iter().any(|end| domain.ends_with(end))
 }
 
+/// How to change the commits of the patches.
+fn amend(option: &str, mailing: &Mailing<'_>) -> String {
+    format!(
+        " `git commit --amend {option}` for each, in the work tree, then `cargo xtask series refresh{}`.",
+        flags(mailing.base, mailing.series)
+    )
+}
+
+/// What tells of a version that it was sent.
+fn sent(mailing: &Mailing<'_>, version: u32) -> String {
+    let series = mailing.series.last().map_or("", String::as_str);
+    record::command(mailing.base, series, version)
+}
+
 fn signed(mailing: &Mailing<'_>) -> Item {
     let unsigned = mailing.patches.iter().filter(|patch| !is_signed(patch));
     let unsigned: Vec<_> = unsigned.map(|patch| patch.subject.clone()).collect();
@@ -148,9 +166,8 @@ fn signed(mailing: &Mailing<'_>) -> Item {
         true => Item::done("Each patch has a Signed-off-by of its author."),
         false => Item::of(
             "A Signed-off-by of the author is missing. Only you can give it: it says that you have \
-             the right to submit the patch (Documentation/process/submitting-patches.rst). \
-             `git commit --amend --signoff` for each, in the work tree, then `cargo xtask series \
-             refresh`.",
+             the right to submit the patch (Documentation/process/submitting-patches.rst)."
+                .to_owned() + &amend("--signoff", mailing),
             unsigned,
         ),
     }
@@ -193,8 +210,7 @@ fn authors(mailing: &Mailing<'_>) -> Item {
     match nobodys.is_empty() {
         true => Item::done("Each patch has an author with an address."),
         false => Item::of(
-            "The author is a placeholder: `git commit --amend --reset-author` for each, in the work \
-             tree, then `cargo xtask series refresh`.",
+            "The author is a placeholder.".to_owned() + &amend("--reset-author", mailing),
             nobodys,
         ),
     }
@@ -204,8 +220,9 @@ fn authors(mailing: &Mailing<'_>) -> Item {
 fn before(mailing: &Mailing<'_>) -> Option<Item> {
     let last = mailing.earlier.first().filter(|last| !last.is_sent())?;
     Some(Item::todo(format!(
-        "v{0} is not known to be sent: cargo xtask series sent -v {0} --mbox FILE",
-        last.version
+        "v{} is not known to be sent: {}",
+        last.version,
+        sent(mailing, last.version)
     )))
 }
 
@@ -405,7 +422,7 @@ fn many(mailing: &Mailing<'_>) -> Option<Item> {
 
 /// `git send-email` sends as they are mails that know their To, Cc and thread: nothing that stands in a message or in the
 /// user's configuration adds to that, and To and Cc are left as well (`--suppress-cc=all` drops the latter).
-pub const SEND_EMAIL: &str = "send-email --no-annotate --no-thread --no-to --no-cc --no-bcc --to-cmd=true \
+const SEND_EMAIL: &str = "send-email --no-annotate --no-thread --no-to --no-cc --no-bcc --to-cmd=true \
     --suppress-cc=author --suppress-cc=body --suppress-cc=cccmd --no-signed-off-by-cc --no-suppress-from";
 
 fn ways(mailing: &Mailing<'_>) -> String {
@@ -422,9 +439,8 @@ fn ways(mailing: &Mailing<'_>) -> String {
     ];
     let after = fold(
         &format!(
-            "Afterwards, with the list's mbox of it (b4 mbox MESSAGE-ID): cargo xtask series sent \
-             -v {} --mbox FILE",
-            mailing.version
+            "Afterwards, with the list's mbox of it (b4 mbox MESSAGE-ID): {}",
+            sent(mailing, mailing.version)
         ),
         "",
     );
@@ -438,9 +454,14 @@ mod tests {
     use xshell::cmd;
 
     use super::*;
+    use crate::deps;
     use crate::host::environment::PLAIN;
     use crate::host::layout::Layout;
     use crate::host::proc::{self, Stop};
+    use crate::host::session::Session;
+    use crate::mail::b4::B4;
+    use crate::mail::fixture::Fixture;
+    use crate::mail::letter::{Letter, People, Recipients};
     use crate::mail::record::State;
     use crate::mail::record::samples::record;
     use crate::series::{load, parse};
@@ -462,16 +483,34 @@ mod tests {
         parse(Utf8Path::new("x.patch"), text.as_bytes()).unwrap()
     }
 
+    fn of<'a>(
+        recipients: &'a [String],
+        mails: &'a Utf8Path,
+        repository: &'a Utf8Path,
+    ) -> Mailing<'a> {
+        Mailing {
+            version: 2,
+            base: "mainline",
+            series: &[],
+            patches: &[],
+            identity: None,
+            recipients,
+            earlier: &[],
+            mails,
+            repository,
+        }
+    }
+
     fn list(patches: &[Patch], identity: Option<&str>, recipients: &[&str]) -> String {
         let recipients: Vec<_> = recipients.iter().map(ToString::to_string).collect();
         let text = text(&Mailing {
-            version: 2,
             patches,
             identity,
-            recipients: &recipients,
-            earlier: &[],
-            mails: "target/mail/v2".into(),
-            repository: "target/mail/repository".into(),
+            ..of(
+                &recipients,
+                "target/mail/v2".into(),
+                "target/mail/repository".into(),
+            )
         });
         text.replace("\n    ", " ")
     }
@@ -672,18 +711,20 @@ mod tests {
                 state,
                 ..record(version, &[])
             });
+            let stack = ["a", "b"].map(str::to_owned);
             let text = text(&Mailing {
                 version: 3,
-                patches: &[],
-                identity: Some(ME),
-                recipients: &[],
+                base: "6.1",
+                series: &stack,
                 earlier: &earlier,
-                mails: "m".into(),
-                repository: "r".into(),
+                ..of(&[], "m".into(), "r".into())
             });
             let text = text.replace("\n    ", " ");
-            let todo = "[ ] v2 is not known to be sent: cargo xtask series sent -v 2 --mbox FILE";
-            assert_eq!(text.contains(todo), wanted, "{text}");
+            let of = "--mbox FILE --base 6.1 --series b";
+            let todo = format!("[ ] v2 is not known to be sent: cargo xtask series sent -v 2 {of}");
+            assert_eq!(text.contains(&todo), wanted, "{text}");
+            let after = format!("series sent -v 3 {of}").replace(' ', "\n");
+            assert!(text.replace(' ', "\n").contains(&after), "{text}");
             assert!(!text.contains("v1 is not"), "{text}");
         }
     }
@@ -710,15 +751,7 @@ mod tests {
             );
             fs_err::write(mails.join(format!("{number:04}-x.eml")), mail).unwrap();
         }
-        let all = ways(&Mailing {
-            version: 2,
-            patches: &[],
-            identity: None,
-            recipients: &[],
-            earlier: &[],
-            mails: &mails,
-            repository: dir,
-        });
+        let all = ways(&of(&[], &mails, dir));
         let (_, line) = all.split_once("or by git: ").unwrap();
         let line = line.lines().next().unwrap();
         let line = line.replace("--confirm=always", "--dry-run --confirm=never");
@@ -730,20 +763,65 @@ mod tests {
         let mut send = Command::from(send);
         send.current_dir(dir);
         let said = proc::read(&mut send, &Stop::default()).unwrap();
-        let of = |begin: &str| -> Vec<String> {
+        let after = |begin: &str| -> Vec<String> {
             let lines = said.lines().filter_map(|line| line.strip_prefix(begin));
             lines.map(str::to_owned).collect()
         };
         let each = ["fs", "ann", "me", "bob"].map(|name| format!("<{name}@example.org>"));
-        assert_eq!(of("RCPT TO:"), [each.clone(), each].concat(), "{said}");
-        assert_eq!(of("In-Reply-To: "), ["<0@x>"], "{said}");
+        assert_eq!(after("RCPT TO:"), [each.clone(), each].concat(), "{said}");
+        assert_eq!(after("In-Reply-To: "), ["<0@x>"], "{said}");
         let ids = said.to_lowercase().matches("message-id: <").count();
         assert_eq!(
-            (ids, of("References: ")),
+            (ids, after("References: ")),
             (2, vec!["<0@x>".to_owned()]),
             "{said}"
         );
         assert!(said.contains("<0@x>") && said.contains("<1@x>"), "{said}");
+    }
+
+    #[test]
+    #[ignore = "takes b4 from PyPI; cargo xtask ci sees to it"]
+    fn b4_sends_from_the_repository_that_it_was_driven_in() {
+        let (fixture, session) = (
+            Fixture::new(),
+            Session::new(Layout::of_this_checkout().unwrap(), Stop::default()),
+        );
+        let grafted = fixture.grafted();
+        let b4 = B4::open(&grafted, &session).unwrap();
+        let letter = Letter {
+            cover: "fs: all\n\nWhy.\n".into(),
+            version: 1,
+            recipients: Recipients::These(People {
+                to: vec!["list@example.org".into()],
+                cc: vec!["\"Last, First\" <b@example.org>".into()],
+            }),
+            ..Letter::default()
+        };
+        let folder = fixture.dir.join("mails");
+        let mails = b4.write(&letter, &folder, &folder.join("mbx")).unwrap();
+        let recipients = [mails.people.to, mails.people.cc].concat();
+        let all = ways(&of(&recipients, &folder, &grafted.repository));
+        let (_, line) = all.split_once("with b4:   ").unwrap();
+        let program = deps::b4(&session).unwrap();
+        let dry = format!("{program} --offline-mode --no-interactive send --dry-run --no-sign");
+        let line = line.lines().next().unwrap().replace("b4 send", &dry);
+        fs_err::write(
+            fixture.dir.join("config"),
+            "[sendemail]\n\tsmtpserver = /bin/false\n",
+        )
+        .unwrap();
+        let send = cmd!(PLAIN, "sh -euc {line}")
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_CONFIG_GLOBAL", fixture.dir.join("config"))
+            .env("HOME", &fixture.dir);
+        let output = proc::output(&mut Command::from(send), b"", &Stop::default()).unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &output.stderr();
+        let to = "To: list@example.org, \"Last, First\" <b@example.org>\n";
+        assert_eq!(said.matches(to).count(), 3, "{said}");
+        assert!(said.contains("Would have sent 3 messages"), "{said}");
+        // The user's own server counts again.
+        let server = fixture.git(&grafted.repository, "config --list --local");
+        assert!(!server.contains("smtpserver"), "{server}");
     }
 
     const CONFIG: &str = "[user]\n\tname = Me\n\temail = me@example.org\n[sendemail]\n\
@@ -794,6 +872,7 @@ mod tests {
         let text = list(&series.patches, Some(ME), LISTS);
         for words in [
             "[ ] A Signed-off-by",
+            "--signoff` for each, in the work tree, then `cargo xtask series refresh --base mainline`.",
             "[ ] The author is",
             "[ ] Assisted-by has",
             "run fstests",

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use camino::Utf8Path;
 
-use super::WIDTH;
 use super::record::Record;
+use super::{WIDTH, mbox};
 use crate::failure::{Kind, Result};
 
 /// What the person writes: `cover`.
@@ -103,7 +103,10 @@ fn parse(text: &str) -> Parsed<Text> {
 fn unfit(line: &str) -> Option<String> {
     let signed = line.to_lowercase().starts_with("signed-off-by:");
     let begins = |with: &[&str]| with.iter().any(|begin| line.starts_with(begin));
-    let ends = line.trim_end() == "---" || begins(&["diff --git ", "From "]) || line == "-- ";
+    let ends = line.trim_end() == "---"
+        || line == "-- "
+        || line.starts_with("diff --git ")
+        || mbox::begins(line.as_bytes());
     // A link cannot be folded.
     let long =
         line.chars().count() > 75 && line.split_whitespace().count() > 1 && !line.contains("://");
@@ -279,7 +282,8 @@ mod tests {
             (format!("{good}\nsigned-off-by: a <a@b>\n"), Some((7, "no sign-off"))),
             (format!("{good}---\n"), Some((6, "ends a message"))),
             (format!("{good}diff --git a/a b/a\n"), Some((6, "ends a message"))),
-            (format!("{good}From 1 on\n"), Some((6, "ends a message"))),
+            (format!("{good}From 1 on\n"), None),
+            (format!("{good}From 1 to 2, at 10:30\n"), Some((6, "ends a message"))),
             (format!("{good}\nCc: a <a@b>\n"), Some((7, "an address"))),
             (format!("{good}To: all\n"), Some((6, "an address"))),
             (format!("{good}base-commit: 1\n"), Some((6, "b4 writes that"))),

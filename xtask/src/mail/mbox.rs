@@ -71,12 +71,18 @@ impl Subject {
         subject
     }
 
-    /// What stands in square brackets; a list may have put its own name into some.
+    /// What stands in square brackets; a list may have put its own name into some. A place alone says that it is a patch,
+    /// as in `[RFC 1/5]`.
     fn prefix(&mut self, words: &str) {
+        let place = |word: &str| {
+            let (number, all) = word.split_once('/')?;
+            Some((number.parse().ok()?, all.parse().ok()?))
+        };
         let words = words.split_whitespace();
+        let says = |word: &str| word.eq_ignore_ascii_case("patch") || word.starts_with("PATCHv");
         if !words
             .clone()
-            .any(|word| word.eq_ignore_ascii_case("patch") || word.starts_with("PATCHv"))
+            .any(|word| says(word) || place(word).is_some())
         {
             return;
         }
@@ -86,11 +92,7 @@ impl Subject {
             if let Some(version) = version.and_then(|number| number.parse().ok()) {
                 self.version = version;
             }
-            if let Some((number, all)) = word.split_once('/')
-                && let (Ok(number), Ok(all)) = (number.parse(), all.parse())
-            {
-                self.place = Some((number, all));
-            }
+            self.place = place(word).or(self.place);
         }
     }
 }
@@ -135,15 +137,20 @@ pub fn parse(text: &[u8]) -> Vec<Mail> {
     mails
 }
 
-/// The mails as they were before they got into the mbox. As for git, a line that begins with `From ` and has no time of day
-/// is one of a mail: not every program quotes it.
-fn split(text: &[u8]) -> Vec<Vec<u8>> {
+/// Whether a line of an mbox begins a mail. As for git, one without a time of day is a line of a mail: not every program
+/// quotes those.
+pub fn begins(line: &[u8]) -> bool {
     static BEGINS: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"(?-u)^From \S+ .*[0-9]:[0-9]{2}").expect("valid"));
+    BEGINS.is_match(line)
+}
+
+/// The mails as they were before they got into the mbox.
+fn split(text: &[u8]) -> Vec<Vec<u8>> {
     static QUOTED: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(?-u)^>+From ").expect("valid"));
     let mut mails: Vec<Vec<u8>> = Vec::new();
     for line in text.split_inclusive(|byte| *byte == b'\n') {
-        if BEGINS.is_match(line) {
+        if begins(line) {
             mails.push(Vec::new());
         } else if let Some(mail) = mails.last_mut() {
             let quote = usize::from(QUOTED.is_match(line));
@@ -261,6 +268,8 @@ mod tests {
                 Some((1, 5)),
                 "vs: x",
             ),
+            ("[RFC v2 1/5] x", false, true, 2, Some((1, 5)), "x"),
+            ("[RFC] x", false, false, 1, None, "x"),
             ("[ANNOUNCE v2] x", false, false, 1, None, "x"),
             ("[open", false, false, 1, None, "[open"),
         ] {

@@ -95,11 +95,16 @@ pub fn path(series: &Utf8Path, version: u32, ending: &str) -> Utf8PathBuf {
     series.join("sent").join(format!("v{version}.{ending}"))
 }
 
-/// What records a version of the series in this folder.
-fn command(series: &Utf8Path, version: u32) -> String {
+/// What records a version of a series.
+pub fn command(base: &str, series: &str, version: u32) -> String {
+    format!("cargo xtask series sent -v {version} --mbox FILE --base {base} --series {series}")
+}
+
+/// The same for the series in this folder.
+fn command_of(series: &Utf8Path, version: u32) -> String {
     let base = series.parent().and_then(Utf8Path::file_name);
     let [base, name] = [base, series.file_name()].map(Option::unwrap_or_default);
-    format!("cargo xtask series sent -v {version} --mbox FILE --base {base} --series {name}")
+    command(base, name, version)
 }
 
 /// What is recorded of a version.
@@ -113,7 +118,7 @@ pub fn read(series: &Utf8Path, version: u32) -> Result<Option<Record>> {
     }
     let again = format!(
         "write it anew: {}, with the mbox of the list",
-        command(series, version)
+        command_of(series, version)
     );
     let read = serde_json::from_slice::<Record>(&fs_err::read(&path)?);
     let record = read.map_err(|error| Kind::Usage.error(format!("{path}: {error}; {again}")))?;
@@ -135,7 +140,7 @@ pub fn earlier(series: &Utf8Path, version: u32) -> Result<Vec<Record>> {
             Kind::Usage.error(format!(
                 "nothing is recorded of v{version}: {} is missing; with the list's mbox of v{version}: {}",
                 path(series, version, "json"),
-                command(series, version)
+                command_of(series, version)
             ))
         })
     });
@@ -171,7 +176,7 @@ pub fn newest(series: &Utf8Path) -> Result<Record> {
 pub fn nothing(series: &Utf8Path) -> Failure {
     Kind::Usage.error(format!(
         "nothing is recorded in {series}/sent; with the list's mbox: {}",
-        command(series, 1)
+        command_of(series, 1)
     ))
 }
 

@@ -211,33 +211,26 @@ impl<'a> File<'a> {
         })
     }
 
-    /// A line in the description that ends it for git: what follows is in no commit.
+    /// A line in the description that ends it for git: what follows is in no commit. For git the diff begins with the
+    /// first such line, which need not be a `---`.
     fn cut(&self) -> Option<Fault> {
-        let lines = self.patch.diff.split(|byte| *byte == b'\n').zip(1..);
-        let last = self
-            .patch
-            .changes
-            .iter()
-            .flat_map(|change| &change.hunks)
-            .map(|hunk| hunk.line)
-            .min();
-        let ends: Vec<_> = lines
-            .take_while(|(_, number)| last.is_none_or(|last| *number < last))
-            .filter(|(line, _)| *line == b"---" || line.starts_with(b"diff --git "))
-            .map(|(line, number)| (line == b"---", number))
-            .collect();
-        let marks = ends.iter().filter(|(is_mark, _)| *is_mark).count();
-        let at = match ends.first()? {
+        let hunks = self.patch.changes.iter().flat_map(|change| &change.hunks);
+        let first = hunks.map(|hunk| hunk.line).min().unwrap_or(usize::MAX);
+        let lines = self.patch.diff.split(|byte| *byte == b'\n').take(first);
+        let mut marks = lines.map(|line| line.trim_ascii_end() == b"---");
+        let what = match (marks.next()?, marks.any(|is_mark| is_mark)) {
+            (true, false) => return None,
             // It ends a description, and so does the second: the first stands in it.
-            (true, _) if marks < 2 => return None,
-            (_, first) => *first,
+            (true, true) => {
+                "the description ends here for `git am`, and the rest of it gets lost: put `---` or \
+                 `diff --git` in other words"
+            }
+            (false, _) => {
+                "the description is not ended by a line `---`: it has one in it that ends it for `git am`, \
+                 such as `diff --git` or `--- a`, or was not written by git format-patch"
+            }
         };
-        let line = self.place(at);
-        let what = "the description ends here for `git am`, and the rest of it gets lost: put `---` or \
-            `diff --git` in other words";
-        let no_end = "the description is not ended by a line `---`: it has a `diff --git` in it, or was \
-            not written by git format-patch";
-        Some(self.fault(line, if ends[0].0 { what } else { no_end }))
+        Some(self.fault(self.place(1), what))
     }
 
     /// A line of the file for one of the diff; the first if the file has it encoded.
@@ -284,8 +277,8 @@ fn nobody(patch: &Patch) -> Option<Fault> {
     let (file, author) = (File::of(patch), author(patch));
     (!is_public(&author)).then(|| {
         let what = format!(
-            "nobody can write to the author {author}: git commit --amend --reset-author in the work \
-             tree, then cargo xtask series refresh"
+            "nobody can write to the author {author}: `git commit --amend --reset-author` in the work \
+             tree (`series edit`), then `series refresh`"
         );
         file.fault(file.header("From"), what)
     })
@@ -295,8 +288,8 @@ fn sign_off(patch: &Patch) -> Option<Fault> {
     let file = File::of(patch);
     (!is_signed(patch)).then(|| {
         let what = format!(
-            "no Signed-off-by of {}, and this program invents none: git commit --amend --signoff in \
-             the work tree, if that is true, then cargo xtask series refresh",
+            "no Signed-off-by of {}, and this program invents none: if it is true, `git commit --amend \
+             --signoff` in the work tree (`series edit`), then `series refresh`",
             author(patch)
         );
         file.fault(file.header("From"), what)
@@ -465,6 +458,16 @@ mod tests {
                 false,
                 "6: the description is not ended",
             ),
+            (
+                format!("As in\n--- a file\nit was.\n---\n a | 2 +-\n\n{DIFF}"),
+                false,
+                "6: the description is not ended",
+            ),
+            (
+                format!("As in\nIndex: x\nit was.\n---\n a | 2 +-\n\n{DIFF}"),
+                false,
+                "6: the description is not ended",
+            ),
             (format!("Why.\n---\n\n{differ}"), false, "11: a binary hunk"),
             (
                 format!("Why.\n---\n\n{differ}{DIFF}"),
@@ -557,9 +560,9 @@ mod tests {
         let said = both(None);
         let lines: Vec<_> = said.lines().collect();
         for (line, words) in lines.iter().zip([
-            "wrong:1: nobody can write to the author b <b@localhost>: git commit --amend --reset-author",
-            "wrong:1: no Signed-off-by of b <b@localhost>, and this program invents none: git commit --amend \
-             --signoff",
+            "wrong:1: nobody can write to the author b <b@localhost>: `git commit --amend --reset-author`",
+            "wrong:1: no Signed-off-by of b <b@localhost>, and this program invents none: if it is true, \
+             `git commit --amend --signoff`",
             "wrong:7: \"Assisted-by: LLM\" names no tool",
             "Git does not know who you are",
         ]) {

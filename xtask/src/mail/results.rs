@@ -632,6 +632,44 @@ mod tests {
                 vec![run(18, true, fail), stock(), run(20, true, |_| ())],
                 None,
             ),
+            // However it failed, and whatever the options.
+            (
+                vec![
+                    run(25, true, |run| {
+                        fail(run);
+                        run.results[0].verdict = Verdict::KilledGuest("x".into());
+                        run.kernel.configs = vec!["debug".into()];
+                    }),
+                    stock(),
+                    run(20, true, |_| ()),
+                ],
+                Some("same on ext3 failed in runs/25"),
+            ),
+            // What hung or failed is a result, and so is what ran more than once.
+            (
+                vec![
+                    run(25, true, |run| {
+                        run.results[0].verdict = Hung("x".into());
+                        let mut again = run.results.clone();
+                        again.iter_mut().for_each(|it| it.id.repeat = 1);
+                        run.results.extend(again);
+                    }),
+                    stock(),
+                ],
+                None,
+            ),
+            // Nobody knows when that was.
+            (
+                vec![
+                    run(25, true, |run| {
+                        fail(run);
+                        run.started = "yesterday".into();
+                    }),
+                    stock(),
+                    run(20, true, |_| ()),
+                ],
+                None,
+            ),
         ] {
             match (refusal(&runs), words) {
                 (None, None) => {}

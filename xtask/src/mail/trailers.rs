@@ -4,7 +4,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::mbox::{Mail, Person};
+use super::letter::{address, same};
+use super::mbox::{Mail, Person, Subject};
 use super::record::Record;
 
 /// `Reviewed-by: A Person <a@example.org>`
@@ -19,19 +20,18 @@ impl Trailer {
         format!("{}: {}", self.key, self.value)
     }
 
-    fn person(&self) -> Person {
-        let (name, rest) = self.value.split_once('<').unwrap_or(("", &self.value));
-        let address = rest.split('>').next().unwrap_or_default();
-        Person {
+    /// Whom it names, if that is somebody with an address.
+    fn person(&self) -> Option<Person> {
+        let (name, _) = self.value.split_once('<').unwrap_or_default();
+        Some(Person {
             name: name.trim().trim_matches('"').to_owned(),
-            address: address.trim().to_owned(),
-        }
+            address: address(&self.value)?.to_owned(),
+        })
     }
 
     /// Whether both say the same of the same person, however they write it.
     fn same(&self, other: &Self) -> bool {
-        let (ours, theirs) = (self.person().address, other.person().address);
-        self.key.eq_ignore_ascii_case(&other.key) && ours.eq_ignore_ascii_case(&theirs)
+        self.key.eq_ignore_ascii_case(&other.key) && same(&self.value, &other.value)
     }
 }
 
@@ -127,8 +127,8 @@ fn by_thread(mail: &Mail, mails: &[Mail], record: &Record) -> Option<Vec<usize>>
                 return found;
             }
             let answered = mails.iter().find(|mail| &mail.id == id);
-            if answered.is_some_and(|mail| is_apart(mail, record)) {
-                return None;
+            if let Some(patch) = answered.filter(|mail| is_apart(mail, record)) {
+                return named(&patch.subject, record);
             }
         }
         let nearest = at.answers.first()?;
@@ -151,8 +151,14 @@ fn patches_of(record: &Record, id: &str) -> Option<Vec<usize>> {
 
 /// For a mail whose thread was lost.
 fn by_subject(mail: &Mail, record: &Record) -> Option<Vec<usize>> {
-    let subject = &mail.subject;
-    if !subject.is_reply || !subject.is_patch || subject.version != record.version {
+    mail.subject
+        .is_reply
+        .then(|| named(&mail.subject, record))?
+}
+
+/// What has this subject in this version: what was only prepared may have been sent with other ids.
+fn named(subject: &Subject, record: &Record) -> Option<Vec<usize>> {
+    if !subject.is_patch || subject.version != record.version {
         return None;
     }
     let is_cover =
@@ -174,7 +180,7 @@ fn by_subject(mail: &Mail, record: &Record) -> Option<Vec<usize>> {
 /// Trailers that a mail itself says: neither what it quotes, nor what stands in a signature or a diff.
 fn said(body: &str) -> Vec<Trailer> {
     static SAID: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"^([A-Z][A-Za-z]*(?:-[A-Za-z]+)*-[Bb]y):[ \t]+(\S.*?)[ \t]*$").expect("valid")
+        Regex::new(r"(?i)^([a-z]+(?:-[a-z]+)*-by):[ \t]+(\S.*?)[ \t]*$").expect("valid")
     });
     let mut own = body
         .lines()
@@ -185,7 +191,9 @@ fn said(body: &str) -> Vec<Trailer> {
         let Some(found) = SAID.captures(line) else {
             continue;
         };
-        let (key, mut value) = (found[1].to_owned(), found[2].to_owned());
+        let (first, rest) = found[1].split_at(1);
+        let key = first.to_uppercase() + &rest.to_lowercase();
+        let mut value = found[2].to_owned();
         // Programs fold long lines, and a name goes before its address.
         let is_rest = |line: &&str| !value.contains('<') && line.trim_start().starts_with('<');
         if let Some(rest) = own.next_if(is_rest) {
@@ -208,7 +216,6 @@ fn unfit(trailer: &Trailer, mail: &Mail) -> Option<String> {
         "reviewed-and-tested-by",
         "acked-and-tested-by",
     ];
-    let (person, from) = (trailer.person(), &mail.from);
     if !TAKEN.contains(&trailer.key.to_lowercase().as_str()) {
         return Some(format!(
             "{} is for people to write, not for this program",
@@ -218,9 +225,10 @@ fn unfit(trailer: &Trailer, mail: &Mail) -> Option<String> {
     if trailer.value.contains(char::is_control) {
         return Some("it has control characters".into());
     }
-    if !person.address.contains('@') {
+    let from = &mail.from;
+    let Some(person) = trailer.person() else {
         return Some("it has no address".into());
-    }
+    };
     (!same_person(&person, from)).then(|| {
         format!(
             "the mail is from {} <{}>; if it is right all the same, write it into the commit \
@@ -508,6 +516,45 @@ mod tests {
         assert_eq!(version(&mails, &records).map(|it| it.version), Some(3));
         assert_eq!(version(&[], &records).map(|it| it.version), Some(3));
         assert_eq!(find(&old, &records[1]).taken.len(), 1);
+    }
+
+    /// b4 makes new ids when it sends, and until `series sent` nobody knows them.
+    #[test]
+    fn answers_to_what_was_prepared() {
+        let text = [
+            mail("0@l", "me <me@x>", "[PATCH v2 0/2] fs: all of it", "", ""),
+            mail(
+                "2@l",
+                "me <me@x>",
+                "[PATCH v2 2/2] fs: two",
+                "In-Reply-To: <0@l>\n",
+                "",
+            ),
+            mail(
+                "a@l",
+                "Ann <ann@x>",
+                "Re: holds",
+                "In-Reply-To: <2@l>\n",
+                "Acked-by: Ann <ann@x>",
+            ),
+            mail(
+                "b@l",
+                "Bob <bob@x>",
+                "hm",
+                "In-Reply-To: <0@l>\n",
+                "Tested-by: Bob <bob@x>",
+            ),
+        ];
+        let mails = mbox::parse(text.concat().as_bytes());
+        let found = find(&mails, &record(2, &["fs: one", "fs: two"]));
+        let taken = found
+            .taken
+            .iter()
+            .map(|(of, it)| format!("{of} {}", it.key));
+        assert_eq!(
+            taken.collect::<Vec<_>>(),
+            ["0 Tested-by", "1 Acked-by", "1 Tested-by"]
+        );
     }
 
     #[test]
