@@ -1,5 +1,7 @@
 //! What goes above the patches: a cover letter, and who gets it.
 
+use std::collections::BTreeSet;
+
 use camino::Utf8PathBuf;
 
 use crate::failure::{Kind, Result};
@@ -15,7 +17,8 @@ pub struct Letter {
     pub prefixes: Vec<String>,
     /// That of earlier versions; a new one is made without.
     pub change_id: Option<String>,
-    /// What has to be applied before, as `b4 prep --edit-deps` has it: `change-id: ID:vN`, `base-commit: ID`, ...
+    /// What has to be applied before, as `b4 prep --edit-deps` has it: `change-id: ID:vN`, `message-id: <ID>`, ...; the
+    /// base, and the patches that are below the series in its repository, need not be named.
     pub dependencies: Vec<String>,
     pub recipients: Recipients,
 }
@@ -61,15 +64,28 @@ impl People {
         }
     }
 
-    /// The first of them that the head of a mail does not have.
-    pub fn not_in(&self, mail: &str) -> Option<&str> {
-        let head = mail.split("\n\n").next().unwrap_or_default();
-        let mut all = self
-            .to
-            .iter()
-            .chain(&self.cc)
-            .filter_map(|who| address(who));
-        all.find(|address| !head.contains(address))
+    /// Each of them once; a mail that is to nobody is to those who would have a copy, as b4 has it.
+    pub fn once(mut self) -> Self {
+        let mut seen = BTreeSet::new();
+        let mut is_new =
+            |who: &String| seen.insert(address(who).unwrap_or(who).to_ascii_lowercase());
+        self.to.retain(&mut is_new);
+        self.cc.retain(&mut is_new);
+        if self.to.is_empty() {
+            std::mem::swap(&mut self.to, &mut self.cc);
+        }
+        self
+    }
+
+    /// As lines below a cover letter, where b4 looks for them; without `\"` in names, of which b4 makes `\\\"`.
+    pub fn lines(&self) -> String {
+        let lines = |name: &'static str, list: &[String]| {
+            let lines = list
+                .iter()
+                .map(move |who| format!("{name}: {}\n", who.replace("\\\"", "")));
+            lines.collect::<String>()
+        };
+        lines("To", &self.to) + &lines("Cc", &self.cc)
     }
 }
 
@@ -162,11 +178,6 @@ pub fn person(line: &str) -> Option<String> {
     })
 }
 
-pub fn same(one: &str, other: &str) -> bool {
-    let pair = address(one).zip(address(other));
-    pair.is_some_and(|(one, other)| one.eq_ignore_ascii_case(other))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,13 +219,31 @@ mod tests {
             assert_eq!(address(who), wanted, "{who}");
         }
         let found = addressed("x\n\nTo: A <a@b>\nCc: c@d\nCc: e@f\n");
-        let text = "To: A <a@b>,\n c@d\nCc: x@y\n\ne@f\n";
-        assert_eq!(found.not_in(text), Some("e@f"));
+        assert_eq!(addressed(&format!("x\n\n{}", found.lines())), found);
         assert!(found.check().is_ok() && People::default().check().is_err());
         assert_eq!(
             (found.to, found.cc),
             (vec!["A <a@b>".into()], vec!["c@d".into(), "e@f".into()])
         );
+    }
+
+    #[test]
+    fn each_once() {
+        let list = |text: &str| text.split_whitespace().map(str::to_owned).collect();
+        for (to, cc, wanted) in [
+            ("a@b A@B", "c@d a@B C@d", ("a@b", "c@d")),
+            ("", "c@d e@f", ("c@d e@f", "")),
+        ] {
+            let people = People {
+                to: list(to),
+                cc: list(cc),
+            }
+            .once();
+            assert_eq!(
+                (people.to.join(" ").as_str(), people.cc.join(" ").as_str()),
+                wanted
+            );
+        }
     }
 
     #[test]
