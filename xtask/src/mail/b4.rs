@@ -432,6 +432,7 @@ mod tests {
     use crate::host::layout::Layout;
     use crate::host::scripts;
     use crate::mail::base::{self, Upstream};
+    use crate::mail::checklist::SEND_EMAIL;
     use crate::mail::fixture::Fixture;
     use crate::mail::graft::graft;
     use crate::mail::lend::lend_files;
@@ -623,6 +624,41 @@ mod tests {
 
     #[test]
     #[ignore = "takes b4 from PyPI; cargo xtask ci sees to it"]
+    fn git_would_send_the_mails_as_they_are() {
+        let mut fixture = Fixture::new();
+        let long = "long ".repeat(400);
+        let message = format!("fs: ö\n\nFrom here on.\n\nAcked-by: Else <else@example.org>\n");
+        fixture.another_patch(&message, |tree| {
+            fs_err::write(tree.join("fs/long"), format!("ö{long}\n")).unwrap();
+        });
+        let b4 = open(&fixture.grafted());
+        let mails = write(&b4, &letter(1), &fixture.dir).unwrap();
+        let (git, files) = (&b4.git, &mails.files);
+        if !git
+            .output(cmd!(git, "git send-email --help"), b"")
+            .is_ok_and(|it| it.status.success())
+        {
+            return;
+        }
+        let line = SEND_EMAIL.split(' ').skip(1);
+        let send = cmd!(
+            git,
+            "git {line...} --confirm=never --dry-run --validate {files...}"
+        );
+        let said = git.read(send.env("HOME", &b4.home)).unwrap();
+        assert_eq!(said.matches("Result: OK").count(), 4, "{said}");
+        let id = header(&text(&files[0]), "Message-Id");
+        assert_eq!(
+            said.matches(&format!("In-Reply-To: {id}")).count(),
+            3,
+            "{said}"
+        );
+        let cc = "Cc: list@example.org,\n\t\"Last, First\" <other@example.org>\n";
+        assert_eq!(said.matches(cc).count(), 4, "{said}");
+    }
+
+    #[test]
+    #[ignore = "takes b4 from PyPI; cargo xtask ci sees to it"]
     fn mails_that_are_not_whole_are_noticed() {
         let fixture = Fixture::new();
         let b4 = open(&fixture.grafted());
@@ -631,6 +667,24 @@ mod tests {
         fs_err::write(&cut, joined(&mails.files[..2]).unwrap()).unwrap();
         let failure = b4.am(&cut, &fixture.dir.join("am")).unwrap_err();
         assert!(failure.to_string().contains("missing [2/2]"), "{failure}");
+        // One of them twice, by another id.
+        let twice = text(&mails.files[1]).replace("Message-Id: <", "Message-Id: <again");
+        let extra = fixture.dir.join("extra.mbx");
+        let all = text(&mails.mbox) + "From mboxrd@z Thu Jan  1 00:00:00 1970\n" + &twice + "\n";
+        fs_err::write(&extra, all).unwrap();
+        let failure = b4.am(&extra, &fixture.dir.join("am")).unwrap_err();
+        assert!(
+            failure.to_string().contains("duplicate messages"),
+            "{failure}"
+        );
+        // A sign that hides what the line does.
+        let hidden = fixture.dir.join("hidden.mbx");
+        fs_err::write(&hidden, text(&mails.mbox).replace("Why.", "Wh\u{202e}y.")).unwrap();
+        let failure = b4.am(&hidden, &fixture.dir.join("am")).unwrap_err();
+        assert!(
+            failure.to_string().contains("suspicious unicode"),
+            "{failure}"
+        );
         // A base that the reader has not.
         let elsewhere = fixture.dir.join("elsewhere");
         fixture.git(&fixture.dir, "init --quiet elsewhere");
@@ -726,15 +780,20 @@ mod tests {
         let tree = fixture.dir.join("a kernel");
         fs_err::create_dir_all(tree.join("scripts")).unwrap();
         let script = "my $line = \"@ARGV\";\n-e 'scripts/get_maintainer.pl' or die;\nmy $mail = join('', <STDIN>);\n\
-            if ($line =~ /--nol/) { print \"Main Tainer <main\\@example.org>\\n\" }\n\
-            if ($line =~ /--nom/) { print \"fs\\@example.org (open list)\\n\" if $mail =~ /b.c/ }\n";
+            if ($line =~ /--nol/) { print \"Main Tainer <main\\@example.org> (maintainer:A B (C, D))\\n\" }\n\
+            if ($line =~ /--nol/) { print qq(\"J. R. Ünder\" <j\\@example.org>\\n) }\n\
+            if ($line =~ /--nom/) { print \"fs\\@example.org (open list:FILESYSTEMS (VFS and infrastructure))\\n\" if $mail =~ /b.c/ }\n";
         fs_err::write(tree.join("scripts/get_maintainer.pl"), script).unwrap();
         let letter = Letter {
             recipients: Recipients::Maintainers(tree.clone()),
             ..letter(1)
         };
         let mails = write(&b4, &letter, &fixture.dir).unwrap();
-        assert_eq!(mails.people.to, ["Main Tainer <main@example.org>"]);
+        let to = [
+            "Main Tainer <main@example.org>",
+            "\"J. R. Ünder\" <j@example.org>",
+        ];
+        assert_eq!(mails.people.to, to);
         let cc: Vec<&str> = mails
             .people
             .cc

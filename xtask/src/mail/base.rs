@@ -97,17 +97,19 @@ pub fn find(upstream: &Upstream, revision: &str, session: &Session) -> Result<Ba
     if is_whole(&known, &session.stop)? {
         return Ok(known);
     }
-    files::discard(&known.repository, &session.stop)?;
     phase(
         &session.events,
         format!("fetching {revision} of {upstream}"),
         || {
             let (_guard, new) = files::temporary(&bases)?;
             let commit = fetch(&new, &from, &known.commit, upstream, session)?;
-            let repository = bases.join(format!("{commit}.git"));
-            publish(&new, &repository)?;
-            let said = format!("commit {}", &commit[..12]);
-            Ok((Base { commit, repository }, said))
+            let base = Base {
+                repository: bases.join(format!("{commit}.git")),
+                commit,
+            };
+            publish(&new, &base, &session.stop)?;
+            let said = format!("commit {}", &base.commit[..12]);
+            Ok((base, said))
         },
     )
 }
@@ -122,11 +124,12 @@ fn is_whole(base: &Base, stop: &Stop) -> Result<bool> {
 }
 
 /// Gives a repository that is whole its name. Another run may have been faster.
-fn publish(new: &Utf8Path, name: &Utf8Path) -> Result<()> {
-    match fs_err::rename(new, name) {
-        Err(_) if name.exists() => Ok(()),
-        renamed => Ok(renamed?),
+fn publish(new: &Utf8Path, base: &Base, stop: &Stop) -> Result<()> {
+    if fs_err::rename(new, &base.repository).is_err() && !is_whole(base, stop)? {
+        files::discard(&base.repository, stop)?;
+        fs_err::rename(new, &base.repository)?;
     }
+    Ok(())
 }
 
 /// The object and the address of a revision in a repository of the user's.

@@ -377,16 +377,17 @@ fn many(mailing: &Mailing<'_>) -> Option<Item> {
     })
 }
 
-/// The mails know their To, Cc and thread; git send-email is not to add to that.
+/// The mails know their To, Cc and thread; git is not to add to that, nor to take their Cc away, as `all` would.
+pub const SEND_EMAIL: &str = "git send-email --confirm=always --no-thread --suppress-cc=author \
+    --suppress-cc=body --suppress-cc=cccmd";
+
 fn ways(mailing: &Mailing<'_>) -> String {
     let Mailing {
         mails, repository, ..
     } = mailing;
     let lines = [
         format!("with b4:   (cd {repository} && b4 send)"),
-        format!(
-            "or by git: git send-email --confirm=always --no-thread --suppress-cc=all {mails}/*.eml"
-        ),
+        format!("or by git: {SEND_EMAIL} {mails}/*.eml"),
     ];
     let after = fold(
         &format!(
