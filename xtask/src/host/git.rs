@@ -69,8 +69,10 @@ impl Git {
         // Without GIT_DIR and the like: those of a hook or a bisection that called us would lead to another repository.
         let mut git = self.environment.cmd(git);
         if !self.completes {
-            // GIT_NO_LAZY_FETCH is for newer ones only.
-            git = git.env("GIT_ALLOW_PROTOCOL", "none");
+            // The second is for versions before 2.44, which fail where newer ones say that something is missing.
+            git = git
+                .env("GIT_NO_LAZY_FETCH", "1")
+                .env("GIT_ALLOW_PROTOCOL", "none");
         }
         git.args(["-C", self.dir.as_str(), "-c", "safe.directory=*"])
             .env("GIT_CONFIG_NOSYSTEM", "1")

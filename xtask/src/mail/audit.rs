@@ -16,7 +16,7 @@ pub struct Asked<'a> {
     pub messages: &'a str,
     /// The public commit.
     pub base: &'a str,
-    /// Lines below the patches or the cover letter.
+    /// Lines of the cover letter, and below it.
     pub lines: &'a [String],
     pub people: &'a People,
 }
@@ -78,11 +78,9 @@ impl Asked<'_> {
 
     /// What stands below a cover letter.
     fn ends(&self, text: &str) -> std::result::Result<(), String> {
-        if let Some(line) = self
-            .lines
-            .iter()
-            .find(|line| !text.lines().any(|it| it == *line))
-        {
+        let there: BTreeSet<String> = text.lines().map(squeezed).collect();
+        let missing = |line: &&String| !there.contains(&squeezed(line));
+        if let Some(line) = self.lines.iter().find(missing) {
             return Err(format!("it has no line {line:?}"));
         }
         // b4 am takes the first one for the base, wherever it is, and others the last one.
@@ -93,6 +91,11 @@ impl Asked<'_> {
             false => Err(format!("`base-commit: ` is not always {}", self.base)),
         }
     }
+}
+
+/// b4 has ways of its own to write a trailer.
+fn squeezed(line: &str) -> String {
+    line.split_whitespace().collect::<String>().to_lowercase()
 }
 
 fn addresses<'a>(list: &'a Address<'a>) -> impl Iterator<Item = &'a str> {

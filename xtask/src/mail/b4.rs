@@ -172,7 +172,7 @@ impl B4 {
             change_id,
             people,
         };
-        let audited = self.audit(&mails);
+        let audited = self.audit(&mails, &letter.cover);
         audited.map_err(|failure| failure.context(format!("b4 send said:\n{said}")))?;
         files::write(mbox, &joined(&mails.files)?)?;
         Ok(mails)
@@ -259,7 +259,7 @@ impl B4 {
     }
 
     /// Sees for itself that the mails are what was asked for.
-    fn audit(&self, mails: &Mails) -> Result<()> {
+    fn audit(&self, mails: &Mails, cover: &str) -> Result<()> {
         let range = format!("{BASE_BRANCH}..");
         let count = cmd!(self.git, "git rev-list --count {range}");
         let mut lines: Vec<String> = self.below()?;
@@ -267,6 +267,7 @@ impl B4 {
             .iter_mut()
             .for_each(|it| it.insert_str(0, "prerequisite-"));
         lines.push(format!("change-id: {}", mails.change_id));
+        lines.extend(cover.trim().lines().skip(1).map(str::to_owned));
         Asked {
             patches: self.git.read(count)?.parse().or_fail(Kind::Machinery)?,
             messages: &self.messages()?,
@@ -564,6 +565,13 @@ mod tests {
             "{patch}"
         );
         assert_eq!(sign_offs(&patch).count(), 1, "{patch}");
+        // Nothing of a letter is lost that begins like headers.
+        let headed = Letter {
+            cover: "fs: x\n\nNote: this.\n\nWhy.\n".into(),
+            ..letter(4)
+        };
+        let headed = write(&b4, &headed, &fixture.dir).unwrap();
+        assert!(text(&headed.files[0]).contains("\n---\nNote: this.\n\nWhy.\n"));
         // A letter of another version in the same repository starts afresh.
         let next = Letter {
             change_id: Some(mails.change_id.clone()),
@@ -1130,7 +1138,11 @@ mod tests {
         fixture.git(&fixture.dir, "init --quiet empty");
         let line = format!("clone --quiet --depth=1 file://{upstream} shallow");
         fixture.git(&fixture.dir, &line);
-        let empty = fixture.dir.join("empty");
+        let line =
+            format!("clone --quiet --no-checkout --filter=blob:none file://{upstream} partial");
+        fixture.git(&upstream, "config uploadpack.allowFilter true");
+        fixture.git(&fixture.dir, &line);
+        let (empty, partial) = (fixture.dir.join("empty"), fixture.dir.join("partial"));
         let lend =
             |place: &Upstream, tested: &Utf8Path| lend_files(&old, &into, (tested, place), &stop);
         let shallow = Upstream::Path(fixture.dir.join("shallow"));
@@ -1143,6 +1155,7 @@ mod tests {
         );
         for (place, tested) in [
             (&place, &empty),
+            (&place, &partial),
             (&Upstream::Url(format!("file://{upstream}")), &empty),
             (&shallow, &fixture.tested.repository),
         ] {

@@ -54,8 +54,13 @@ impl People {
             ));
         }
         let mut all = self.to.iter().chain(&self.cc);
-        let is_one =
-            |who: &str| address(who).is_some() && (who.contains('"') || !who.contains([',', ';']));
+        let is_one = |who: &str| {
+            let names = who.replace("\\\"", "");
+            let mut unquoted = names.split('"').step_by(2);
+            address(who).is_some()
+                && unquoted.all(|part| !part.contains([',', ';']))
+                && !who.contains(char::is_control)
+        };
         match all.find(|who| !is_one(who)) {
             Some(who) => Err(Kind::Usage.error(format!(
                 "{who:?} is not one recipient: write `Name <address>`, or `\"Last, First\" <address>`"
@@ -108,7 +113,8 @@ pub fn described(cover: &str) -> Result<String> {
         return wrong("has a sign-off: those belong into the patches");
     }
     for line in cover.lines() {
-        if ["To: ", "Cc: "].iter().any(|begin| line.starts_with(begin)) {
+        let begin = line.get(..3).unwrap_or_default().to_ascii_lowercase();
+        if ["to:", "cc:"].contains(&begin.as_str()) {
             return wrong(&format!(
                 "has an address, which b4 would take away: {line:?}; give recipients apart"
             ));
@@ -194,6 +200,7 @@ mod tests {
                 "sign-off",
             ),
             ("fs: x\n\nWhy.\n\nCc: A <a@example.org>\n", "address"),
+            ("fs: x\n\nWhy.\n\ncc: A <a@example.org>\n", "address"),
             ("fs: x\n\nWhy.\n---\nmore\n", "ends it"),
             ("fs: x\n\nWhy.\ndiff --git a/a b/a\n", "ends it"),
         ] {
@@ -253,6 +260,9 @@ mod tests {
             ("F L <a@b>", true),
             ("L, F <a@b>", false),
             ("a@b, c@d", false),
+            ("\"A\" <a@b>, B <c@d>", false),
+            ("\"A \\\"B, C\\\"\" <a@b>", true),
+            ("A\nCc: B <a@b>", false),
             ("a", false),
         ] {
             let people = People {
