@@ -21,6 +21,8 @@ pub const SIGNATURE: &str = "freeze series <freeze@localhost> 946684800 +0000";
 pub struct Git {
     dir: Utf8PathBuf,
     environment: Environment,
+    /// Whether a partial clone gets what it lacks as soon as that is looked at.
+    completes: bool,
     stop: Stop,
 }
 
@@ -29,6 +31,7 @@ impl Git {
         Self {
             dir: dir.into(),
             environment: PLAIN,
+            completes: true,
             stop: stop.clone(),
         }
     }
@@ -37,6 +40,14 @@ impl Git {
     pub fn networked(self) -> Self {
         Self {
             environment: NETWORKED,
+            ..self
+        }
+    }
+
+    /// The same, and what a partial clone lacks is not there: nothing is fetched into it.
+    pub fn untouched(self) -> Self {
+        Self {
+            completes: false,
             ..self
         }
     }
@@ -56,7 +67,13 @@ impl Git {
     /// For `cmd!`: in a line that begins with `git` it works here.
     pub fn cmd(&self, git: impl AsRef<Path>) -> Cmd<'static> {
         // Without GIT_DIR and the like: those of a hook or a bisection that called us would lead to another repository.
-        let git = self.environment.cmd(git);
+        let mut git = self.environment.cmd(git);
+        if !self.completes {
+            // The second is for versions before 2.44, which fail where newer ones say that something is missing.
+            git = git
+                .env("GIT_NO_LAZY_FETCH", "1")
+                .env("GIT_ALLOW_PROTOCOL", "none");
+        }
         git.args(["-C", self.dir.as_str(), "-c", "safe.directory=*"])
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GIT_CONFIG_GLOBAL", "/dev/null")

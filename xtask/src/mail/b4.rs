@@ -6,7 +6,6 @@
 //!
 //! Its exit code is 0 with patches missing and after checks that failed, so what it says is what counts.
 
-use std::collections::BTreeSet;
 use std::process::Command;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -14,8 +13,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use xshell::cmd;
 
+use super::audit::Asked;
 use super::graft::{BASE_BRANCH, Grafted};
-use super::letter::{Letter, People, Recipients, addressed, described, person, same, sign_offs};
+use super::letter::{Letter, People, Recipients, address, addressed, described, person};
+use super::mbox;
 use crate::deps;
 use crate::failure::{Kind, OrFail, Result};
 use crate::host::environment::PLAIN;
@@ -27,11 +28,27 @@ use crate::host::session::Session;
 /// How b4 begins a line that tells of a failure. Its exit code does not.
 const FAILURES: &[&str] = &["CRITICAL:", "ERROR:", "Traceback ", "b4: error:", "fatal:"];
 /// What it says in passing if a thread is not whole, or its base is not in the repository.
-const DEFECTS: &[&str] = &["ERROR: missing", "Thread incomplete", "not known"];
+const DEFECTS: &[&str] = &[
+    "Thread incomplete!",
+    "not known, ignoring",
+    "duplicate messages found",
+    "suspicious unicode",
+];
 /// A red, blinking mark: a dependency of a series is not met.
 const UNMET: &str = "\u{1b}[31;5m\u{25cf}";
-/// Begins each mail of an mbox; git and public-inbox write such lines.
-const FROM: &str = "From mboxrd@z Thu Jan  1 00:00:00 1970\n";
+/// Whom b4 does not add to the recipients.
+const EXCLUDED: &str = "b4.email-exclude";
+/// Settings that the repository does not keep, lest they stand in the way of the person who sends from there.
+fn offline() -> [(&'static str, String); 2] {
+    // Longer than names can be: the resolver refuses it without asking anybody.
+    let nobody = "nowhere.".repeat(40);
+    [
+        // Without one, b4 would ask that of kernel.org; nothing is ever sent.
+        ("sendemail.smtpserver", "localhost".into()),
+        // For what a series depends on, b4 asks this server even with --offline-mode.
+        ("b4.midmask", format!("https://{nobody}invalid/%s")),
+    ]
+}
 
 /// What b4 has written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,8 +91,6 @@ impl B4 {
             &b4.of_branch("b4-prep-cover-strategy"),
             "branch-description",
         )?;
-        // Without a server b4 would ask that of kernel.org to send; nothing is ever sent.
-        b4.set("sendemail.smtpserver", "localhost")?;
         // Whole ids in the index lines, by which others find the files.
         b4.set("core.abbrev", "40")?;
         Ok(b4)
@@ -89,9 +104,8 @@ impl B4 {
         let description = self.of_branch("description");
         self.set(&description, &described(&letter.cover)?)?;
         // What an earlier letter left.
-        let tracking = self.of_branch("b4-tracking");
-        let unset = cmd!(self.git, "git config --unset-all {tracking}");
-        self.git.output(unset, b"")?;
+        self.unset(&self.of_branch("b4-tracking"))?;
+        self.unset(EXCLUDED)?;
         self.run(&["prep", "--enroll", BASE_BRANCH])?;
         self.keep(letter)?;
         let version = letter.version.to_string();
@@ -103,35 +117,49 @@ impl B4 {
         }
         let people = match &letter.recipients {
             Recipients::These(people) => people.clone(),
-            Recipients::Maintainers(tree) => self.maintainers(tree, &letter.cover)?,
+            Recipients::Maintainers(tree) => self.maintainers(tree)?,
         };
+        let people = people.once();
+        self.address(&letter.cover, &people)?;
         Ok((change_id(&self.tracking()?)?, people))
     }
 
+    /// Puts the recipients where whoever calls `b4 send` finds them, and has b4 add none that trailers name.
+    fn address(&self, cover: &str, people: &People) -> Result<()> {
+        let described = described(cover)?;
+        let below = format!("{described}\n{}", people.lines());
+        self.set(&self.of_branch("description"), &below)?;
+        let messages = self.messages()?;
+        let all = || people.to.iter().chain(&people.cc);
+        let lines = messages.lines().chain(described.lines());
+        // Letter by letter, as b4 takes those in other letters for somebody else.
+        let named = lines.filter_map(|line| address(line.split_once(": ")?.1.split(" #").next()?));
+        let others: Vec<&str> = named
+            .filter(|it| !all().any(|who| address(who) == Some(*it)))
+            .collect();
+        match others.is_empty() {
+            true => Ok(()),
+            false => self.set(EXCLUDED, &others.join(",")),
+        }
+    }
+
     /// Whether what the series depends on is there; b4's words. It looks on a server, and without one it finds nothing.
+    ///
+    /// What is below the series in its own repository is there.
     pub fn check_dependencies(&self) -> Result<String> {
         let said = self.run(&["prep", "--check-deps"])?;
-        match said.contains(UNMET) {
+        match said.contains(UNMET) && self.grafted.first == self.grafted.base {
             true => Err(Kind::Usage.error(format!("the series lacks what it depends on:\n{said}"))),
             false => Ok(said),
         }
     }
 
     /// Writes the mails into a folder that is not there yet, and all of them into `mbox`. Paths are absolute, as b4 works
-    /// in the repository.
+    /// in the repository. In there, `b4 send` then sends the same mails to the same people.
     pub fn write(&self, letter: &Letter, folder: &Utf8Path, mbox: &Utf8Path) -> Result<Mails> {
         let (change_id, people) = self.prepare(letter)?;
         people.check()?;
-        let mut line = vec!["send", "--no-sign", "--no-trailer-to-cc"];
-        // b4 shuffles what stands in several arguments.
-        let (to, cc) = (people.to.join(", "), people.cc.join(", "));
-        for (option, list) in [("--to", &to), ("--cc", &cc)] {
-            if !list.is_empty() {
-                line.extend([option, list]);
-            }
-        }
-        line.extend(["--output-dir", folder.as_str()]);
-        let said = self.run(&line)?;
+        let said = self.run(&["send", "--no-sign", "--output-dir", folder.as_str()])?;
         let mut written: Vec<Utf8PathBuf> = folder
             .read_dir_utf8()?
             .map(|entry| Ok(entry?.into_path()))
@@ -144,9 +172,9 @@ impl B4 {
             change_id,
             people,
         };
-        self.audit(&mails, &said)?;
+        let audited = self.audit(&mails, &letter.cover);
+        audited.map_err(|failure| failure.context(format!("b4 send said:\n{said}")))?;
         files::write(mbox, &joined(&mails.files)?)?;
-        self.has_all(&mails)?;
         Ok(mails)
     }
 
@@ -191,7 +219,7 @@ impl B4 {
     }
 
     /// Asks get_maintainer.pl by way of b4, which writes the answer below the cover letter.
-    fn maintainers(&self, tree: &Utf8Path, cover: &str) -> Result<People> {
+    fn maintainers(&self, tree: &Utf8Path) -> Result<People> {
         let script = tree.join("scripts/get_maintainer.pl");
         if !script.exists() {
             return Err(Kind::Usage.error(format!("{tree} is no kernel tree: it has no {script}")));
@@ -200,20 +228,18 @@ impl B4 {
         let options = "--nogit --nogit-fallback --nogit-chief-penguins --norolestats";
         let tree = shlex::try_quote(tree.as_str()).or_fail(Kind::Usage)?;
         let line = format!("env -C {tree} perl scripts/get_maintainer.pl {options}");
-        self.set("b4.send-auto-to-cmd", &format!("{line} --nol"))?;
-        self.set("b4.send-auto-cc-cmd", &format!("{line} --nom"))?;
-        let said = self.run(&["prep", "--auto-to-cc"])?;
+        let commands = [
+            ("b4.send-auto-to-cmd", format!("{line} --nol")),
+            ("b4.send-auto-cc-cmd", format!("{line} --nom")),
+        ];
+        let said = self.run_with(&commands, &["prep", "--auto-to-cc"])?;
         let description = self.of_branch("description");
         let found = self.git.read(cmd!(self.git, "git config {description}"))?;
-        self.set(&description, &described(cover)?)?;
         let mut people = addressed(&found);
         if people == People::default() {
             return Err(Kind::Machinery.error(format!("{script} names nobody; b4 said:\n{said}")));
         }
-        let named = self.named_in_patches()?;
-        let new = |who: &String| !people.to.iter().chain(&people.cc).any(|it| same(it, who));
-        let new: Vec<String> = named.into_iter().filter(new).collect();
-        people.cc.extend(new);
+        people.cc.extend(self.named_in_patches()?);
         Ok(people)
     }
 
@@ -222,66 +248,34 @@ impl B4 {
         let format = "%an <%ae>%n%(trailers:only,unfold,valueonly)";
         let range = format!("{BASE_BRANCH}..");
         let named = cmd!(self.git, "git log --reverse --format={format} {range}");
-        let named = self.git.read(named)?;
-        let mut people: Vec<String> = Vec::new();
-        for who in named.lines().filter_map(person) {
-            if !people.iter().any(|it| same(it, &who)) {
-                people.push(who);
-            }
-        }
-        Ok(people)
+        Ok(self.git.read(named)?.lines().filter_map(person).collect())
+    }
+
+    /// Those of the commits, with their authors as mails have them.
+    fn messages(&self) -> Result<String> {
+        let (range, format) = (format!("{BASE_BRANCH}.."), "From: %an <%ae>%n%B");
+        let messages = cmd!(self.git, "git log --format={format} {range}");
+        Ok(self.git.read(messages)?)
     }
 
     /// Sees for itself that the mails are what was asked for.
-    fn audit(&self, mails: &Mails, said: &str) -> Result<()> {
+    fn audit(&self, mails: &Mails, cover: &str) -> Result<()> {
         let range = format!("{BASE_BRANCH}..");
         let count = cmd!(self.git, "git rev-list --count {range}");
-        let patches: usize = self.git.read(count)?.parse().or_fail(Kind::Machinery)?;
-        let wanted = if patches == 1 { 1 } else { patches + 1 };
-        if mails.files.len() != wanted {
-            let count = mails.files.len();
-            let what = format!("b4 wrote {count} mails where {wanted} were wanted:\n{said}");
-            return Err(Kind::Machinery.error(what));
+        let mut lines: Vec<String> = self.below()?;
+        lines
+            .iter_mut()
+            .for_each(|it| it.insert_str(0, "prerequisite-"));
+        lines.push(format!("change-id: {}", mails.change_id));
+        lines.extend(cover.trim().lines().skip(1).map(str::to_owned));
+        Asked {
+            patches: self.git.read(count)?.parse().or_fail(Kind::Machinery)?,
+            messages: &self.messages()?,
+            base: &self.grafted.base,
+            lines: &lines,
+            people: &mails.people,
         }
-        let messages = cmd!(self.git, "git log --format=%B {range}");
-        let messages = self.git.read(messages)?;
-        let signed: BTreeSet<&str> = sign_offs(&messages).collect();
-        let last = [
-            format!("base-commit: {}", self.grafted.base),
-            format!("change-id: {}", mails.change_id),
-        ];
-        for (file, at) in mails.files.iter().zip(0..) {
-            let mail = fs_err::read(file)?;
-            let mail = String::from_utf8_lossy(&mail);
-            let wrong = |what: String| Err(Kind::Machinery.error(format!("{file}: {what}")));
-            if let Some(line) = sign_offs(&mail).find(|line| !signed.contains(line)) {
-                return wrong(format!("no patch has the line {line:?}"));
-            }
-            if let Some(who) = mails.people.not_in(&mail) {
-                return wrong(format!("it does not go to {who}"));
-            }
-            if at == 0
-                && let Some(line) = last.iter().find(|line| !mail.lines().any(|it| it == *line))
-            {
-                return wrong(format!("it has no line {line:?}"));
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether git finds each mail in the mbox.
-    fn has_all(&self, mails: &Mails) -> Result<()> {
-        let (_guard, folder) = files::temporary(&self.home)?;
-        let mbox = &mails.mbox;
-        let split = cmd!(self.git, "git mailsplit -o{folder} {mbox}");
-        let count = self.git.read(split)?;
-        match count == mails.files.len().to_string() {
-            true => Ok(()),
-            false => Err(Kind::Usage.error(format!(
-                "git takes {mbox} for {count} mails instead of {}: does a description have a line like {FROM:?}?",
-                mails.files.len()
-            ))),
-        }
+        .audit(&mails.files)
     }
 
     /// What b4 takes from an editor, or from mails on a server.
@@ -294,18 +288,64 @@ impl B4 {
             }
             tracking["series"]["change-id"] = json!(id);
         }
-        if !letter.dependencies.is_empty() {
-            // b4 tries such a series with its cover as a patch, and fails.
-            if letter
-                .dependencies
-                .iter()
-                .all(|it| it.starts_with("base-commit:"))
-            {
-                return Err(Kind::Usage.error("a base-commit alone is nothing to depend on"));
-            }
-            tracking["series"]["prerequisites"] = json!(letter.dependencies);
+        let base = format!("base-commit: {}", self.grafted.base);
+        let other = |it: &&String| it.starts_with("base-commit:") && **it != base;
+        if let Some(other) = letter.dependencies.iter().find(other) {
+            return Err(Kind::Usage.error(format!("{other}: the mails have {base}")));
+        }
+        let mut needed = letter.dependencies.clone();
+        needed.retain(|it| *it != base);
+        for dependency in &needed {
+            self.depend_on(dependency)?;
+        }
+        needed.extend(self.below()?);
+        if !needed.is_empty() {
+            needed.push(base);
+            tracking["series"]["prerequisites"] = json!(needed);
         }
         self.set(&self.of_branch("b4-tracking"), &tracking.to_string())
+    }
+
+    /// Sees to it that b4 asks no server about something that the series depends on.
+    ///
+    /// It does not for a `change-id:` if there is the tag that it makes of what it has sent. The patches are told of by
+    /// [`Self::below`], and twice nobody could apply them; so the tag has a commit that changes nothing.
+    fn depend_on(&self, dependency: &str) -> Result<()> {
+        let parts: Vec<&str> = dependency.split(':').map(str::trim).collect();
+        let (id, version) = match parts[..] {
+            ["patch-id", _] => return Ok(()),
+            ["change-id", id, version] => (id, version),
+            _ => {
+                return Err(Kind::Usage.error(format!(
+                    "{dependency:?}: name what the series depends on by `change-id: ID:vN` or `patch-id: ID`"
+                )));
+            }
+        };
+        let (git, Grafted { first, .. }) = (&self.git, &self.grafted);
+        let tree = format!("{first}^{{tree}}");
+        let commit = git.read(cmd!(git, "git commit-tree {tree} -p {first} -m {id}"))?;
+        let text = format!("{id}\n\n{version}\n\nbase-commit: {first}\nchange-id: {id}\n");
+        let tag = cmd!(
+            git,
+            "git tag --force --annotate --file=- sent/{id}-{version} {commit}"
+        );
+        git.pipe(tag, text.as_bytes())?;
+        Ok(())
+    }
+
+    /// The patches between the public commit and the mailed ones, as b4 names what a series depends on.
+    fn below(&self) -> Result<Vec<String>> {
+        let Grafted { base, first, .. } = &self.grafted;
+        // As b4 makes mails of them, by whose ids servers know patches.
+        let patches = cmd!(
+            self.git,
+            "git format-patch --stdout --binary --find-renames {base}..{first}"
+        );
+        let patches = self.git.output(patches, b"")?.stdout;
+        let ids = cmd!(self.git, "git patch-id --stable");
+        let ids = self.git.pipe(ids, &patches)?;
+        let ids = ids.lines().filter_map(|line| line.split(' ').next());
+        Ok(ids.map(|id| format!("patch-id: {id}")).collect())
     }
 
     /// What b4 knows of the branch.
@@ -325,9 +365,27 @@ impl B4 {
         Ok(())
     }
 
+    fn unset(&self, key: &str) -> Result<()> {
+        let unset = cmd!(self.git, "git config --unset-all {key}");
+        self.git.output(unset, b"")?;
+        Ok(())
+    }
+
     /// Runs b4 for what it says.
     fn run(&self, arguments: &[&str]) -> Result<String> {
-        let output = proc::output(&mut self.line(arguments), b"", &self.stop)?;
+        self.run_with(&[], arguments)
+    }
+
+    /// The same with settings besides those of [`offline`].
+    fn run_with(&self, settings: &[(&'static str, String)], arguments: &[&str]) -> Result<String> {
+        let mut line = self.line(arguments);
+        let settings = [&offline(), settings].concat();
+        line.env("GIT_CONFIG_COUNT", settings.len().to_string());
+        for (at, (key, value)) in settings.iter().enumerate() {
+            line.env(format!("GIT_CONFIG_KEY_{at}"), key);
+            line.env(format!("GIT_CONFIG_VALUE_{at}"), value);
+        }
+        let output = proc::output(&mut line, b"", &self.stop)?;
         let said = String::from_utf8_lossy(&output.stdout).into_owned() + &output.stderr();
         let failed = said
             .lines()
@@ -364,19 +422,9 @@ fn change_id(tracking: &Value) -> Result<String> {
         .ok_or_else(|| Kind::Machinery.error(format!("b4 made no change-id: {tracking}")))
 }
 
-fn joined(mails: &[Utf8PathBuf]) -> Result<Vec<u8>> {
-    let mut mbox = Vec::new();
-    for mail in mails {
-        let text = fs_err::read(mail)?;
-        mbox.extend_from_slice(FROM.as_bytes());
-        mbox.extend_from_slice(&text);
-        mbox.extend_from_slice(if text.ends_with(b"\n") {
-            b"\n"
-        } else {
-            b"\n\n"
-        });
-    }
-    Ok(mbox)
+fn joined(files: &[Utf8PathBuf]) -> Result<Vec<u8>> {
+    let mails: std::io::Result<Vec<Vec<u8>>> = files.iter().map(fs_err::read).collect();
+    Ok(mbox::join(mails?.iter().map(Vec::as_slice)))
 }
 
 #[cfg(test)]
@@ -384,8 +432,12 @@ mod tests {
     use super::*;
     use crate::host::layout::Layout;
     use crate::host::scripts;
+    use crate::mail::base::{self, Upstream};
+    use crate::mail::checklist::SEND_EMAIL;
     use crate::mail::fixture::Fixture;
-    use crate::mail::letter::address;
+    use crate::mail::graft::graft;
+    use crate::mail::lend::lend_files;
+    use crate::mail::letter::sign_offs;
 
     const COVER: &str = "fs: freeze für viele\n\nWhat and \"why\", with \\ and $money.\n\n# A heading\n\n| a | b |\n\
         | --- | --- |\n| 1 | ok |\n\nLink: https://example.org/v1\n";
@@ -513,6 +565,13 @@ mod tests {
             "{patch}"
         );
         assert_eq!(sign_offs(&patch).count(), 1, "{patch}");
+        // Nothing of a letter is lost that begins like headers.
+        let headed = Letter {
+            cover: "fs: x\n\nNote: this.\n\nWhy.\n".into(),
+            ..letter(4)
+        };
+        let headed = write(&b4, &headed, &fixture.dir).unwrap();
+        assert!(text(&headed.files[0]).contains("\n---\nNote: this.\n\nWhy.\n"));
         // A letter of another version in the same repository starts afresh.
         let next = Letter {
             change_id: Some(mails.change_id.clone()),
@@ -573,6 +632,40 @@ mod tests {
 
     #[test]
     #[ignore = "takes b4 from PyPI; cargo xtask ci sees to it"]
+    fn git_would_send_the_mails_as_they_are() {
+        let mut fixture = Fixture::new();
+        let long = "long ".repeat(400);
+        let message = format!("fs: ö\n\nFrom here on.\n\nAcked-by: Else <else@example.org>\n");
+        fixture.another_patch(&message, |tree| {
+            fs_err::write(tree.join("fs/long"), format!("ö{long}\n")).unwrap();
+        });
+        let b4 = open(&fixture.grafted());
+        let mails = write(&b4, &letter(1), &fixture.dir).unwrap();
+        let (git, files) = (&b4.git, &mails.files);
+        if !git
+            .output(cmd!(git, "git send-email --help"), b"")
+            .is_ok_and(|it| it.status.success())
+        {
+            return;
+        }
+        let send = cmd!(
+            git,
+            "git send-email {SEND_EMAIL...} --confirm=never --dry-run --validate {files...}"
+        );
+        let said = git.read(send.env("HOME", &b4.home)).unwrap();
+        assert_eq!(said.matches("Result: OK").count(), 4, "{said}");
+        let id = header(&text(&files[0]), "Message-Id");
+        assert_eq!(
+            said.matches(&format!("In-Reply-To: {id}")).count(),
+            3,
+            "{said}"
+        );
+        let cc = "Cc: list@example.org,\n\t\"Last, First\" <other@example.org>\n";
+        assert_eq!(said.matches(cc).count(), 4, "{said}");
+    }
+
+    #[test]
+    #[ignore = "takes b4 from PyPI; cargo xtask ci sees to it"]
     fn mails_that_are_not_whole_are_noticed() {
         let fixture = Fixture::new();
         let b4 = open(&fixture.grafted());
@@ -581,6 +674,24 @@ mod tests {
         fs_err::write(&cut, joined(&mails.files[..2]).unwrap()).unwrap();
         let failure = b4.am(&cut, &fixture.dir.join("am")).unwrap_err();
         assert!(failure.to_string().contains("missing [2/2]"), "{failure}");
+        // One of them twice, by another id.
+        let twice = text(&mails.files[1]).replace("Message-Id: <", "Message-Id: <again");
+        let extra = fixture.dir.join("extra.mbx");
+        let all = text(&mails.mbox) + "From mboxrd@z Thu Jan  1 00:00:00 1970\n" + &twice + "\n";
+        fs_err::write(&extra, all).unwrap();
+        let failure = b4.am(&extra, &fixture.dir.join("am")).unwrap_err();
+        assert!(
+            failure.to_string().contains("duplicate messages"),
+            "{failure}"
+        );
+        // A sign that hides what the line does.
+        let hidden = fixture.dir.join("hidden.mbx");
+        fs_err::write(&hidden, text(&mails.mbox).replace("Why.", "Wh\u{202e}y.")).unwrap();
+        let failure = b4.am(&hidden, &fixture.dir.join("am")).unwrap_err();
+        assert!(
+            failure.to_string().contains("suspicious unicode"),
+            "{failure}"
+        );
         // A base that the reader has not.
         let elsewhere = fixture.dir.join("elsewhere");
         fixture.git(&fixture.dir, "init --quiet elsewhere");
@@ -633,7 +744,7 @@ mod tests {
         let to = text(&mails.files[1]);
         let (id, subject) = (header(&to, "Message-Id"), header(&to, "Subject"));
         let answer = format!(
-            "{FROM}From: Re Viewer <re@example.org>\nSubject: Re: {subject}\nDate: Fri, 27 Nov 2026 12:00:00 +0000\n\
+            "From mboxrd@z Thu Jan  1 00:00:00 1970\nFrom: Re Viewer <re@example.org>\nSubject: Re: {subject}\nDate: Fri, 27 Nov 2026 12:00:00 +0000\n\
              Message-Id: <answer@example.org>\nIn-Reply-To: {id}\nReferences: {id}\n\n> Why.\n\nFine.\n\n\
              Reviewed-by: Re Viewer <re@example.org>\n\n"
         );
@@ -676,15 +787,20 @@ mod tests {
         let tree = fixture.dir.join("a kernel");
         fs_err::create_dir_all(tree.join("scripts")).unwrap();
         let script = "my $line = \"@ARGV\";\n-e 'scripts/get_maintainer.pl' or die;\nmy $mail = join('', <STDIN>);\n\
-            if ($line =~ /--nol/) { print \"Main Tainer <main\\@example.org>\\n\" }\n\
-            if ($line =~ /--nom/) { print \"fs\\@example.org (open list)\\n\" if $mail =~ /b.c/ }\n";
+            if ($line =~ /--nol/) { print \"Main Tainer <main\\@example.org> (maintainer:A B (C, D))\\n\" }\n\
+            if ($line =~ /--nol/) { print qq(\"J. R. Ünder\" <j\\@example.org>\\n) }\n\
+            if ($line =~ /--nom/) { print \"fs\\@example.org (open list:FILESYSTEMS (VFS and infrastructure))\\n\" if $mail =~ /b.c/ }\n";
         fs_err::write(tree.join("scripts/get_maintainer.pl"), script).unwrap();
         let letter = Letter {
             recipients: Recipients::Maintainers(tree.clone()),
             ..letter(1)
         };
         let mails = write(&b4, &letter, &fixture.dir).unwrap();
-        assert_eq!(mails.people.to, ["Main Tainer <main@example.org>"]);
+        let to = [
+            "Main Tainer <main@example.org>",
+            "\"J. R. Ünder\" <j@example.org>",
+        ];
+        assert_eq!(mails.people.to, to);
         let cc: Vec<&str> = mails
             .people
             .cc
@@ -739,7 +855,13 @@ mod tests {
             dependencies: needy.dependencies[..1].to_vec(),
             ..letter(1)
         };
-        assert_eq!(b4.prepare(&base_only).unwrap_err().kind, Kind::Usage);
+        b4.prepare(&base_only).unwrap();
+        b4.check_dependencies().unwrap();
+        let elsewhere = Letter {
+            dependencies: vec![format!("base-commit: {}", b4.grafted.tip)],
+            ..letter(1)
+        };
+        assert_eq!(b4.prepare(&elsewhere).unwrap_err().kind, Kind::Usage);
         assert_eq!(b4.prepare(&letter(0)).unwrap_err().kind, Kind::Usage);
     }
 
@@ -765,11 +887,284 @@ mod tests {
         b4.program = traced;
         let mails = write(&b4, &letter(1), &fixture.dir).unwrap();
         b4.check_dependencies().unwrap();
+        let needy = Letter {
+            dependencies: vec!["change-id: 20260101-other-0123456789ab:v1".into()],
+            ..letter(2)
+        };
+        write(&b4, &needy, &fixture.dir).unwrap();
+        b4.check_dependencies().unwrap_err();
         b4.am(&mails.mbox, &fixture.dir.join("am")).unwrap();
         b4.diff(&mails.mbox, &mails.mbox).unwrap();
         b4.trailers(&mails.mbox).unwrap();
         let connects = text(&log);
         assert!(connects.contains("exited with 0"), "{connects}");
         assert!(!connects.contains("AF_INET"), "{connects}");
+    }
+
+    /// b4 as the person who sends calls it, with settings of her own.
+    fn by_hand(b4: &B4, folder: &Utf8Path) -> String {
+        let (program, repository) = (&b4.program, &b4.grafted.repository);
+        let line = cmd!(
+            PLAIN,
+            "env -C {repository} {program} --offline-mode send --no-sign -o {folder}"
+        );
+        let line = line.env("HOME", &b4.home).envs([
+            ("GIT_CONFIG_COUNT", "1"),
+            ("GIT_CONFIG_KEY_0", "sendemail.smtpserver"),
+            ("GIT_CONFIG_VALUE_0", "mail.example.org"),
+        ]);
+        proc::read(line, &b4.stop).unwrap()
+    }
+
+    #[test]
+    #[ignore = "takes b4 from PyPI; cargo xtask ci sees to it"]
+    fn who_sends_by_hand_sends_the_same() {
+        let fixture = Fixture::new();
+        for grafted in [fixture.grafted(), fixture.grafted_first()] {
+            let b4 = open(&grafted);
+            let letters = [letter(1), {
+                let mut letter = letter(2);
+                letter.cover = "fs: x\n\nNo trailers.".into();
+                letter
+            }];
+            for letter in letters {
+                let dir = fixture.dir.join(&grafted.tip);
+                let mails = write(&b4, &letter, &dir).unwrap();
+                let settings = fixture.git(&grafted.repository, "config --local --list");
+                let ours = ["sendemail.", "b4.send-"];
+                assert!(!ours.iter().any(|it| settings.contains(it)), "{settings}");
+                let folder = dir.join(format!("hand{}", letter.version));
+                by_hand(&b4, &folder);
+                for file in &mails.files {
+                    let (ours, theirs) =
+                        (text(file), text(&folder.join(file.file_name().unwrap())));
+                    for name in ["To", "Cc", "Subject"] {
+                        assert_eq!(header(&theirs, name), header(&ours, name), "{theirs}");
+                    }
+                    let body = |mail: &str| mail.split_once("\n\n").unwrap().1.to_owned();
+                    assert_eq!(body(&theirs), body(&ours));
+                }
+            }
+        }
+    }
+
+    #[test]
+    #[ignore = "takes b4 from PyPI; cargo xtask ci sees to it"]
+    fn each_gets_each_mail_once() {
+        let fixture = Fixture::new();
+        let b4 = open(&fixture.grafted());
+        let list = |people: &[&str]| people.iter().map(ToString::to_string).collect();
+        let people = People {
+            to: list(&[
+                "\"A. Dot\" <dot@example.org>",
+                "Jörg Ä <j@example.org>",
+                "J@Example.org",
+            ]),
+            cc: list(&[
+                "Dot <DOT@example.org>",
+                "\"L, \\\"F\\\"\" <l@example.org>",
+                "sender@example.org",
+            ]),
+        };
+        let letter = Letter {
+            recipients: Recipients::These(people),
+            ..letter(1)
+        };
+        let mails = write(&b4, &letter, &fixture.dir).unwrap();
+        for file in &mails.files {
+            let mail = fs_err::read(file).unwrap();
+            let mail = mail_parser::MessageParser::default().parse(&mail).unwrap();
+            let list = |list: Option<&mail_parser::Address<'_>>| {
+                let list = list.unwrap().iter();
+                let list = list.map(|it| (it.name().unwrap_or_default(), it.address().unwrap()));
+                list.map(|(name, address)| format!("{name}|{address}"))
+                    .collect::<Vec<_>>()
+            };
+            assert_eq!(
+                list(mail.to()),
+                ["A. Dot|dot@example.org", "Jörg Ä|j@example.org"]
+            );
+            assert_eq!(
+                list(mail.cc()),
+                ["L, F|l@example.org", "|sender@example.org"]
+            );
+        }
+    }
+
+    #[test]
+    #[ignore = "takes b4 from PyPI; cargo xtask ci sees to it"]
+    fn all_kinds_of_changes_arrive() {
+        let mut fixture = Fixture::new();
+        let long = "long ".repeat(400);
+        let message = format!("fs: {}\n\nFrom here on\n{long}\n", "ä".repeat(80));
+        fixture.another_patch(&message, |tree| {
+            let fs = tree.join("fs");
+            fs_err::rename(fs.join("a.c"), fs.join("ä.c")).unwrap();
+            fs_err::write(fs.join("long"), format!("ö{long}=\nFrom x\n.\n\n\n")).unwrap();
+            std::os::unix::fs::symlink("b.c", fs.join("link")).unwrap();
+            scripts::make(&fs.join("run.sh"), "#!/bin/sh\n");
+            scripts::make(&fs.join("b.c"), "no newline at the end");
+        });
+        let grafted = fixture.grafted();
+        let b4 = open(&grafted);
+        let mails = write(&b4, &letter(1), &fixture.dir).unwrap();
+        fixture.git(
+            &fixture.dir,
+            &format!("clone --quiet {} reader", fixture.upstream()),
+        );
+        let reader = fixture.dir.join("reader");
+        let there = open(&Grafted {
+            repository: reader.clone(),
+            branch: "main".into(),
+            ..grafted.clone()
+        });
+        there.am(&mails.mbox, &fixture.dir.join("am")).unwrap();
+        let made = fixture.dir.join("am").read_dir_utf8().unwrap();
+        let made: Vec<_> = made.map(|it| it.unwrap().into_path()).collect();
+        let made = made
+            .iter()
+            .find(|file| file.extension() == Some("mbx"))
+            .unwrap();
+        let files: Vec<&str> = mails.files[1..].iter().map(|file| file.as_str()).collect();
+        for given in [files.join(" "), made.to_string()] {
+            fixture.git(
+                &reader,
+                &format!("checkout --quiet --detach {}", fixture.public),
+            );
+            fixture.git(&reader, &format!("am --quiet {given}"));
+            let trees = "log --format=%T -4";
+            let wanted = fixture.git(&grafted.repository, &format!("{trees} freeze"));
+            assert_eq!(fixture.git(&reader, trees), wanted, "{given}");
+        }
+        assert_eq!(
+            b4.diff(&mails.mbox, &mails.mbox)
+                .unwrap()
+                .matches(" = ")
+                .count(),
+            3
+        );
+        let patch = text(&mails.files[3]);
+        let index = |line: &&str| line.starts_with("index ");
+        assert!(
+            patch
+                .lines()
+                .filter(index)
+                .all(|it| it.len() >= "index ..".len() + 2 * 40),
+            "{patch}"
+        );
+    }
+
+    #[test]
+    #[ignore = "takes b4 from PyPI; cargo xtask ci sees to it"]
+    fn what_the_mails_depend_on_is_told_with_the_public_base() {
+        let fixture = Fixture::new();
+        let below = open(&fixture.grafted_first());
+        let below = write(&below, &letter(1), &fixture.dir.join("below")).unwrap();
+        let ids = fixture.dir.join("ids");
+        let git = Git::at(&fixture.dir, &Stop::default());
+        let id = git.pipe(
+            cmd!(git, "git patch-id --stable"),
+            text(&below.files[0]).as_bytes(),
+        );
+        fs_err::write(&ids, id.unwrap()).unwrap();
+        let id = text(&ids);
+        let id = id.split(' ').next().unwrap();
+        let b4 = open(&fixture.grafted_second());
+        let letter = Letter {
+            dependencies: vec![
+                format!("change-id: {}:v1", below.change_id),
+                "change-id: 20260101-other-0123456789ab:v12".into(),
+            ],
+            ..letter(1)
+        };
+        let mails = write(&b4, &letter, &fixture.dir).unwrap();
+        b4.check_dependencies().unwrap();
+        assert_eq!(mails.files.len(), 1);
+        let patch = text(&mails.files[0]);
+        for line in [
+            format!("base-commit: {}", fixture.public),
+            format!("prerequisite-change-id: {}:v1", below.change_id),
+            "prerequisite-change-id: 20260101-other-0123456789ab:v12".into(),
+            format!("prerequisite-patch-id: {id}"),
+        ] {
+            assert_eq!(
+                patch.lines().filter(|it| **it == line).count(),
+                1,
+                "{line} {patch}"
+            );
+        }
+        assert_eq!(patch.matches("prerequisite-patch-id").count(), 1, "{patch}");
+        // By hand as well.
+        let folder = fixture.dir.join("hand");
+        by_hand(&b4, &folder);
+        let theirs = text(&folder.join(mails.files[0].file_name().unwrap()));
+        assert_eq!(
+            theirs.split_once("\n\n").unwrap().1,
+            patch.split_once("\n\n").unwrap().1
+        );
+        b4.am(&mails.mbox, &fixture.dir.join("am")).unwrap();
+        let needy = Letter {
+            dependencies: vec!["message-id: <1@example.org>".into()],
+            ..letter
+        };
+        let failure = b4.prepare(&needy).unwrap_err();
+        assert!(
+            failure.to_string().contains("change-id: ID:vN"),
+            "{failure}"
+        );
+    }
+
+    #[test]
+    #[ignore = "takes b4 from PyPI; cargo xtask ci sees to it"]
+    fn versions_on_different_bases_are_compared() {
+        let mut fixture = Fixture::new();
+        let first = open(&fixture.grafted());
+        let one = write(&first, &letter(1), &fixture.dir).unwrap();
+        let upstream = fixture.upstream();
+        fixture.moves_onto_newer_upstream();
+        let place = Upstream::Path(upstream.clone());
+        let base = base::find(&place, "main", &fixture.session()).unwrap();
+        let into = fixture.dir.join("private");
+        let stop = Stop::default();
+        let graft = || {
+            let identity = Fixture::identity();
+            let into = (&*into, "freeze");
+            graft(&fixture.tested, &base, into, &identity, &stop).unwrap()
+        };
+        let second = open(&graft());
+        let two = write(&second, &letter(2), &fixture.dir).unwrap();
+        let old = fs_err::read(&one.mbox).unwrap();
+        fixture.git(&fixture.dir, "init --quiet empty");
+        let line = format!("clone --quiet --depth=1 file://{upstream} shallow");
+        fixture.git(&fixture.dir, &line);
+        let line =
+            format!("clone --quiet --no-checkout --filter=blob:none file://{upstream} partial");
+        fixture.git(&upstream, "config uploadpack.allowFilter true");
+        fixture.git(&fixture.dir, &line);
+        let (empty, partial) = (fixture.dir.join("empty"), fixture.dir.join("partial"));
+        let lend =
+            |place: &Upstream, tested: &Utf8Path| lend_files(&old, &into, (tested, place), &stop);
+        let shallow = Upstream::Path(fixture.dir.join("shallow"));
+        let failure = lend(&shallow, &empty).unwrap_err();
+        assert_eq!(failure.kind, Kind::Usage);
+        let said = failure.to_string();
+        assert!(
+            said.contains("\n    fs/b.c ") && said.contains("--upstream PATH"),
+            "{said}"
+        );
+        for (place, tested) in [
+            (&place, &empty),
+            (&place, &partial),
+            (&Upstream::Url(format!("file://{upstream}")), &empty),
+            (&shallow, &fixture.tested.repository),
+        ] {
+            graft();
+            assert!(second.diff(&one.mbox, &two.mbox).is_err());
+            lend(place, tested).unwrap();
+            let differences = second.diff(&one.mbox, &two.mbox).unwrap();
+            assert!(differences.starts_with("1:  "), "{differences}");
+            assert!(!differences.contains("-:  ---"), "{differences}");
+            assert!(fixture.git(&into, "status --porcelain").is_empty());
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use xshell::cmd;
+use xshell::{Cmd, cmd};
 
 use super::Tested;
 use crate::event::Event;
@@ -20,7 +20,7 @@ const MAINLINE: &str = "https://git.kernel.org/pub/scm/linux/kernel/git/torvalds
 const STABLE: &str = "https://git.kernel.org/pub/scm/linux/kernel/git/stable/linux.git";
 
 /// How the user's own repository is asked for a commit without its files, though its configuration does not foresee it.
-const UPLOAD_PACK: &str = "git -c safe.directory=* -c uploadpack.allowFilter=true \
+const UPLOAD_PACK: &str = "GIT_ALLOW_PROTOCOL=none git -c safe.directory=* -c uploadpack.allowFilter=true \
     -c uploadpack.allowAnySHA1InWant=true upload-pack";
 /// Git takes a path or a URL for no promisor of the files that it leaves out, only a name.
 const REMOTE: &str = "public";
@@ -76,64 +76,98 @@ pub struct Base {
 }
 
 /// Finds the commit of a revision, and fetches it without its files unless that was done before.
+///
+/// # Errors
+/// [`Kind::Usage`] if the upstream has no such commit, or it is one that nobody else has.
 pub fn find(upstream: &Upstream, revision: &str, session: &Session) -> Result<Base> {
-    let asked = match upstream {
-        Upstream::Path(path) => in_clone(path, revision, session)?,
-        Upstream::Url(url) => at_url(url, revision, session)?,
-    };
-    let (object, from) = asked;
-    let bases = session.layout.work("mail/bases");
-    let of = |commit: &str| bases.join(format!("{commit}.git"));
-    if !of(&object).exists() {
-        let what = format!("fetching {revision} of {upstream}");
-        let commit = phase(&session.events, what, || {
-            let (_guard, new) = files::temporary(&bases)?;
-            let commit = fetch(&new, &from, &object, upstream, session)?;
-            publish(&new, &of(&commit))?;
-            Ok((commit.clone(), format!("commit {}", &commit[..12])))
-        })?;
-        return Ok(Base {
-            repository: of(&commit),
-            commit,
-        });
+    if revision.is_empty() || revision.starts_with(['-', '^']) {
+        return Err(Kind::Usage.error(format!(
+            "{revision:?} is no revision: name a tag, a branch or all 40 digits of a commit with --onto"
+        )));
     }
-    Ok(Base {
-        repository: of(&object),
+    let (object, from) = match upstream {
+        Upstream::Path(path) => in_clone(path, revision, session)?,
+        Upstream::Url(url) => (at_url(url, revision, session)?, url.clone()),
+    };
+    let bases = session.layout.work("mail/bases");
+    let known = Base {
+        repository: bases.join(format!("{object}.git")),
         commit: object,
-    })
+    };
+    if is_whole(&known, &session.stop)? {
+        return Ok(known);
+    }
+    phase(
+        &session.events,
+        format!("fetching {revision} of {upstream}"),
+        || {
+            let (_guard, new) = files::temporary(&bases)?;
+            let commit = fetch(&new, &from, &known.commit, upstream, session)?;
+            let base = Base {
+                repository: bases.join(format!("{commit}.git")),
+                commit,
+            };
+            publish(&new, &base, &session.stop)?;
+            let said = format!("commit {}", &base.commit[..12]);
+            Ok((base, said))
+        },
+    )
+}
+
+/// Whether all trees are there: a machine that lost its power may have left only some.
+fn is_whole(base: &Base, stop: &Stop) -> Result<bool> {
+    let Base { commit, repository } = base;
+    let git = Git::at("/", stop);
+    // Without --git-dir, git would take a repository further up for one that is damaged.
+    let list = cmd!(git, "git --git-dir={repository} ls-tree -r -d {commit}");
+    Ok(git.output(list, b"")?.status.success())
 }
 
 /// Gives a repository that is whole its name. Another run may have been faster.
-fn publish(new: &Utf8Path, name: &Utf8Path) -> Result<()> {
-    match fs_err::rename(new, name) {
-        Err(_) if name.exists() => Ok(()),
-        renamed => Ok(renamed?),
+fn publish(new: &Utf8Path, base: &Base, stop: &Stop) -> Result<()> {
+    if fs_err::rename(new, &base.repository).is_err() && !is_whole(base, stop)? {
+        files::discard(&base.repository, stop)?;
+        fs_err::rename(new, &base.repository)?;
     }
+    Ok(())
 }
 
 /// The object and the address of a revision in a repository of the user's.
 fn in_clone(path: &Utf8Path, revision: &str, session: &Session) -> Result<(String, String)> {
     let wrong = |why: String| Kind::Usage.error(format!("--upstream {path}: {why}"));
-    let path = path
-        .canonicalize_utf8()
-        .map_err(|error| wrong(error.to_string()))?;
-    let git = Git::at(&path, &session.stop);
-    let common = cmd!(git, "git rev-parse --path-format=absolute --git-common-dir");
-    let common = git.read(common).map_err(|error| {
-        let what = format!("--upstream {path} is no git repository");
-        error.or(Kind::Usage).context(what)
-    })?;
+    let (git, common) = clone(path, &session.stop)?;
+    let path = git.dir();
     let Some(commit) = git.resolve(&format!("{revision}^{{commit}}"))? else {
         return Err(wrong(format!(
             "it has no commit {revision}: fetch it there (git -C {path} fetch --tags), or name another with --onto"
         )));
     };
+    if !is_whole_id(&commit) {
+        return Err(wrong(
+            "its commits have sha256 ids, those of public kernels sha1 ids: nobody else has them"
+                .into(),
+        ));
+    }
     if !is_published(&git, &commit)? {
         session.events.send(Event::Warning(format!(
             "no tag and no remote branch in {path} has {commit}: make sure that others can get it"
         )));
     }
     Ok((commit, common))
+}
+
+/// A repository of the user's, and the folder that has its objects.
+fn clone(path: &Utf8Path, stop: &Stop) -> Result<(Git, String)> {
+    let whole = path
+        .canonicalize_utf8()
+        .map_err(|error| Kind::Usage.error(format!("--upstream {path}: {error}")))?;
+    let git = Git::at(whole, stop).untouched();
+    let common = cmd!(git, "git rev-parse --path-format=absolute --git-common-dir");
+    let common = git.read(common).map_err(|error| {
+        let what = format!("--upstream {path} is no git repository");
+        error.or(Kind::Usage).context(what)
+    })?;
+    Ok((git, common))
 }
 
 /// Whether a tag or a branch of others has the commit; a commit of the user's own may have neither.
@@ -151,10 +185,16 @@ fn is_published(git: &Git, commit: &str) -> Result<bool> {
     Ok(false)
 }
 
-/// The object and the address of a revision that a server has.
-fn at_url(url: &str, revision: &str, session: &Session) -> Result<(String, String)> {
+/// The object of a revision that a server has.
+fn at_url(url: &str, revision: &str, session: &Session) -> Result<String> {
+    if has_secret(url) {
+        return Err(Kind::Usage.error(
+            "--upstream-url has a password or token in it, which progress and errors would show: leave it out, and put \
+             it into ~/.netrc",
+        ));
+    }
     if is_whole_id(revision) {
-        return Ok((revision.to_ascii_lowercase(), url.to_owned()));
+        return Ok(revision.to_ascii_lowercase());
     }
     let git = Git::at(session.layout.root(), &session.stop).networked();
     let wanted = [
@@ -164,7 +204,7 @@ fn at_url(url: &str, revision: &str, session: &Session) -> Result<(String, Strin
         revision.to_owned(),
     ];
     let said = git
-        .read(cmd!(git, "git ls-remote {url}").args(&wanted))
+        .read(cmd!(git, "git ls-remote -- {url}").args(&wanted))
         .map_err(|error| {
             error.or(Kind::Machinery).context(format!(
                 "cannot ask {url}; give a clone of yours: --upstream PATH"
@@ -177,11 +217,21 @@ fn at_url(url: &str, revision: &str, session: &Session) -> Result<(String, Strin
         .collect();
     let found = wanted.iter().find_map(|name| said.get(name.as_str()));
     match found {
-        Some(id) => Ok(((*id).to_owned(), url.to_owned())),
+        Some(id) => Ok((*id).to_owned()),
         None => Err(Kind::Usage.error(format!(
             "{url} has neither a tag nor a branch {revision}: name one with --onto, or all 40 digits of a commit"
         ))),
     }
+}
+
+/// Whether an address names more than a user, or a user to a web server, which may be a token.
+fn has_secret(url: &str) -> bool {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return false;
+    };
+    let host = rest.split('/').next().unwrap_or_default();
+    let user = host.rsplit_once('@').map_or("", |(user, _)| user);
+    user.contains(':') || (scheme.starts_with("http") && !user.is_empty())
 }
 
 fn is_whole_id(revision: &str) -> bool {
@@ -200,21 +250,8 @@ fn fetch(
     git.read(cmd!(git, "git init --quiet --bare {new}"))?;
     git.read(cmd!(git, "git config gc.auto 0"))?;
     git.read(cmd!(git, "git config maintenance.auto false"))?;
-    let mut fetch = cmd!(git, "git -c remote.{REMOTE}.url={from}");
-    if matches!(upstream, Upstream::Path(_)) {
-        fetch = fetch
-            .arg("-c")
-            .arg(format!("remote.{REMOTE}.uploadpack={UPLOAD_PACK}"));
-    }
-    let fetch = fetch.args([
-        "fetch",
-        "--quiet",
-        "--depth=1",
-        "--filter=blob:none",
-        "--no-tags",
-        REMOTE,
-        object,
-    ]);
+    let options = ["--depth=1", "--filter=blob:none"];
+    let fetch = fetch_line(&git, from, upstream, &options).arg(object);
     git.read(fetch).map_err(|error| {
         error
             .or(Kind::Machinery)
@@ -229,6 +266,34 @@ fn fetch(
     has_parents(&git, &commit, upstream)?;
     git.read(cmd!(git, "git update-ref refs/heads/base {commit}"))?;
     Ok(commit)
+}
+
+/// `git fetch OPTIONS REMOTE`, to which objects are added.
+fn fetch_line(git: &Git, from: &str, upstream: &Upstream, options: &[&str]) -> Cmd<'static> {
+    let mut line = cmd!(git, "git -c remote.{REMOTE}.url={from}");
+    if matches!(upstream, Upstream::Path(_)) {
+        line = line
+            .arg("-c")
+            .arg(format!("remote.{REMOTE}.uploadpack={UPLOAD_PACK}"));
+    }
+    line.args(["fetch", "--quiet", "--no-tags"])
+        .args(options)
+        .arg(REMOTE)
+}
+
+/// Fetches single files into a repository, by their ids.
+///
+/// # Errors
+/// If one of them is not there.
+pub fn fetch_files(into: &Utf8Path, upstream: &Upstream, ids: &[&str], stop: &Stop) -> Result<()> {
+    let from = match upstream {
+        Upstream::Path(path) => clone(path, stop)?.1,
+        Upstream::Url(url) => url.clone(),
+    };
+    let git = Git::at(into, stop).networked();
+    let options = ["--no-write-fetch-head"];
+    git.read(fetch_line(&git, &from, upstream, &options).args(ids))?;
+    Ok(())
 }
 
 /// Refuses a commit that somebody has made of nothing but files, which is a commit that nobody else has.
@@ -506,5 +571,108 @@ mod tests {
         assert!(said.contains("3 of 4 touched files not the same"), "{said}");
         let listed = "\n    fs/b.c\n    fs/new file.c (only there)\n    fs/old.c (not there)\n";
         assert!(said.contains(listed), "{said}");
+    }
+
+    #[test]
+    fn revisions_of_all_kinds() {
+        let fixture = Fixture::new();
+        let upstream = fixture.upstream();
+        fixture.git(&upstream, "tag -a -m again v2-again v2");
+        fixture.git(&upstream, "tag -a -m tree v2-tree v2^{tree}");
+        let whole = fixture.public.to_uppercase();
+        let tag = fixture.git(&upstream, "rev-parse v2-again");
+        let places = [
+            Upstream::Path(upstream.clone()),
+            Upstream::Url(format!("file://{upstream}")),
+        ];
+        for place in &places {
+            for revision in ["v2-again", &whole, &tag, "HEAD"] {
+                let found = find(place, revision, &fixture.session()).unwrap();
+                assert_eq!(found.commit, fixture.public, "{place} {revision}");
+            }
+            for revision in [
+                "", "-x", "--all", "^v2", "v2..main", "v2-tree", "v*", "v2:fs",
+            ] {
+                let failure = find(place, revision, &fixture.session()).unwrap_err();
+                assert_eq!(failure.kind, Kind::Usage, "{place} {revision:?} {failure}");
+            }
+        }
+    }
+
+    #[test]
+    fn clones_in_odd_places() {
+        let fixture = Fixture::new();
+        let (dir, upstream) = (&fixture.dir, fixture.upstream());
+        fs_err::rename(&upstream, dir.join("up stream's")).unwrap();
+        let moved = dir.join("up stream's");
+        let git = Git::at(dir, &Stop::default());
+        git.read(cmd!(git, "git clone --quiet --bare {moved} bare.git"))
+            .unwrap();
+        for path in [moved.join("fs"), dir.join("bare.git")] {
+            let found = find(&Upstream::Path(path.clone()), "v2", &fixture.session()).unwrap();
+            assert_eq!(found.commit, fixture.public, "{path}");
+            fs_err::remove_dir_all(fixture.session().layout.work("mail")).unwrap();
+        }
+        let other = dir.join("other format");
+        git.read(cmd!(git, "git init --quiet --object-format=sha256 {other}"))
+            .unwrap();
+        fixture.git(&other, "commit --quiet --allow-empty -m one");
+        fixture.git(&other, "commit --quiet --allow-empty -m two");
+        let failure = find(&Upstream::Path(other), "HEAD", &fixture.session()).unwrap_err();
+        assert_eq!(failure.kind, Kind::Usage);
+        assert!(failure.to_string().contains("sha256"), "{failure}");
+    }
+
+    #[test]
+    fn a_partial_clone_fetches_nothing_for_us() {
+        let fixture = Fixture::new();
+        let upstream = fixture.upstream();
+        fixture.git(&upstream, "config uploadpack.allowFilter true");
+        fixture.git(&upstream, "config uploadpack.allowAnySHA1InWant true");
+        let line =
+            format!("clone --quiet --no-checkout --filter=blob:none file://{upstream} partial");
+        fixture.git(&fixture.dir, &line);
+        fixture.upstream_moves_on();
+        let new = fixture.git(&upstream, "rev-parse HEAD");
+        let partial = fixture.dir.join("partial");
+        let all = "cat-file --batch-check --batch-all-objects";
+        let before = fixture.git(&partial, all);
+        let failure = find(&Upstream::Path(partial.clone()), &new, &fixture.session()).unwrap_err();
+        assert!(failure.to_string().contains("has no commit"), "{failure}");
+        assert_eq!(fixture.git(&partial, all), before);
+    }
+
+    #[test]
+    fn a_damaged_repository_is_made_anew() {
+        let fixture = Fixture::new();
+        let upstream = Upstream::Path(fixture.upstream());
+        let base = find(&upstream, "v2", &fixture.session()).unwrap();
+        let tree = fixture.git(&base.repository, "rev-parse base:fs");
+        for damaged in ["refs", "objects"] {
+            fs_err::remove_dir_all(base.repository.join(damaged)).unwrap();
+            let again = find(&upstream, "v2", &fixture.session()).unwrap();
+            assert_eq!(again, base);
+            assert_eq!(
+                fixture.git(&base.repository, &format!("cat-file -t {tree}")),
+                "tree"
+            );
+        }
+        let bases = fixture.session().layout.work("mail/bases");
+        assert_eq!(bases.read_dir_utf8().unwrap().count(), 1);
+    }
+
+    #[test]
+    fn passwords_are_not_told() {
+        let fixture = Fixture::new();
+        for url in [
+            "https://me:secret@localhost:1/linux.git",
+            "https://secret@localhost:1/x",
+        ] {
+            for revision in ["v2", &fixture.public] {
+                let failure = find(&Upstream::Url(url.into()), revision, &fixture.session());
+                let said = format!("{:?}", failure.unwrap_err());
+                assert!(!said.contains("secret"), "{said}");
+            }
+        }
     }
 }

@@ -35,7 +35,7 @@ pub struct Mailing<'a> {
 }
 
 /// Past this many mails people stop reading.
-const MANY: usize = 15;
+pub const MANY: usize = 15;
 
 #[derive(Debug)]
 struct Item {
@@ -66,20 +66,37 @@ impl Item {
     }
 }
 
+/// Its name, beside the mails.
+pub const FILE: &str = "CHECKLIST";
+
+/// The file, and how much is left to do.
+#[derive(Debug)]
+pub struct List {
+    pub text: String,
+    pub left: usize,
+}
+
+/// What the file begins with; no other series has it.
+pub fn title(base: &str, series: &str, version: u32) -> String {
+    format!("Before v{version} of {base}/{series} is sent")
+}
+
 /// The whole file.
-pub fn text(mailing: &Mailing<'_>) -> String {
-    let mut text = format!(
-        "Before v{} is sent: [ ] is to be done, [x] is.\n\n",
-        mailing.version
-    );
-    for Item { is_done, what, of } in items(mailing) {
+pub fn list(mailing: &Mailing<'_>) -> List {
+    let name = mailing.series.last().map_or("", String::as_str);
+    let title = title(mailing.base, name, mailing.version);
+    let mut text = format!("{title}: [ ] is to be done, [x] is.\n\n");
+    let items = items(mailing);
+    let left = items.iter().filter(|item| !item.is_done).count();
+    for Item { is_done, what, of } in items {
         let mark = if is_done { 'x' } else { ' ' };
         let _ = writeln!(text, "{}", fold(&format!("[{mark}] {what}"), "    "));
         for line in of {
             let _ = writeln!(text, "      {line}");
         }
     }
-    text + "\n" + &ways(mailing)
+    text += &format!("\n{}", ways(mailing));
+    List { text, left }
 }
 
 fn items(mailing: &Mailing<'_>) -> Vec<Item> {
@@ -420,22 +437,31 @@ fn many(mailing: &Mailing<'_>) -> Option<Item> {
     })
 }
 
-/// `git send-email` sends as they are mails that know their To, Cc and thread: nothing that stands in a message or in the
-/// user's configuration adds to that, and To and Cc are left as well (`--suppress-cc=all` drops the latter).
-const SEND_EMAIL: &str = "send-email --no-annotate --no-thread --no-to --no-cc --no-bcc --to-cmd=true \
-    --suppress-cc=author --suppress-cc=body --suppress-cc=cccmd --no-signed-off-by-cc --no-suppress-from";
+/// With these, `git send-email` sends as they are mails that know their To, Cc and thread: nothing that stands in a message
+/// or in the user's configuration adds to that, and To and Cc are left as well (`--suppress-cc=all` drops the latter).
+pub const SEND_EMAIL: &[&str] = &[
+    "--no-annotate",
+    "--no-thread",
+    "--no-to",
+    "--no-cc",
+    "--no-bcc",
+    "--to-cmd=true",
+    "--suppress-cc=author",
+    "--suppress-cc=body",
+    "--suppress-cc=cccmd",
+    "--no-signed-off-by-cc",
+    "--no-suppress-from",
+];
 
 fn ways(mailing: &Mailing<'_>) -> String {
     let quoted = |word: &str| shlex::try_quote(word).map_or_else(|_| word.to_owned(), Into::into);
     let [mails, repository] = [mailing.mails, mailing.repository].map(|path| quoted(path.as_str()));
-    let people = quoted(&mailing.recipients.join(", "));
     let lines = [
-        // What was set so that nothing is sent; b4 notes no recipients, and writes the mails anew.
+        format!("with b4:   (cd {repository} && b4 send --no-trailer-to-cc)"),
         format!(
-            "with b4:   (cd {repository} && git config --unset-all sendemail.smtpserver; b4 send \
-             --no-trailer-to-cc --to {people})"
+            "or by git: git send-email {} --confirm=always {mails}/*.eml",
+            SEND_EMAIL.join(" ")
         ),
-        format!("or by git: git {SEND_EMAIL} --confirm=always {mails}/*.eml"),
     ];
     let after = fold(
         &format!(
@@ -503,7 +529,7 @@ mod tests {
 
     fn list(patches: &[Patch], identity: Option<&str>, recipients: &[&str]) -> String {
         let recipients: Vec<_> = recipients.iter().map(ToString::to_string).collect();
-        let text = text(&Mailing {
+        let text = super::list(&Mailing {
             patches,
             identity,
             ..of(
@@ -511,7 +537,8 @@ mod tests {
                 "target/mail/v2".into(),
                 "target/mail/repository".into(),
             )
-        });
+        })
+        .text;
         text.replace("\n    ", " ")
     }
 
@@ -712,13 +739,14 @@ mod tests {
                 ..record(version, &[])
             });
             let stack = ["a", "b"].map(str::to_owned);
-            let text = text(&Mailing {
+            let text = super::list(&Mailing {
                 version: 3,
                 base: "6.1",
                 series: &stack,
                 earlier: &earlier,
                 ..of(&[], "m".into(), "r".into())
-            });
+            })
+            .text;
             let text = text.replace("\n    ", " ");
             let of = "--mbox FILE --base 6.1 --series b";
             let todo = format!("[ ] v2 is not known to be sent: cargo xtask series sent -v 2 {of}");

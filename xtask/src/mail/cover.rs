@@ -32,7 +32,6 @@ pub struct Parts<'a> {
     pub results: &'a str,
     /// Earlier versions, the newest first.
     pub earlier: &'a [Record],
-    pub diffstat: &'a str,
     /// Against the newest of the earlier versions.
     pub range_diff: &'a str,
 }
@@ -219,14 +218,10 @@ pub fn letter(parts: Parts<'_>) -> String {
     if !results.is_empty() {
         let _ = write!(letter, "\n{}\n", results.trim_end());
     }
-    let below = [
-        history(parts),
-        parts.diffstat.trim_end().to_owned(),
-        range(parts),
-    ];
-    let below: Vec<_> = below.into_iter().filter(|part| !part.is_empty()).collect();
-    if !below.is_empty() {
-        let _ = write!(letter, "\n---\n{}\n", below.join("\n\n"));
+    for part in [history(parts), range(parts)] {
+        if !part.is_empty() {
+            let _ = write!(letter, "\n{part}\n");
+        }
     }
     letter
 }
@@ -356,14 +351,13 @@ mod tests {
             changes: &changes,
             results: "case  stock\n",
             earlier: &earlier,
-            diffstat: " a | 2 +-\n 1 file changed\n",
             range_diff: "1: a = 1: b fs: y\n",
         };
         assert_eq!(
             letter(parts),
-            "fs: x\n\nWhy.\n\ncase  stock\n\n---\nChanges in v3:\n- more\n  of it\n\
+            "fs: x\n\nWhy.\n\ncase  stock\n\nChanges in v3:\n- more\n  of it\n\
              - Link to v2: https://lore.kernel.org/r/v2-0@x\n\nChanges in v2:\n- less\n\
-             - Link to v1: https://lore.kernel.org/r/v1-0@x\n\n a | 2 +-\n 1 file changed\n\n\
+             - Link to v1: https://lore.kernel.org/r/v1-0@x\n\n\
              Range-diff against v2:\n1: a = 1: b fs: y\n"
         );
         let unsent = earlier.clone().map(|record| Record {
@@ -380,7 +374,6 @@ mod tests {
             changes: &[],
             results: "",
             earlier: &[],
-            diffstat: "",
             ..parts
         };
         assert_eq!(letter(bare), "fs: x\n\nWhy.\n");

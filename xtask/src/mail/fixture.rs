@@ -33,6 +33,7 @@ impl Fixture {
             tested: Tested {
                 repository: Utf8PathBuf::new(),
                 base: String::new(),
+                first: String::new(),
                 tip: String::new(),
             },
         };
@@ -84,6 +85,7 @@ impl Fixture {
         let tip = self.git(&path, "rev-parse HEAD");
         self.tested = Tested {
             repository: path,
+            first: base.clone(),
             base,
             tip,
         };
@@ -136,6 +138,50 @@ impl Fixture {
         let path = self.tested.repository.clone();
         self.change(&path.join("fs/b.c"), 9);
         self.git(&path, "commit --quiet --all --amend --no-edit");
+        self.tested.tip = self.git(&path, "rev-parse HEAD");
+    }
+
+    /// The second patch on `v2`, which depends on the first.
+    pub fn grafted_second(&self) -> Grafted {
+        let first = self.git(
+            &self.tested.repository,
+            &format!("rev-parse {}^", self.tested.tip),
+        );
+        self.grafted_of(&Tested {
+            first,
+            ..self.tested.clone()
+        })
+    }
+
+    /// The next version, on an import of an upstream that has moved on.
+    pub fn moves_onto_newer_upstream(&mut self) {
+        let upstream = self.upstream();
+        self.change(&upstream.join("fs/b.c"), 20);
+        self.git(&upstream, "commit --quiet --all -m three");
+        let path = self.tested.repository.clone();
+        self.git(
+            &path,
+            &format!("checkout --quiet --detach {}", self.tested.base),
+        );
+        self.change(&path.join("fs/b.c"), 20);
+        self.git(&path, "commit --quiet --all -m import");
+        let base = self.git(&path, "rev-parse HEAD");
+        let patches = format!("cherry-pick {}..{}", self.tested.base, self.tested.tip);
+        self.git(&path, &patches);
+        self.tested = Tested {
+            tip: self.git(&path, "rev-parse HEAD"),
+            first: base.clone(),
+            base,
+            repository: path,
+        };
+    }
+
+    /// One patch more.
+    pub fn another_patch(&mut self, message: &str, change: impl FnOnce(&Utf8Path)) {
+        let path = self.tested.repository.clone();
+        change(&path);
+        self.git(&path, "add --all");
+        self.commit(&path, &[], message);
         self.tested.tip = self.git(&path, "rev-parse HEAD");
     }
 

@@ -15,7 +15,7 @@ use crate::host::files;
 use crate::host::git::Git;
 use crate::host::proc::Stop;
 
-/// The branch that is the public commit.
+/// The branch of what others have before the mails: the public commit, and the patches that the mailed ones depend on.
 pub const BASE_BRANCH: &str = "base";
 /// For git: an object that is not.
 const NONE: &str = "0000000000000000000000000000000000000000";
@@ -26,12 +26,18 @@ pub struct Grafted {
     /// A work tree that is on the branch, and has no files checked out.
     pub repository: Utf8PathBuf,
     pub branch: String,
+    /// The public commit.
     pub base: String,
+    /// [`BASE_BRANCH`]: the commit that the mailed patches begin after.
+    pub first: String,
     pub tip: String,
     pub identity: Identity,
 }
 
 /// Makes the repository anew. The commits keep author, date, message and changes.
+///
+/// # Errors
+/// [`Kind::Usage`] if a touched file differs, the commits are no line, or none is to be mailed.
 pub fn graft(
     tested: &Tested,
     base: &Base,
@@ -51,14 +57,14 @@ pub fn graft(
     };
     let commit = &base.commit;
     git.read(cmd!(git, "git read-tree {commit}"))?;
-    let mut tip = commit.clone();
+    let (mut first, mut tip) = (commit.clone(), commit.clone());
     for commit in commits(tested, &from)? {
         tip = work.carry(&commit, &tip)?;
+        if commit == tested.first {
+            first.clone_from(&tip);
+        }
     }
-    git.read(cmd!(
-        git,
-        "git update-ref refs/heads/{BASE_BRANCH} {commit}"
-    ))?;
+    git.read(cmd!(git, "git update-ref refs/heads/{BASE_BRANCH} {first}"))?;
     git.read(cmd!(git, "git update-ref refs/heads/{branch} {tip}"))?;
     // An index with all files, none of which is to be in the work tree: else git would miss them there.
     git.read(cmd!(git, "git read-tree -m -u HEAD"))?;
@@ -66,6 +72,7 @@ pub fn graft(
         repository: repository.to_owned(),
         branch: branch.to_owned(),
         base: commit.clone(),
+        first,
         tip,
         identity: identity.clone(),
     })
@@ -106,7 +113,9 @@ fn open(
 
 /// Those of the series, the first one first.
 fn commits(tested: &Tested, from: &Git) -> Result<Vec<String>> {
-    let Tested { base, tip, .. } = tested;
+    let Tested {
+        base, first, tip, ..
+    } = tested;
     let list = cmd!(from, "git rev-list --reverse --parents {base}..{tip}");
     let list = from.read(list)?;
     let mut parent = base.as_str();
@@ -125,8 +134,13 @@ fn commits(tested: &Tested, from: &Git) -> Result<Vec<String>> {
             }
         }
     }
-    if commits.is_empty() {
-        return Err(Kind::Usage.error(format!("no patch is on top of {base}: nothing to send")));
+    if parent == first {
+        return Err(Kind::Usage.error(format!("no patch is on top of {first}: nothing to send")));
+    }
+    if first != base && !commits.contains(first) {
+        return Err(Kind::Machinery.error(format!(
+            "{first}, after which the mailed patches are to begin, is not between {base} and {tip}"
+        )));
     }
     Ok(commits)
 }
@@ -172,21 +186,7 @@ impl Work<'_> {
     fn copy(&self, changes: &[Change<'_>]) -> Result<()> {
         let Self { from, to, .. } = self;
         let objects = changes.iter().flat_map(|it| [it.before, it.after]);
-        let list: String = objects
-            .filter(|object| *object != NONE)
-            .map(|object| format!("{object}\n"))
-            .collect();
-        let pack = cmd!(from, "git pack-objects --quiet --stdout");
-        let pack = from.output(pack, list.as_bytes())?;
-        if !pack.status.success() {
-            return Err(Kind::Machinery.error(format!(
-                "cannot read the touched files in {}: {}",
-                from.dir(),
-                pack.stderr().trim_end()
-            )));
-        }
-        to.pipe(cmd!(to, "git unpack-objects -q"), &pack.stdout)?;
-        Ok(())
+        copy(from, to, objects.filter(|object| *object != NONE))
     }
 
     /// The sender, at the time that the author's line has: the same series makes the same commits.
@@ -199,9 +199,26 @@ impl Work<'_> {
         let committer = cmd!(to, "git var GIT_COMMITTER_IDENT")
             .env("GIT_COMMITTER_NAME", &identity.name)
             .env("GIT_COMMITTER_EMAIL", &identity.email)
-            .env("GIT_COMMITTER_DATE", date);
+            // Without the mark, git takes a date before 1973 for something else.
+            .env("GIT_COMMITTER_DATE", format!("@{date}"));
         Ok(to.read(committer)?)
     }
+}
+
+/// Copies objects from one repository to another.
+pub fn copy<'a>(from: &Git, to: &Git, objects: impl Iterator<Item = &'a str>) -> Result<()> {
+    let list: String = objects.map(|object| format!("{object}\n")).collect();
+    let pack = cmd!(from, "git pack-objects --quiet --stdout");
+    let pack = from.output(pack, list.as_bytes())?;
+    if !pack.status.success() {
+        return Err(Kind::Machinery.error(format!(
+            "cannot read the touched files in {}: {}",
+            from.dir(),
+            pack.stderr().trim_end()
+        )));
+    }
+    to.pipe(cmd!(to, "git unpack-objects -q"), &pack.stdout)?;
+    Ok(())
 }
 
 /// Reads what `git diff-tree -z` says.
@@ -299,6 +316,21 @@ mod tests {
     }
 
     #[test]
+    fn what_the_series_depends_on_is_below_it() {
+        let fixture = Fixture::new();
+        let whole = fixture.grafted();
+        let second = fixture.grafted_second();
+        assert_eq!((&second.base, &second.tip), (&whole.base, &whole.tip));
+        let repository = &second.repository;
+        let below = format!("rev-list {}..{BASE_BRANCH}", second.base);
+        assert_eq!(fixture.git(repository, &below), second.first);
+        assert_eq!(
+            fixture.git(repository, "rev-list --count base..freeze"),
+            "1"
+        );
+    }
+
+    #[test]
     fn the_work_tree_is_clean_though_no_file_is_there() {
         let fixture = Fixture::new();
         let grafted = fixture.grafted();
@@ -350,12 +382,22 @@ mod tests {
                 &Stop::default(),
             )
         };
-        let nothing = Tested {
-            tip: fixture.tested.base.clone(),
-            ..fixture.tested.clone()
-        };
-        let failure = graft(&nothing).unwrap_err();
-        assert!(failure.to_string().contains("nothing to send"), "{failure}");
+        let Tested {
+            base: source, tip, ..
+        } = &fixture.tested;
+        for (first, tip, wrong) in [
+            (source, source, "nothing to send"),
+            (tip, tip, "nothing to send"),
+            (&fixture.public, tip, "is not between"),
+        ] {
+            let failure = graft(&Tested {
+                first: first.clone(),
+                tip: tip.clone(),
+                ..fixture.tested.clone()
+            });
+            let failure = failure.unwrap_err();
+            assert!(failure.to_string().contains(wrong), "{failure}");
+        }
         let path = &fixture.tested.repository;
         fixture.git(path, "checkout --quiet -b side HEAD~1");
         fixture.git(path, "commit --quiet --allow-empty -m side");

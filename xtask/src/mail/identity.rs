@@ -1,5 +1,7 @@
 //! Who sends.
 
+use std::fmt;
+
 use xshell::{Cmd, cmd};
 
 use crate::failure::{Kind, Result};
@@ -12,6 +14,13 @@ use crate::host::session::Session;
 pub struct Identity {
     pub name: String,
     pub email: String,
+}
+
+impl fmt::Display for Identity {
+    /// As mails have it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} <{}>", self.name, self.email)
+    }
 }
 
 /// The identity in the user's git configuration.

@@ -1,5 +1,7 @@
 //! What goes above the patches: a cover letter, and who gets it.
 
+use std::collections::BTreeSet;
+
 use camino::Utf8PathBuf;
 
 use crate::failure::{Kind, Result};
@@ -15,7 +17,8 @@ pub struct Letter {
     pub prefixes: Vec<String>,
     /// That of earlier versions; a new one is made without.
     pub change_id: Option<String>,
-    /// What has to be applied before, as `b4 prep --edit-deps` has it: `change-id: ID:vN`, `base-commit: ID`, ...
+    /// What has to be applied before, as `b4 prep --edit-deps` has it: `change-id: ID:vN`, `message-id: <ID>`, ...; the
+    /// base, and the patches that are below the series in its repository, need not be named.
     pub dependencies: Vec<String>,
     pub recipients: Recipients,
 }
@@ -51,8 +54,13 @@ impl People {
             ));
         }
         let mut all = self.to.iter().chain(&self.cc);
-        let is_one =
-            |who: &str| address(who).is_some() && (who.contains('"') || !who.contains([',', ';']));
+        let is_one = |who: &str| {
+            let names = who.replace("\\\"", "");
+            let mut unquoted = names.split('"').step_by(2);
+            address(who).is_some()
+                && unquoted.all(|part| !part.contains([',', ';']))
+                && !who.contains(char::is_control)
+        };
         match all.find(|who| !is_one(who)) {
             Some(who) => Err(Kind::Usage.error(format!(
                 "{who:?} is not one recipient: write `Name <address>`, or `\"Last, First\" <address>`"
@@ -61,15 +69,28 @@ impl People {
         }
     }
 
-    /// The first of them that the head of a mail does not have.
-    pub fn not_in(&self, mail: &str) -> Option<&str> {
-        let head = mail.split("\n\n").next().unwrap_or_default();
-        let mut all = self
-            .to
-            .iter()
-            .chain(&self.cc)
-            .filter_map(|who| address(who));
-        all.find(|address| !head.contains(address))
+    /// Each of them once; a mail that is to nobody is to those who would have a copy, as b4 has it.
+    pub fn once(mut self) -> Self {
+        let mut seen = BTreeSet::new();
+        let mut is_new =
+            |who: &String| seen.insert(address(who).unwrap_or(who).to_ascii_lowercase());
+        self.to.retain(&mut is_new);
+        self.cc.retain(&mut is_new);
+        if self.to.is_empty() {
+            std::mem::swap(&mut self.to, &mut self.cc);
+        }
+        self
+    }
+
+    /// As lines below a cover letter, where b4 looks for them; without `\"` in names, of which b4 makes `\\\"`.
+    pub fn lines(&self) -> String {
+        let lines = |name: &'static str, list: &[String]| {
+            let lines = list
+                .iter()
+                .map(move |who| format!("{name}: {}\n", who.replace("\\\"", "")));
+            lines.collect::<String>()
+        };
+        lines("To", &self.to) + &lines("Cc", &self.cc)
     }
 }
 
@@ -92,7 +113,8 @@ pub fn described(cover: &str) -> Result<String> {
         return wrong("has a sign-off: those belong into the patches");
     }
     for line in cover.lines() {
-        if ["To: ", "Cc: "].iter().any(|begin| line.starts_with(begin)) {
+        let begin = line.get(..3).unwrap_or_default().to_ascii_lowercase();
+        if ["to:", "cc:"].contains(&begin.as_str()) {
             return wrong(&format!(
                 "has an address, which b4 would take away: {line:?}; give recipients apart"
             ));
@@ -162,6 +184,7 @@ pub fn person(line: &str) -> Option<String> {
     })
 }
 
+/// Whether mail for both goes to one place.
 pub fn same(one: &str, other: &str) -> bool {
     let pair = address(one).zip(address(other));
     pair.is_some_and(|(one, other)| one.eq_ignore_ascii_case(other))
@@ -183,6 +206,7 @@ mod tests {
                 "sign-off",
             ),
             ("fs: x\n\nWhy.\n\nCc: A <a@example.org>\n", "address"),
+            ("fs: x\n\nWhy.\n\ncc: A <a@example.org>\n", "address"),
             ("fs: x\n\nWhy.\n---\nmore\n", "ends it"),
             ("fs: x\n\nWhy.\ndiff --git a/a b/a\n", "ends it"),
         ] {
@@ -208,13 +232,31 @@ mod tests {
             assert_eq!(address(who), wanted, "{who}");
         }
         let found = addressed("x\n\nTo: A <a@b>\nCc: c@d\nCc: e@f\n");
-        let text = "To: A <a@b>,\n c@d\nCc: x@y\n\ne@f\n";
-        assert_eq!(found.not_in(text), Some("e@f"));
+        assert_eq!(addressed(&format!("x\n\n{}", found.lines())), found);
         assert!(found.check().is_ok() && People::default().check().is_err());
         assert_eq!(
             (found.to, found.cc),
             (vec!["A <a@b>".into()], vec!["c@d".into(), "e@f".into()])
         );
+    }
+
+    #[test]
+    fn each_once() {
+        let list = |text: &str| text.split_whitespace().map(str::to_owned).collect();
+        for (to, cc, wanted) in [
+            ("a@b A@B", "c@d a@B C@d", ("a@b", "c@d")),
+            ("", "c@d e@f", ("c@d e@f", "")),
+        ] {
+            let people = People {
+                to: list(to),
+                cc: list(cc),
+            }
+            .once();
+            assert_eq!(
+                (people.to.join(" ").as_str(), people.cc.join(" ").as_str()),
+                wanted
+            );
+        }
     }
 
     #[test]
@@ -224,6 +266,9 @@ mod tests {
             ("F L <a@b>", true),
             ("L, F <a@b>", false),
             ("a@b, c@d", false),
+            ("\"A\" <a@b>, B <c@d>", false),
+            ("\"A \\\"B, C\\\"\" <a@b>", true),
+            ("A\nCc: B <a@b>", false),
             ("a", false),
         ] {
             let people = People {

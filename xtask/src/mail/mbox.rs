@@ -162,10 +162,15 @@ fn split(text: &[u8]) -> Vec<Vec<u8>> {
 
 /// Mails as an mbox again.
 pub fn write<'a>(mails: impl IntoIterator<Item = &'a Mail>) -> Vec<u8> {
+    join(mails.into_iter().map(|mail| mail.raw.as_slice()))
+}
+
+/// The texts of mails as an mbox, as public-inbox writes it.
+pub fn join<'a>(mails: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut text = Vec::new();
     for mail in mails {
         text.extend_from_slice(b"From mboxrd@z Thu Jan  1 00:00:00 1970\n");
-        for line in mail.raw.trim_ascii_end().split(|byte| *byte == b'\n') {
+        for line in mail.trim_ascii_end().split(|byte| *byte == b'\n') {
             let marks = line.iter().take_while(|byte| **byte == b'>').count();
             if line[marks..].starts_with(b"From ") {
                 text.push(b'>');

@@ -1,6 +1,7 @@
 //! From a tested series to mails: a base that others have, the series on top of it, what is refused, what goes with it,
 //! b4, which writes the mails, what was sent, and what came back.
 
+pub mod audit;
 pub mod b4;
 pub mod base;
 pub mod checklist;
@@ -9,8 +10,10 @@ pub mod cover;
 mod fixture;
 pub mod graft;
 pub mod identity;
+pub mod lend;
 pub mod letter;
 pub mod mbox;
+pub mod proof;
 pub mod record;
 pub mod refuse;
 pub mod results;
@@ -25,6 +28,8 @@ pub struct Tested {
     pub repository: Utf8PathBuf,
     /// The commit of the source.
     pub base: String,
+    /// The commit that the mailed patches begin after: `base`, or the last patch of the series that they depend on.
+    pub first: String,
     /// The commit of the last patch.
     pub tip: String,
 }

@@ -20,9 +20,12 @@ use crate::words::count;
 ///
 /// # Errors
 /// [`Kind::Machinery`] with what the program said: mails that anybody else could not use are not to be sent.
-pub fn of(mails: &Mails, b4: &B4, on: (&Base, &BTreeSet<String>), session: &Session) -> Result<()> {
-    let (base, touched) = on;
-    let grafted = b4.grafted();
+pub fn of(
+    mails: &Mails,
+    (b4, grafted): (&B4, &Grafted),
+    (base, touched): (&Base, &BTreeSet<String>),
+    session: &Session,
+) -> Result<()> {
     let (_guard, work) = files::temporary(&session.layout.work("mail"))?;
     finds_base(&b4.am(&mails.mbox, &work.join("am"))?, base)?;
     let reader = Reader {
@@ -45,10 +48,13 @@ fn patches(mails: &Mails) -> &[Utf8PathBuf] {
 /// b4 tells readers where the patches belong.
 fn finds_base(said: &str, base: &Base) -> Result<()> {
     let commit = &base.commit;
-    let checkout = |line: &str| line.contains("git checkout -b ") && line.ends_with(commit.as_str());
+    let checkout =
+        |line: &str| line.contains("git checkout -b ") && line.ends_with(commit.as_str());
     match said.lines().any(checkout) {
         true => Ok(()),
-        false => Err(Kind::Machinery.error(format!("b4 am does not find the base {commit}:\n{said}"))),
+        false => {
+            Err(Kind::Machinery.error(format!("b4 am does not find the base {commit}:\n{said}")))
+        }
     }
 }
 
@@ -93,10 +99,17 @@ impl Reader<'_> {
     fn applies(&self, patches: &[Utf8PathBuf]) -> Result<()> {
         let git = &self.git;
         git.read(cmd!(git, "git am --quiet --no-3way {patches...}"))
-            .map_err(|failure| failure.context("git am does not take the mails"))?;
+            .map_err(|failure| {
+                failure
+                    .or(Kind::Machinery)
+                    .context("git am does not take the mails")
+            })?;
         let made = |git: &Git, tip: &str| {
             let range = format!("-{}", patches.len());
-            git.read(cmd!(git, "git log --format=%T%n%an%n%ae%n%at%n%B {range} {tip}"))
+            git.read(cmd!(
+                git,
+                "git log --format=%T%n%an%n%ae%n%at%n%B {range} {tip}"
+            ))
         };
         let ours = git.elsewhere(&self.grafted.repository);
         let (sent, taken) = (made(&ours, &self.grafted.tip)?, made(git, "HEAD")?);
@@ -104,7 +117,11 @@ impl Reader<'_> {
             true => Ok(()),
             false => Err(Kind::Machinery.error(format!(
                 "git am makes other commits of the mails:\n{}",
-                unified("", [&sent, &taken].map(|log| Some(log.as_bytes())), ["sent", "taken"])
+                unified(
+                    "",
+                    [&sent, &taken].map(|log| Some(log.as_bytes())),
+                    ["sent", "taken"]
+                )
             ))),
         }
     }

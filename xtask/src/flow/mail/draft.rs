@@ -17,8 +17,8 @@ use crate::mail::Tested;
 use crate::mail::cover::{self, Section, Text};
 use crate::mail::identity::Identity;
 use crate::mail::record::{self, Record};
-use crate::mail::results::{self, Wanted};
 use crate::mail::refuse;
+use crate::mail::results::{self, Wanted};
 use crate::report::inputs;
 use crate::review::refresh::{Consent, Stack, plan};
 use crate::series::{self, Series};
@@ -27,6 +27,8 @@ use crate::series::{self, Series};
 pub struct Draft {
     /// What is mailed.
     pub series: Series,
+    /// What it depends on, as b4 has it: what was sent of the series below it.
+    pub dependencies: Vec<String>,
     /// `patches/BASE/SERIES`.
     pub folder: Utf8PathBuf,
     pub text: Text,
@@ -49,15 +51,20 @@ impl Draft {
         let (stack, series) = stack(order, session)?;
         refuse::unfit(&series)?;
         if order.to_list {
-            refuse::for_list(&series, identity)?;
+            refuse::for_list(&series, Some(&identity.to_string()))?;
         }
-        let folder = session.layout.patches().join(&order.base).join(&series.name);
+        let folder = session
+            .layout
+            .patches()
+            .join(&order.base)
+            .join(&series.name);
         let text = cover::read(&folder)?;
         let changes = cover::changes(&folder, order.version)?;
         let earlier = record::earlier(&folder, order.version)?;
         let prepared = record::may_prepare(&folder, order.version)?;
         let tree = followed(order, session)?;
         Ok(Self {
+            dependencies: dependencies(order, session)?,
             results: results(order, &stack, &tree, session)?,
             tested: tested(&stack, &tree)?,
             version: version(tree.git.dir())?,
@@ -87,6 +94,23 @@ fn stack(order: &Order, session: &Session) -> Result<(Vec<Series>, Series)> {
     }
 }
 
+/// What was sent of the series that are below the last.
+fn dependencies(order: &Order, session: &Session) -> Result<Vec<String>> {
+    let folder = session.layout.patches().join(&order.base);
+    let below = order
+        .series
+        .split_last()
+        .map_or(&[][..], |(_, below)| below);
+    let mut found = Vec::new();
+    for name in below {
+        let records = record::all(&folder.join(name))?;
+        let sent = records.into_iter().find(Record::is_sent);
+        let id = sent.and_then(|it| Some(format!("change-id: {}:v{}", it.change_id?, it.version)));
+        found.extend(id);
+    }
+    Ok(found)
+}
+
 /// The work tree, whose commits are these patch files.
 fn followed(order: &Order, session: &Session) -> Result<Worked> {
     let tree = worked(&order.base, &order.series, session)?;
@@ -111,10 +135,11 @@ fn followed(order: &Order, session: &Session) -> Result<Worked> {
 fn tested(stack: &[Series], tree: &Worked) -> Result<Tested> {
     let git = &tree.git;
     let last = stack.last().map_or(0, |series| series.patches.len());
+    let first = format!("HEAD~{last}");
     Ok(Tested {
         repository: git.dir().to_owned(),
         base: tree.base.clone(),
-        first: git.read(cmd!(git, "git rev-parse HEAD~{last}"))?,
+        first: git.read(cmd!(git, "git rev-parse {first}"))?,
         tip: git.read(cmd!(git, "git rev-parse HEAD"))?,
     })
 }

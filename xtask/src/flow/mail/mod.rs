@@ -68,4 +68,3 @@ fn make(order: &Order, draft: &Draft, maker: &Maker, session: &Session) -> Resul
     };
     post.write()
 }
-

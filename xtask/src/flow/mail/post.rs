@@ -18,6 +18,7 @@ use crate::mail::base::{self, Base, Upstream};
 use crate::mail::checklist::{self, Mailing};
 use crate::mail::cover::{self, Parts};
 use crate::mail::graft::{Grafted, graft};
+use crate::mail::lend::lend_files;
 use crate::mail::letter::{Letter, Recipients};
 use crate::mail::{mbox, proof, record};
 use crate::words::count;
@@ -34,7 +35,7 @@ pub struct Post<'a> {
 pub struct Written {
     folder: Utf8PathBuf,
     /// Names in the folder.
-    mails: Vec<String>,
+    pub mails: Vec<String>,
     version: u32,
     recipients: usize,
     base: String,
@@ -57,23 +58,26 @@ impl Post<'_> {
         let ground = self.ground()?;
         let parent = folder.parent().unwrap_or(&folder);
         let (_guard, new) = files::temporary(parent)?;
-        let (mails, b4) = phase(&session.events, "making mails", || {
-            let (mails, b4) = self.mails(&ground, &new)?;
+        let grafted = self.graft(&ground.base)?;
+        let b4 = B4::open(&grafted, session)?;
+        let mails = phase(&session.events, "making mails", || {
+            let mails = self.mails((&b4, &grafted), &ground.upstream, &new)?;
             let outcome = count(mails.files.len(), "mail");
-            Ok(((mails, b4), outcome))
+            Ok((mails, outcome))
         })?;
         let proof = "trying what git am, b4 am and git send-email make of them";
         phase(&session.events, proof, || {
-            proof::of(&mails, &b4, (&ground.base, &ground.touched), session)?;
+            let on = (&ground.base, &ground.touched);
+            proof::of(&mails, (&b4, &grafted), on, session)?;
             Ok(((), "the commits that were tested".to_owned()))
         })?;
-        let left = self.checklist(&mails, b4.grafted(), &new)?;
+        let left = self.checklist(&mails, &grafted, &new)?;
         self.record(&mails, &ground.base)?;
         files::discard(&folder, &session.stop)?;
         fs_err::rename(&new, &folder)?;
         Ok(Written {
             mails: names(&mails.files),
-            recipients: mails.people.all().count(),
+            recipients: mails.people.to.len() + mails.people.cc.len(),
             base: ground.base.commit,
             version: order.version,
             folder,
@@ -118,29 +122,35 @@ impl Post<'_> {
     }
 
     /// Has b4 write them: a first time to compare them with the version before, if there is one.
-    fn mails(&self, ground: &Ground, folder: &Utf8Path) -> Result<(Mails, B4)> {
+    fn mails(
+        &self,
+        (b4, grafted): (&B4, &Grafted),
+        upstream: &Upstream,
+        folder: &Utf8Path,
+    ) -> Result<Mails> {
         let Self {
             order,
             draft,
             session,
-            maker,
+            ..
         } = self;
-        let b4 = B4::open(&self.graft(&ground.base)?, &maker.b4, session)?;
         let mut letter = self.letter("");
         let (_, mut people) = b4.prepare(&letter)?;
-        people.add(checklist::lists(&draft.series.patches));
+        let lists = checklist::lists(&draft.series.patches);
+        people.cc.extend(lists.iter().map(ToString::to_string));
         letter.recipients = Recipients::These(people);
         let mbox = folder.join(format!("v{}.mbx", order.version));
         if let Some(last) = draft.earlier.first() {
             let older = record::path(&draft.folder, last.version, "mbx");
             let text = fs_err::read(&older)?;
-            base::lend_files(&text, &ground.upstream, &draft.tested, b4.grafted(), session)?;
+            let from = (draft.tested.repository.as_path(), upstream);
+            lend_files(&text, &grafted.repository, from, &session.stop)?;
             let (_guard, first) = files::temporary(folder)?;
             let mails = b4.write(&letter, &first.join("mails"), &first.join("mbox"))?;
             letter.cover = self.letter(&b4.diff(&older, &mails.mbox)?).cover;
         }
         let mails = b4.write(&letter, &folder.join("mails"), &mbox)?;
-        Ok((beside(mails, folder)?, b4))
+        beside(mails, folder)
     }
 
     fn letter(&self, range_diff: &str) -> Letter {
@@ -158,7 +168,7 @@ impl Post<'_> {
             version: order.version,
             prefixes: order.rfc.then(|| "RFC".to_owned()).into_iter().collect(),
             change_id: change_ids.next(),
-            dependencies: Vec::new(),
+            dependencies: draft.dependencies.clone(),
             recipients: Recipients::Maintainers(draft.tested.repository.clone()),
         }
     }
@@ -171,19 +181,19 @@ impl Post<'_> {
             session,
             maker,
         } = self;
-        let recipients: Vec<String> = mails.people.all().cloned().collect();
+        let recipients = [mails.people.to.as_slice(), &mails.people.cc].concat();
         let mailing = Mailing {
             base: &order.base,
-            series: &draft.series.name,
+            series: &order.series,
             version: order.version,
             patches: &draft.series.patches,
             identity: Some(&maker.identity.to_string()),
             recipients: &recipients,
             mails: &session.layout.mails(order.version),
             repository: &grafted.repository,
-            before: draft.earlier.first(),
+            earlier: &draft.earlier,
         };
-        let list = checklist::text(&mailing);
+        let list = checklist::list(&mailing);
         files::write(&folder.join(checklist::FILE), list.text.as_bytes())?;
         if mails.files.len() > checklist::MANY {
             session.events.send(Event::Warning(format!(
@@ -221,7 +231,8 @@ impl Post<'_> {
             order.version,
             &mbox::parse(&text),
             &draft.series.patches,
-            (&base.commit, &mails.change_id),
+            &base.commit,
+            &mails.change_id,
         )?;
         record.write(&draft.folder, &text)
     }
@@ -264,6 +275,9 @@ impl fmt::Display for Written {
             checklist::FILE,
             count(*left, "thing")
         )?;
-        write!(f, "nothing was sent; {recipients} recipients would get each of them")
+        write!(
+            f,
+            "nothing was sent; {recipients} recipients would get each of them"
+        )
     }
 }

@@ -73,7 +73,8 @@ impl Office {
             .unwrap();
         let sources = self.shop.layout.sources().join(format!("{BASE}.git"));
         let tag = "refs/tags/x_1-1";
-        git.read(cmd!(git, "git fetch --quiet {sources} {tag}")).unwrap();
+        git.read(cmd!(git, "git fetch --quiet {sources} {tag}"))
+            .unwrap();
         let commit = |parent: &[&str], tree: &str| {
             let line = cmd!(git, "git commit-tree -m public {parent...} {tree}");
             git.read(line).unwrap()
@@ -82,9 +83,11 @@ impl Office {
         let public = commit(&["-p", &orphan], "FETCH_HEAD^{tree}");
         git.read(cmd!(git, "git tag -a -m x v1 {public}")).unwrap();
         git.read(cmd!(git, "git tag orphan {orphan}")).unwrap();
-        git.read(cmd!(git, "git reset --quiet --hard {public}")).unwrap();
+        git.read(cmd!(git, "git reset --quiet --hard {public}"))
+            .unwrap();
         edit(&path.join("a.c"), "line 20\n", "line twenty\n");
-        git.read(cmd!(git, "git commit --quiet --all -m next")).unwrap();
+        git.read(cmd!(git, "git commit --quiet --all -m next"))
+            .unwrap();
         git.read(cmd!(git, "git tag v2")).unwrap();
     }
 
@@ -98,23 +101,30 @@ impl Office {
     fn runs(&self) -> [Run; 2] {
         let series = series::load(&self.shop.layout, BASE, "s").unwrap();
         let patches = results::applied(&[series]);
-        let tree = self.shop.work(&["s"], "git rev-parse 'refs/worktree/base^{tree}'");
+        let tree = self
+            .shop
+            .work(&["s"], "git rev-parse 'refs/worktree/base^{tree}'");
         let ids = select::runs(&select::choose(&[], &[]).unwrap(), 1);
         let run = |is_patched: bool| {
             let verdict = |at: usize| match is_patched || at > 0 {
                 true => Passed,
                 false => Failed("x".into()),
             };
-            let results = ids.iter().enumerate().map(|(at, id)| {
-                samples::result(id.filesystem, &id.case, 0, verdict(at))
-            });
+            let results = ids
+                .iter()
+                .enumerate()
+                .map(|(at, id)| samples::result(id.filesystem, &id.case, 0, verdict(at)));
             let mut run = samples::run(&[], results.collect());
             let patches = if is_patched { patches.as_slice() } else { &[] };
             run.kernel.base = BASE.into();
             run.kernel.patches = patches.iter().map(|it| it.subject.clone()).collect();
             run.kernel.content = Some(Content {
                 source: tree.clone(),
-                built: if is_patched { "other".into() } else { tree.clone() },
+                built: if is_patched {
+                    "other".into()
+                } else {
+                    tree.clone()
+                },
                 edited: false,
                 patches: patches.iter().map(|it| it.digest.clone()).collect(),
             });
@@ -229,7 +239,11 @@ fn two_versions_from_patch_files_to_mails() {
     let subject = line(&cover, "Subject: ");
     assert!(subject.contains("RFC") && subject.contains("v2"), "{cover}");
     assert_eq!(line(&cover, "change-id: "), id);
-    for part in ["Changes in v2:\n- In German.\n", "Range-diff against v1:\n", "    +zwei\n"] {
+    for part in [
+        "Changes in v2:\n- In German.\n",
+        "Range-diff against v1:\n",
+        "    +zwei\n",
+    ] {
         assert!(cover.contains(part), "{part}{cover}");
     }
     assert!(!cover.contains("In-Reply-To"), "{cover}");
@@ -251,7 +265,10 @@ fn the_range_diff_is_that_of_b4() {
     let b4 = deps::b4(&checkout).unwrap();
     let repository = office.session().layout.work("mail/x-s");
     let file = office.shop.layout.root().join("range-diff");
-    let line = cmd!(PLAIN, "env -C {repository} {b4} --offline-mode diff -m {one} {two} -o {file}");
+    let line = cmd!(
+        PLAIN,
+        "env -C {repository} {b4} --offline-mode diff -m {one} {two} -o {file}"
+    );
     proc::read(line, &Stop::default()).unwrap();
     let theirs = fs_err::read_to_string(file).unwrap();
     let cover = office.made(2, "0000-cover.eml");
@@ -288,7 +305,10 @@ fn what_was_sent_is_not_made_again() {
     office.next_version();
     office.mail(&office.order(2)).unwrap();
     let cover = office.made(2, "0000-cover.eml");
-    assert!(cover.contains("- Link to v1: https://lore.kernel.org/r/"), "{cover}");
+    assert!(
+        cover.contains("- Link to v1: https://lore.kernel.org/r/"),
+        "{cover}"
+    );
 }
 
 #[test]
@@ -356,7 +376,10 @@ fn what_is_to_be_there_before() {
     office.keep("1", &with);
     refused("no results without the patches");
     office.keep("2", &without);
-    shop.work(&["s"], "sed -i s/two/deux/ a.c; git commit -q --all --amend --no-edit");
+    shop.work(
+        &["s"],
+        "sed -i s/two/deux/ a.c; git commit -q --all --amend --no-edit",
+    );
     office.refresh();
     refused("0002-fs-two.patch");
     let said = office.refusal(&Order {
@@ -397,6 +420,9 @@ fn nobody_is_called() {
     let said = proc::read(traced, &Stop::default()).unwrap();
     assert!(said.contains("1 passed"), "{said}");
     let calls = fs_err::read_to_string(log).unwrap();
-    let outside: Vec<&str> = calls.lines().filter(|call| call.contains("AF_INET")).collect();
+    let outside: Vec<&str> = calls
+        .lines()
+        .filter(|call| call.contains("AF_INET"))
+        .collect();
     assert!(outside.is_empty(), "{outside:#?}");
 }
