@@ -457,7 +457,7 @@ fn ways(mailing: &Mailing<'_>) -> String {
     let quoted = |word: &str| shlex::try_quote(word).map_or_else(|_| word.to_owned(), Into::into);
     let [mails, repository] = [mailing.mails, mailing.repository].map(|path| quoted(path.as_str()));
     let lines = [
-        format!("with b4:   (cd {repository} && b4 send --no-trailer-to-cc)"),
+        format!("with b4:   (cd {repository} && b4 send)"),
         format!(
             "or by git: git send-email {} --confirm=always {mails}/*.eml",
             SEND_EMAIL.join(" ")
@@ -844,8 +844,12 @@ mod tests {
             .env("HOME", &fixture.dir);
         let output = proc::output(&mut Command::from(send), b"", &Stop::default()).unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned() + &output.stderr();
-        let to = "To: list@example.org, \"Last, First\" <b@example.org>\n";
-        assert_eq!(said.matches(to).count(), 3, "{said}");
+        for line in [
+            "To: list@example.org\n",
+            "Cc: \"Last, First\" <b@example.org>\n",
+        ] {
+            assert_eq!(said.matches(line).count(), 3, "{said}");
+        }
         assert!(said.contains("Would have sent 3 messages"), "{said}");
         // The user's own server counts again.
         let server = fixture.git(&grafted.repository, "config --list --local");

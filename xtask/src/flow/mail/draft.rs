@@ -10,7 +10,6 @@ use crate::flow::refresh::worked;
 use crate::flow::select;
 use crate::host::session::Session;
 use crate::kernel::tree::flags;
-use crate::kernel::version::version;
 use crate::kernel::worked::Worked;
 use crate::kernel::{self, bases};
 use crate::mail::Tested;
@@ -40,8 +39,6 @@ pub struct Draft {
     /// A table.
     pub results: String,
     pub tested: Tested,
-    /// Of the kernel without patches, as `make kernelversion` has it.
-    pub version: String,
 }
 
 impl Draft {
@@ -67,7 +64,6 @@ impl Draft {
             dependencies: dependencies(order, session)?,
             results: results(order, &stack, &tree, session)?,
             tested: tested(&stack, &tree)?,
-            version: version(tree.git.dir())?,
             series,
             folder,
             text,

@@ -13,6 +13,7 @@ use crate::host::files;
 use crate::host::phase::phase;
 use crate::host::session::Session;
 use crate::kernel::tree;
+use crate::kernel::version::version;
 use crate::mail::b4::{B4, Mails};
 use crate::mail::base::{self, Base, Upstream};
 use crate::mail::checklist::{self, Mailing};
@@ -93,10 +94,15 @@ impl Post<'_> {
             session,
             ..
         } = self;
-        let upstream = order.upstream.clone();
-        let upstream = upstream.unwrap_or_else(|| Upstream::of_version(&draft.version));
-        let revision = order.onto.clone();
-        let revision = revision.unwrap_or_else(|| base::tag_of_version(&draft.version));
+        let version = || version(&draft.tested.repository);
+        let upstream = match order.upstream.clone() {
+            Some(upstream) => upstream,
+            None => Upstream::of_version(&version()?),
+        };
+        let revision = match order.onto.clone() {
+            Some(revision) => revision,
+            None => base::tag_of_version(&version()?),
+        };
         let base = base::find(&upstream, &revision, session)?;
         let touched = base::touched(&draft.tested, &session.stop)?;
         let comparison = base::compare(&draft.tested, &base, &touched, &session.stop)?;

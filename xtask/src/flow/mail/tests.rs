@@ -26,20 +26,24 @@ struct Office {
 
 impl Office {
     fn open() -> Self {
-        Self::with(&["one", "two"])
+        Self::with(&["two"])
     }
 
-    fn with(patches: &[&str]) -> Self {
+    /// The first patch, and others.
+    fn with(others: &[&str]) -> Self {
         let office = Self { shop: Shop::open() };
         let shop = &office.shop;
         shop.base();
-        for (name, number) in patches.iter().zip(1..) {
-            shop.patch("s", number, name, 2 * number + 2, "");
-            let file = shop.file(&format!("s/{number:04}-{name}.patch"));
-            edit(&file, "Subject: [PATCH] ", "Subject: [PATCH] fs: ");
-        }
+        shop.patch("s", 1, "one", 4, "");
+        let file = shop.file("s/0001-one.patch");
+        edit(&file, "Subject: [PATCH] ", "Subject: [PATCH] fs: ");
         fs_err::write(shop.file("s/cover"), COVER).unwrap();
         shop.provide(&["s"]).unwrap();
+        for name in others {
+            let script =
+                format!("sed -i '12s/.*/{name}/' a.c; git commit -q --all -m 'fs: {name}' -m Why.");
+            shop.work(&["s"], &script);
+        }
         office.refresh();
         office.publish();
         office.test();
@@ -280,12 +284,12 @@ fn the_range_diff_is_that_of_b4() {
 #[test]
 #[ignore = "takes b4 from PyPI, and git-email; cargo xtask ci sees to it"]
 fn one_patch_and_many() {
-    let office = Office::with(&["one"]);
+    let office = Office::with(&[]);
     assert_eq!(office.mail(&office.order(1)).unwrap().mails.len(), 1);
-    let names: Vec<String> = (1..=12).map(|number| format!("p{number}")).collect();
+    let names: Vec<String> = (1..=15).map(|number| format!("p{number}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let many = Office::with(&names);
-    assert_eq!(many.mail(&many.order(1)).unwrap().mails.len(), 13);
+    assert_eq!(many.mail(&many.order(1)).unwrap().mails.len(), 17);
 }
 
 #[test]
