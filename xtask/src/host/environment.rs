@@ -27,6 +27,8 @@ const NETWORK: &[&str] = &[
     "NO_PROXY",
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
+    "GIT_SSL_CAINFO",
+    "GIT_SSL_CAPATH",
     "CURL_CA_BUNDLE",
     "REQUESTS_CA_BUNDLE",
 ];
@@ -249,6 +251,7 @@ mod tests {
     #[test]
     fn names_and_beginnings_of_names() {
         assert!(CARGO.has("CARGO_HOME") && CARGO.has("RUSTUP_HOME") && CARGO.has("PATH"));
+        assert!(NETWORKED.has("GIT_SSL_CAINFO") && !PLAIN.has("GIT_SSL_CAINFO"));
         assert!(!CARGO.has("CARGO_HOMES") && !CARGO.has("RUSTUP") && !PLAIN.has("RUSTUP_HOME"));
     }
 

@@ -662,6 +662,25 @@ mod tests {
     }
 
     #[test]
+    fn two_runs_at_once_and_one_that_is_stopped() {
+        let fixture = Fixture::new();
+        let upstream = Upstream::Path(fixture.upstream());
+        let session = fixture.session();
+        let stopped = fixture.session();
+        stopped.stop.request();
+        let failure = find(&upstream, "v2", &stopped).unwrap_err();
+        assert_eq!(failure.kind, Kind::Interrupted);
+        let found = std::thread::scope(|scope| {
+            let run = || scope.spawn(|| find(&upstream, "v2", &session).unwrap());
+            [run(), run(), run()].map(|run| run.join().unwrap())
+        });
+        assert!(found.iter().all(|base| *base == found[0]));
+        fixture.has_trees_only(&found[0]);
+        let bases = session.layout.work("mail/bases");
+        assert_eq!(bases.read_dir_utf8().unwrap().count(), 1);
+    }
+
+    #[test]
     fn passwords_are_not_told() {
         let fixture = Fixture::new();
         for url in [

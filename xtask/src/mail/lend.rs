@@ -60,8 +60,9 @@ fn changed(mails: &[u8]) -> BTreeMap<String, String> {
     for patch in &patches {
         let mut file = None;
         for line in patch.body.lines() {
-            if let Some(names) = line.strip_prefix("diff --git a/") {
-                file = names.split(" b/").next();
+            if let Some(names) = line.strip_prefix("diff --git ") {
+                let old = names.split(" b/").next();
+                file = old.map(|it| it.trim_start_matches("a/"));
             } else if let (Some(file), Some((old, new))) = (file, index(line)) {
                 if !old.bytes().all(|byte| byte == b'0') && !made.contains(old) {
                     before.insert(old.to_owned(), file.to_owned());
@@ -101,7 +102,7 @@ mod tests {
             samples::mail(&format!("{number}@x"), "a@x", &subject, "", body)
         };
         let second = "diff --git a/a b/a\nindex bb..cc 100644\ndiff --git a/old name b/new name\nindex dd..ee\n\
-            diff --git a/sub b/sub\nindex 11..22 160000\n";
+            diff --git a/sub b/sub\nindex 11..22 160000\ndiff --git \"a/\\303\" \"b/\\303\"\nindex 99..98\n";
         let first = "index 33..44\n---\ndiff --git a/a b/a\nindex aa..bb 100644\n--- a/a\n+++ b/a\n \
             index 55..66\ndiff --git a/new b/new\nnew file mode 100644\nindex 00..77\n";
         let reply = samples::mail(
@@ -117,6 +118,6 @@ mod tests {
             .iter()
             .map(|(id, file)| format!("{id} {file}"))
             .collect();
-        assert_eq!(found, ["aa a", "dd old name"]);
+        assert_eq!(found, ["99 \"a/\\303\" \"b/\\303\"", "aa a", "dd old name"]);
     }
 }

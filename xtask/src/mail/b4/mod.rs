@@ -6,6 +6,9 @@
 //!
 //! Its exit code is 0 with patches missing and after checks that failed, so what it says is what counts.
 
+mod dependencies;
+mod recipients;
+
 use std::process::Command;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -15,7 +18,7 @@ use xshell::cmd;
 
 use super::audit::Asked;
 use super::graft::{BASE_BRANCH, Grafted};
-use super::letter::{Letter, People, Recipients, address, addressed, described, person};
+use super::letter::{Letter, People, described};
 use super::mbox;
 use crate::deps;
 use crate::failure::{Kind, OrFail, Result};
@@ -34,10 +37,6 @@ const DEFECTS: &[&str] = &[
     "duplicate messages found",
     "suspicious unicode",
 ];
-/// A red, blinking mark: a dependency of a series is not met.
-const UNMET: &str = "\u{1b}[31;5m\u{25cf}";
-/// Whom b4 does not add to the recipients.
-const EXCLUDED: &str = "b4.email-exclude";
 /// Settings that the repository does not keep, lest they stand in the way of the person who sends from there.
 fn offline() -> [(&'static str, String); 2] {
     // Longer than names can be: the resolver refuses it without asking anybody.
@@ -87,10 +86,6 @@ impl B4 {
             _home: guard,
         };
         b4.set("b4.prep-cover-strategy", "branch-description")?;
-        b4.set(
-            &b4.of_branch("b4-prep-cover-strategy"),
-            "branch-description",
-        )?;
         // Whole ids in the index lines, by which others find the files.
         b4.set("core.abbrev", "40")?;
         Ok(b4)
@@ -105,7 +100,6 @@ impl B4 {
         self.set(&description, &described(&letter.cover)?)?;
         // What an earlier letter left.
         self.unset(&self.of_branch("b4-tracking"))?;
-        self.unset(EXCLUDED)?;
         self.run(&["prep", "--enroll", BASE_BRANCH])?;
         self.keep(letter)?;
         let version = letter.version.to_string();
@@ -115,43 +109,9 @@ impl B4 {
             line.extend(letter.prefixes.iter().map(String::as_str));
             self.run(&line)?;
         }
-        let people = match &letter.recipients {
-            Recipients::These(people) => people.clone(),
-            Recipients::Maintainers(tree) => self.maintainers(tree)?,
-        };
-        let people = people.once();
-        self.address(&letter.cover, &people)?;
+        let people = self.people(&letter.recipients)?;
+        self.send_to(&people, &letter.cover)?;
         Ok((change_id(&self.tracking()?)?, people))
-    }
-
-    /// Puts the recipients where whoever calls `b4 send` finds them, and has b4 add none that trailers name.
-    fn address(&self, cover: &str, people: &People) -> Result<()> {
-        let described = described(cover)?;
-        let below = format!("{described}\n{}", people.lines());
-        self.set(&self.of_branch("description"), &below)?;
-        let messages = self.messages()?;
-        let all = || people.to.iter().chain(&people.cc);
-        let lines = messages.lines().chain(described.lines());
-        // Letter by letter, as b4 takes those in other letters for somebody else.
-        let named = lines.filter_map(|line| address(line.split_once(": ")?.1.split(" #").next()?));
-        let others: Vec<&str> = named
-            .filter(|it| !all().any(|who| address(who) == Some(*it)))
-            .collect();
-        match others.is_empty() {
-            true => Ok(()),
-            false => self.set(EXCLUDED, &others.join(",")),
-        }
-    }
-
-    /// Whether what the series depends on is there; b4's words. It looks on a server, and without one it finds nothing.
-    ///
-    /// What is below the series in its own repository is there.
-    pub fn check_dependencies(&self) -> Result<String> {
-        let said = self.run(&["prep", "--check-deps"])?;
-        match said.contains(UNMET) && self.grafted.first == self.grafted.base {
-            true => Err(Kind::Usage.error(format!("the series lacks what it depends on:\n{said}"))),
-            false => Ok(said),
-        }
     }
 
     /// Writes the mails into a folder that is not there yet, and all of them into `mbox`. Paths are absolute, as b4 works
@@ -218,39 +178,6 @@ impl B4 {
         Ok((said, tip))
     }
 
-    /// Asks get_maintainer.pl by way of b4, which writes the answer below the cover letter.
-    fn maintainers(&self, tree: &Utf8Path) -> Result<People> {
-        let script = tree.join("scripts/get_maintainer.pl");
-        if !script.exists() {
-            return Err(Kind::Usage.error(format!("{tree} is no kernel tree: it has no {script}")));
-        }
-        // As b4 would call it in a work tree that has it; it reads the tree that it stands in.
-        let options = "--nogit --nogit-fallback --nogit-chief-penguins --norolestats";
-        let tree = shlex::try_quote(tree.as_str()).or_fail(Kind::Usage)?;
-        let line = format!("env -C {tree} perl scripts/get_maintainer.pl {options}");
-        let commands = [
-            ("b4.send-auto-to-cmd", format!("{line} --nol")),
-            ("b4.send-auto-cc-cmd", format!("{line} --nom")),
-        ];
-        let said = self.run_with(&commands, &["prep", "--auto-to-cc"])?;
-        let description = self.of_branch("description");
-        let found = self.git.read(cmd!(self.git, "git config {description}"))?;
-        let mut people = addressed(&found);
-        if people == People::default() {
-            return Err(Kind::Machinery.error(format!("{script} names nobody; b4 said:\n{said}")));
-        }
-        people.cc.extend(self.named_in_patches()?);
-        Ok(people)
-    }
-
-    /// Authors, and the people in trailers.
-    fn named_in_patches(&self) -> Result<Vec<String>> {
-        let format = "%an <%ae>%n%(trailers:only,unfold,valueonly)";
-        let range = format!("{BASE_BRANCH}..");
-        let named = cmd!(self.git, "git log --reverse --format={format} {range}");
-        Ok(self.git.read(named)?.lines().filter_map(person).collect())
-    }
-
     /// Those of the commits, with their authors as mails have them.
     fn messages(&self) -> Result<String> {
         let (range, format) = (format!("{BASE_BRANCH}.."), "From: %an <%ae>%n%B");
@@ -288,64 +215,11 @@ impl B4 {
             }
             tracking["series"]["change-id"] = json!(id);
         }
-        let base = format!("base-commit: {}", self.grafted.base);
-        let other = |it: &&String| it.starts_with("base-commit:") && **it != base;
-        if let Some(other) = letter.dependencies.iter().find(other) {
-            return Err(Kind::Usage.error(format!("{other}: the mails have {base}")));
-        }
-        let mut needed = letter.dependencies.clone();
-        needed.retain(|it| *it != base);
-        for dependency in &needed {
-            self.depend_on(dependency)?;
-        }
-        needed.extend(self.below()?);
+        let needed = self.needed(&letter.dependencies)?;
         if !needed.is_empty() {
-            needed.push(base);
             tracking["series"]["prerequisites"] = json!(needed);
         }
         self.set(&self.of_branch("b4-tracking"), &tracking.to_string())
-    }
-
-    /// Sees to it that b4 asks no server about something that the series depends on.
-    ///
-    /// It does not for a `change-id:` if there is the tag that it makes of what it has sent. The patches are told of by
-    /// [`Self::below`], and twice nobody could apply them; so the tag has a commit that changes nothing.
-    fn depend_on(&self, dependency: &str) -> Result<()> {
-        let parts: Vec<&str> = dependency.split(':').map(str::trim).collect();
-        let (id, version) = match parts[..] {
-            ["patch-id", _] => return Ok(()),
-            ["change-id", id, version] => (id, version),
-            _ => {
-                return Err(Kind::Usage.error(format!(
-                    "{dependency:?}: name what the series depends on by `change-id: ID:vN` or `patch-id: ID`"
-                )));
-            }
-        };
-        let (git, Grafted { first, .. }) = (&self.git, &self.grafted);
-        let tree = format!("{first}^{{tree}}");
-        let commit = git.read(cmd!(git, "git commit-tree {tree} -p {first} -m {id}"))?;
-        let text = format!("{id}\n\n{version}\n\nbase-commit: {first}\nchange-id: {id}\n");
-        let tag = cmd!(
-            git,
-            "git tag --force --annotate --file=- sent/{id}-{version} {commit}"
-        );
-        git.pipe(tag, text.as_bytes())?;
-        Ok(())
-    }
-
-    /// The patches between the public commit and the mailed ones, as b4 names what a series depends on.
-    fn below(&self) -> Result<Vec<String>> {
-        let Grafted { base, first, .. } = &self.grafted;
-        // As b4 makes mails of them, by whose ids servers know patches.
-        let patches = cmd!(
-            self.git,
-            "git format-patch --stdout --binary --find-renames {base}..{first}"
-        );
-        let patches = self.git.output(patches, b"")?.stdout;
-        let ids = cmd!(self.git, "git patch-id --stable");
-        let ids = self.git.pipe(ids, &patches)?;
-        let ids = ids.lines().filter_map(|line| line.split(' ').next());
-        Ok(ids.map(|id| format!("patch-id: {id}")).collect())
     }
 
     /// What b4 knows of the branch.
@@ -437,7 +311,7 @@ mod tests {
     use crate::mail::fixture::Fixture;
     use crate::mail::graft::graft;
     use crate::mail::lend::lend_files;
-    use crate::mail::letter::sign_offs;
+    use crate::mail::letter::{Recipients, address, sign_offs};
 
     const COVER: &str = "fs: freeze für viele\n\nWhat and \"why\", with \\ and $money.\n\n# A heading\n\n| a | b |\n\
         | --- | --- |\n| 1 | ok |\n\nLink: https://example.org/v1\n";
@@ -635,8 +509,8 @@ mod tests {
     fn git_would_send_the_mails_as_they_are() {
         let mut fixture = Fixture::new();
         let long = "long ".repeat(400);
-        let message = format!("fs: ö\n\nFrom here on.\n\nAcked-by: Else <else@example.org>\n");
-        fixture.another_patch(&message, |tree| {
+        let message = "fs: ö\n\nFrom here on.\n\nAcked-by: Else <else@example.org>\n";
+        fixture.another_patch(message, |tree| {
             fs_err::write(tree.join("fs/long"), format!("ö{long}\n")).unwrap();
         });
         let b4 = open(&fixture.grafted());
