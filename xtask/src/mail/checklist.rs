@@ -815,7 +815,7 @@ mod tests {
             Session::new(Layout::of_this_checkout().unwrap(), Stop::default()),
         );
         let grafted = fixture.grafted();
-        let b4 = B4::open(&grafted, &session).unwrap();
+        let b4 = B4::open(&grafted, &deps::b4(&session).unwrap(), &session).unwrap();
         let letter = Letter {
             cover: "fs: all\n\nWhy.\n".into(),
             version: 1,

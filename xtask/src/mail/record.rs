@@ -696,7 +696,7 @@ mod tests {
                 1 => fixture.grafted_first(),
                 _ => fixture.grafted(),
             };
-            let b4 = B4::open(&grafted, &session).unwrap();
+            let b4 = B4::open(&grafted, &crate::deps::b4(&session).unwrap(), &session).unwrap();
             let letter = letter::Letter {
                 cover: "fs: all\n\nFrom here on it\nis another.\n".into(),
                 version: 2,

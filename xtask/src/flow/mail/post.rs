@@ -60,7 +60,7 @@ impl Post<'_> {
         let parent = folder.parent().unwrap_or(&folder);
         let (_guard, new) = files::temporary(parent)?;
         let grafted = self.graft(&ground.base)?;
-        let b4 = B4::open(&grafted, session)?;
+        let b4 = B4::open(&grafted, &self.maker.b4, session)?;
         let mails = phase(&session.events, "making mails", || {
             let mails = self.mails((&b4, &grafted), &ground.upstream, &new)?;
             let outcome = count(mails.files.len(), "mail");

@@ -20,7 +20,6 @@ use super::audit::Asked;
 use super::graft::{BASE_BRANCH, Grafted};
 use super::letter::{Letter, People, described};
 use super::mbox;
-use crate::deps;
 use crate::failure::{Kind, OrFail, Result};
 use crate::host::environment::PLAIN;
 use crate::host::files;
@@ -73,12 +72,11 @@ pub struct B4 {
 }
 
 impl B4 {
-    /// Installs b4 if need be, and configures the repository for it.
-    pub fn open(grafted: &Grafted, session: &Session) -> Result<Self> {
-        let program = deps::b4(session)?;
+    /// Configures the repository for b4, which is at `program`.
+    pub fn open(grafted: &Grafted, program: &Utf8Path, session: &Session) -> Result<Self> {
         let (guard, home) = files::temporary(&session.layout.work("mail"))?;
         let b4 = Self {
-            program,
+            program: program.to_owned(),
             git: Git::at(&grafted.repository, &session.stop),
             grafted: grafted.clone(),
             stop: session.stop.clone(),
@@ -322,7 +320,7 @@ mod tests {
     }
 
     fn open(grafted: &Grafted) -> B4 {
-        B4::open(grafted, &checkout()).unwrap()
+        B4::open(grafted, &crate::deps::b4(&checkout()).unwrap(), &checkout()).unwrap()
     }
 
     fn letter(version: u32) -> Letter {
