@@ -29,12 +29,14 @@ use crate::host::session::Session;
 
 /// How b4 begins a line that tells of a failure. Its exit code does not.
 const FAILURES: &[&str] = &["CRITICAL:", "ERROR:", "Traceback ", "b4: error:", "fatal:"];
-/// What it says in passing if a thread is not whole, or its base is not in the repository.
+/// What it says in passing of mails that are not one whole version, or whose base is not in the repository.
 const DEFECTS: &[&str] = &[
     "Thread incomplete!",
     "not known, ignoring",
     "duplicate messages found",
     "suspicious unicode",
+    "More than one series version",
+    "is a partial reroll",
 ];
 /// Settings that the repository does not keep, lest they stand in the way of the person who sends from there.
 fn offline() -> [(&'static str, String); 2] {
@@ -139,12 +141,8 @@ impl B4 {
     /// What `b4 am` makes of the mails, in its words, as one who gets them sees it. Its files go to `folder`.
     pub fn am(&self, mbox: &Utf8Path, folder: &Utf8Path) -> Result<String> {
         let said = self.run(&["am", "-m", mbox.as_str(), "-o", folder.as_str()])?;
-        match DEFECTS.iter().find(|defect| said.contains(*defect)) {
-            Some(_) => {
-                Err(Kind::Machinery.error(format!("b4 am finds the mails not whole:\n{said}")))
-            }
-            None => Ok(said),
-        }
+        are_whole(mbox, &said)?;
+        Ok(said)
     }
 
     /// The range-diff between the mails of two versions.
@@ -160,6 +158,7 @@ impl B4 {
             file.as_str(),
         ];
         let said = self.run(&line)?;
+        are_whole(older, &said)?;
         fs_err::read_to_string(&file).map_err(|_| {
             Kind::Machinery.error(format!(
                 "b4 makes no range-diff of {older} and {newer}:\n{said}"
@@ -285,6 +284,15 @@ impl B4 {
         let mut command = Command::from(line);
         command.current_dir(&self.grafted.repository);
         command
+    }
+}
+
+fn are_whole(mails: &Utf8Path, said: &str) -> Result<()> {
+    match DEFECTS.iter().any(|defect| said.contains(defect)) {
+        true => {
+            Err(Kind::Machinery.error(format!("{mails}: b4 finds the mails not whole:\n{said}")))
+        }
+        false => Ok(()),
     }
 }
 
@@ -588,6 +596,14 @@ mod tests {
         fixture.next_version();
         let second = open(&fixture.grafted());
         let two = write(&second, &letter(2), &fixture.dir).unwrap();
+        // b4 would compare with the newest of them.
+        let both = fixture.dir.join("both.mbx");
+        fs_err::write(&both, text(&one.mbox) + &text(&two.mbox)).unwrap();
+        let failure = second.diff(&both, &two.mbox).unwrap_err();
+        assert!(
+            failure.to_string().contains("More than one series"),
+            "{failure}"
+        );
         let (repository, new) = (&second.grafted.repository, &second.grafted.tip);
         fixture.git(
             repository,
