@@ -12,7 +12,6 @@ mod failure;
 mod flow;
 mod host;
 mod kernel;
-#[allow(dead_code, reason = "series mail will call it")]
 mod mail;
 mod report;
 mod review;

@@ -85,12 +85,18 @@ const NEEDED: &[(Need, Thing, &str)] = &[
     (Need::Mail, Program("python3"), "python3"),
     (Need::Mail, PythonModule("venv, ensurepip"), "python3-venv"),
     (Need::Mail, Subcommand("send-email"), "git-email"),
+    (Need::Mail, PythonModule("ply"), "python3-ply"),
+    (Need::Mail, PythonModule("git"), "python3-git"),
     (Need::Tests, Program("git"), "git"),
     (Need::Tests, Program("xz"), "xz-utils"),
+    (Need::Tests, Program("strace"), "strace"),
     (Need::Tests, Tool("mkfs.ext3"), "e2fsprogs"),
     (Need::Tests, Tool("e2fsck"), "e2fsprogs"),
     (Need::Check, Program("sparse"), "sparse"),
     (Need::Check, Program("python3"), "python3"),
+    // Without them the kernel's spdxcheck says nothing, and checkpatch takes that for praise.
+    (Need::Check, PythonModule("ply"), "python3-ply"),
+    (Need::Check, PythonModule("git"), "python3-git"),
 ];
 
 /// Looks for all that `need` takes; nothing is run but python3 and git.

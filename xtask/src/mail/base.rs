@@ -386,8 +386,12 @@ pub fn compare(
     )))
 }
 
-/// Mode, type and id by name.
-fn entries(git: &Git, commit: &str, files: &BTreeSet<String>) -> Result<BTreeMap<String, String>> {
+/// Mode, type and id by name, of those files that the commit has.
+pub fn entries(
+    git: &Git,
+    commit: &str,
+    files: &BTreeSet<String>,
+) -> Result<BTreeMap<String, String>> {
     if files.is_empty() {
         return Ok(BTreeMap::new());
     }

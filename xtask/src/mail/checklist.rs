@@ -32,6 +32,10 @@ pub struct Mailing<'a> {
     pub mails: &'a Utf8Path,
     /// The repository with b4's branch of the series.
     pub repository: &'a Utf8Path,
+    /// What checkpatch.pl says, but for sign-offs.
+    pub complaints: &'a [String],
+    /// Our own: that of a distribution may be too old.
+    pub b4: &'a Utf8Path,
 }
 
 /// Past this many mails people stop reading.
@@ -104,6 +108,7 @@ fn items(mailing: &Mailing<'_>) -> Vec<Item> {
     items.extend(before(mailing));
     items.extend(assisted(mailing));
     items.push(fixes(mailing));
+    items.push(checkpatch(mailing));
     items.extend(uapi(mailing));
     items.extend(xfs(mailing));
     items.extend(selftests(mailing));
@@ -319,6 +324,13 @@ pub fn assistance(line: &str) -> Option<Result<(), String>> {
     })
 }
 
+fn checkpatch(mailing: &Mailing<'_>) -> Item {
+    match mailing.complaints {
+        [] => Item::done("checkpatch.pl --strict has nothing to say, but for sign-offs."),
+        said => Item::of("checkpatch.pl --strict complains:", said.to_vec()),
+    }
+}
+
 fn fixes(mailing: &Mailing<'_>) -> Item {
     static FORM: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r#"^[0-9a-f]{12,40} \(".+"\)$"#).expect("valid"));
@@ -455,9 +467,10 @@ pub const SEND_EMAIL: &[&str] = &[
 
 fn ways(mailing: &Mailing<'_>) -> String {
     let quoted = |word: &str| shlex::try_quote(word).map_or_else(|_| word.to_owned(), Into::into);
-    let [mails, repository] = [mailing.mails, mailing.repository].map(|path| quoted(path.as_str()));
+    let paths = [mailing.mails, mailing.repository, mailing.b4];
+    let [mails, repository, b4] = paths.map(|path| quoted(path.as_str()));
     let lines = [
-        format!("with b4:   (cd {repository} && b4 send)"),
+        format!("with b4:   (cd {repository} && {b4} send)"),
         format!(
             "or by git: git send-email {} --confirm=always {mails}/*.eml",
             SEND_EMAIL.join(" ")
@@ -524,6 +537,8 @@ mod tests {
             earlier: &[],
             mails,
             repository,
+            complaints: &[],
+            b4: Utf8Path::new("b4"),
         }
     }
 

@@ -6,7 +6,7 @@ use camino::Utf8PathBuf;
 use xshell::cmd;
 
 use super::b4::{B4, Mails};
-use super::base::Base;
+use super::base::{Base, entries};
 use super::checklist::SEND_EMAIL;
 use super::graft::{BASE_BRANCH, Grafted};
 use crate::diff::unified;
@@ -16,7 +16,8 @@ use crate::host::git::Git;
 use crate::host::session::Session;
 use crate::words::count;
 
-/// Has `b4 am` find the base and all patches, `git am` make the tested commits of them, and `git send-email` take them.
+/// Has b4 find what the series depends on, `b4 am` the base and all patches, `git am` make the tested commits of them, and
+/// `git send-email` take them.
 ///
 /// # Errors
 /// [`Kind::Machinery`] with what the program said: mails that anybody else could not use are not to be sent.
@@ -27,12 +28,14 @@ pub fn of(
     session: &Session,
 ) -> Result<()> {
     let (_guard, work) = files::temporary(&session.layout.work("mail"))?;
+    b4.check_dependencies()?;
     finds_base(&b4.am(&mails.mbox, &work.join("am"))?, base)?;
     let reader = Reader {
         git: Git::at(work.join("reader"), &session.stop),
         grafted,
+        touched,
     };
-    reader.open(base, touched)?;
+    reader.open()?;
     reader.applies(patches(mails))?;
     takes(mails, grafted, session)
 }
@@ -58,86 +61,69 @@ fn finds_base(said: &str, base: &Base) -> Result<()> {
     }
 }
 
-/// Somebody who has the public commit. Files that no patch touches are neither fetched nor in the work tree.
+/// Somebody who has the touched files as they are in the public commit; `git am` looks at no others.
 struct Reader<'a> {
     git: Git,
     grafted: &'a Grafted,
+    touched: &'a BTreeSet<String>,
 }
 
 impl Reader<'_> {
-    fn open(&self, base: &Base, touched: &BTreeSet<String>) -> Result<()> {
+    fn open(&self) -> Result<()> {
         let (git, dir) = (&self.git, self.git.dir());
+        fs_err::create_dir(dir)?;
         git.read(cmd!(git, "git init --quiet {dir}"))?;
-        for (key, value) in [
-            ("core.repositoryFormatVersion", "1"),
-            // So git believes that it could have the other files.
-            ("extensions.partialClone", "public"),
-            ("remote.public.promisor", "true"),
-            ("remote.public.url", "/dev/null"),
-            ("core.sparseCheckout", "true"),
-        ] {
-            git.read(cmd!(git, "git config {key} {value}"))?;
-        }
-        let (public, ours) = (&base.repository, &self.grafted.repository);
-        let lent = format!("{public}/objects\n{ours}/.git/objects\n");
-        let own = dir.join(".git");
-        files::write(&own.join("objects/info/alternates"), lent.as_bytes())?;
-        let shallow = public.join("shallow");
-        if shallow.exists() {
-            files::write(&own.join("shallow"), &fs_err::read(shallow)?)?;
-        }
-        let there: String = touched.iter().map(|file| pattern(file)).collect();
-        files::write(&own.join("info/sparse-checkout"), there.as_bytes())?;
-        let start = git.elsewhere(ours).resolve(BASE_BRANCH)?;
-        let start = start.unwrap_or_default();
-        git.read(cmd!(git, "git update-ref HEAD {start}"))?;
-        git.read(cmd!(git, "git read-tree -m -u HEAD"))?;
+        let lent = format!("{}/.git/objects\n", self.grafted.repository);
+        files::write(&dir.join(".git/objects/info/alternates"), lent.as_bytes())?;
+        let files = entries(&self.sender(), BASE_BRANCH, self.touched)?;
+        let index: String = files
+            .iter()
+            .map(|(name, entry)| format!("{entry}\t{name}\0"))
+            .collect();
+        let add = cmd!(git, "git update-index --add -z --index-info");
+        git.pipe(add, index.as_bytes())?;
+        git.read(cmd!(git, "git commit --quiet --allow-empty -m public"))?;
+        git.read(cmd!(git, "git reset --quiet --hard"))?;
         Ok(())
     }
 
-    /// Compares what `git am` makes of patches with the commits that they were made of.
+    /// Compares what `git am` makes of patches with the commits that they were made of, but for the dates: those of mails.
     fn applies(&self, patches: &[Utf8PathBuf]) -> Result<()> {
         let git = &self.git;
-        git.read(cmd!(git, "git am --quiet --no-3way {patches...}"))
-            .map_err(|failure| {
-                failure
-                    .or(Kind::Machinery)
-                    .context("git am does not take the mails")
-            })?;
-        let made = |git: &Git, tip: &str| {
-            let range = format!("-{}", patches.len());
-            git.read(cmd!(
-                git,
-                "git log --format=%T%n%an%n%ae%n%at%n%B {range} {tip}"
-            ))
-        };
-        let ours = git.elsewhere(&self.grafted.repository);
-        let (sent, taken) = (made(&ours, &self.grafted.tip)?, made(git, "HEAD")?);
-        match sent == taken {
-            true => Ok(()),
-            false => Err(Kind::Machinery.error(format!(
-                "git am makes other commits of the mails:\n{}",
-                unified(
-                    "",
-                    [&sent, &taken].map(|log| Some(log.as_bytes())),
-                    ["sent", "taken"]
-                )
-            ))),
+        let taken = git.read(cmd!(git, "git am --quiet --no-3way {patches...}"));
+        taken.map_err(|failure| {
+            let failure = failure.or(Kind::Machinery);
+            failure.context("git am does not take the mails")
+        })?;
+        let sent = self.commits(&self.sender(), &self.grafted.tip, patches.len())?;
+        let taken = self.commits(git, "HEAD", patches.len())?;
+        if sent == taken {
+            return Ok(());
         }
+        let sides = [&sent, &taken].map(|log| Some(log.as_bytes()));
+        Err(Kind::Machinery.error(format!(
+            "git am makes other commits of the mails:\n{}",
+            unified("commits", sides, [" that are sent", " that git am makes"])
+        )))
     }
-}
 
-/// A file's name as a pattern of a sparse checkout.
-fn pattern(file: &str) -> String {
-    let special = |c| matches!(c, '\\' | '*' | '?' | '[' | ' ');
-    let mut pattern = "/".to_owned();
-    for char in file.chars() {
-        if special(char) {
-            pattern.push('\\');
+    /// The last so many commits: authors, messages, and the touched files.
+    fn commits(&self, git: &Git, tip: &str, count: usize) -> Result<String> {
+        let mut text = String::new();
+        for back in 0..count {
+            let commit = format!("{tip}~{back}");
+            text += &git.read(cmd!(git, "git log -1 --format=%an%n%ae%n%B {commit}"))?;
+            for (name, entry) in entries(git, &commit, self.touched)? {
+                text += &format!("\n{entry} {name}");
+            }
+            text.push('\n');
         }
-        pattern.push(char);
+        Ok(text)
     }
-    pattern + "\n"
+
+    fn sender(&self) -> Git {
+        self.git.elsewhere(&self.grafted.repository)
+    }
 }
 
 /// Has git send-email read them, and connect to nobody.

@@ -260,7 +260,11 @@ fn no_match(run: &Run, patched: &Run) -> Option<String> {
 }
 
 fn machine(run: &Run) -> String {
-    format!("QEMU {}, {}", run.machine.qemu, run.machine.accelerator)
+    let version = run
+        .machine
+        .qemu
+        .trim_start_matches("QEMU emulator version ");
+    format!("QEMU {version}, {}", run.machine.accelerator)
 }
 
 fn configs(names: &[String]) -> String {

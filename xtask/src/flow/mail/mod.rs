@@ -60,6 +60,7 @@ fn make(order: &Order, draft: &Draft, maker: &Maker, session: &Session) -> Resul
     let work = session.layout.work("mail");
     let _lock = lock::hold(&session.layout.work("lock"), session)?;
     files::sweep(&work, session)?;
+    files::sweep(&work.join("bases"), session)?;
     let post = Post {
         order,
         draft,

@@ -22,6 +22,7 @@ use crate::mail::graft::{Grafted, graft};
 use crate::mail::lend::lend_files;
 use crate::mail::letter::{Letter, Recipients};
 use crate::mail::{mbox, proof, record};
+use crate::review::checkpatch;
 use crate::words::count;
 
 pub struct Post<'a> {
@@ -197,6 +198,8 @@ impl Post<'_> {
             recipients: &recipients,
             mails: &session.layout.mails(order.version),
             repository: &grafted.repository,
+            complaints: &self.complaints()?,
+            b4: &maker.b4,
             earlier: &draft.earlier,
         };
         let list = checklist::list(&mailing);
@@ -209,6 +212,18 @@ impl Post<'_> {
             )));
         }
         Ok(list.left)
+    }
+
+    /// Of the kernel's own script, as `series check` asks it.
+    fn complaints(&self) -> Result<Vec<String>> {
+        let Self { draft, session, .. } = self;
+        let mut complaints = Vec::new();
+        for patch in &draft.series.patches {
+            let found = checkpatch::check(patch, &draft.tested.repository, &session.stop)?;
+            let found = found.iter();
+            complaints.extend(found.map(|it| format!("{}:{}: {}", it.file, it.line, it.text)));
+        }
+        Ok(complaints)
     }
 
     /// Mails of another series are not what this run has made.
@@ -244,13 +259,16 @@ impl Post<'_> {
     }
 }
 
-/// b4 wants a folder of its own for them.
+/// From b4's own folder to their place; the letter of several is not called after its subject.
 fn beside(mails: Mails, folder: &Utf8Path) -> Result<Mails> {
     let mut files = Vec::new();
-    for file in &mails.files {
-        let to = folder.join(file.file_name().unwrap_or_default());
-        fs_err::rename(file, &to)?;
-        files.push(to);
+    for (file, at) in mails.files.iter().zip(0..) {
+        let name = match (at, mails.files.len()) {
+            (0, 2..) => "0000-cover.eml",
+            _ => file.file_name().unwrap_or_default(),
+        };
+        files.push(folder.join(name));
+        fs_err::rename(file, folder.join(name))?;
     }
     fs_err::remove_dir_all(folder.join("mails"))?;
     Ok(Mails { files, ..mails })

@@ -166,15 +166,6 @@ impl B4 {
         })
     }
 
-    /// Puts into the commits what reviewers have answered; returns b4's words, and the last commit.
-    ///
-    /// The answers are found by the patches that they are to, so `mbox` has the mails of the series as well.
-    pub fn trailers(&self, mbox: &Utf8Path) -> Result<(String, String)> {
-        let said = self.run(&["trailers", "-u", "-m", mbox.as_str()])?;
-        let tip = self.git.read(cmd!(self.git, "git rev-parse HEAD"))?;
-        Ok((said, tip))
-    }
-
     /// Those of the commits, with their authors as mails have them.
     fn messages(&self) -> Result<String> {
         let (range, format) = (format!("{BASE_BRANCH}.."), "From: %an <%ae>%n%B");
@@ -638,7 +629,9 @@ mod tests {
         );
         let mbox = fixture.dir.join("answers.mbx");
         fs_err::write(&mbox, text(&mails.mbox) + &answer).unwrap();
-        let (said, tip) = b4.trailers(&mbox).unwrap();
+        // Found by the patches that they are to, so the mbox has these as well.
+        let said = b4.run(&["trailers", "-u", "-m", mbox.as_str()]).unwrap();
+        let tip = b4.git.read(cmd!(b4.git, "git rev-parse HEAD")).unwrap();
         assert!(
             said.contains("+ Reviewed-by: Re Viewer <re@example.org>"),
             "{said}"

@@ -1,5 +1,7 @@
 //! Who gets the mails: b4 finds them below the cover letter, whoever calls it.
 
+use std::collections::BTreeSet;
+
 use camino::Utf8Path;
 use xshell::cmd;
 
@@ -31,9 +33,10 @@ impl B4 {
         let lines = messages.lines().chain(described.lines());
         // Letter by letter, as b4 takes those in other letters for somebody else.
         let named = lines.filter_map(|line| address(line.split_once(": ")?.1.split(" #").next()?));
-        let others: Vec<&str> = named
+        let others: BTreeSet<&str> = named
             .filter(|it| !all().any(|who| address(who) == Some(*it)))
             .collect();
+        let others: Vec<&str> = others.into_iter().collect();
         self.set(EXCLUDED, &others.join(","))
     }
 
