@@ -692,4 +692,6 @@ fn diffs(changes: &[Change]) -> String {
 }
 
 #[cfg(test)]
+mod real;
+#[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use crate::kernel::shop::{BASE, Shop};
 use crate::kernel::tree;
 
 const S: &[&str] = &["s"];
-const NONE: Consent = Consent {
+pub(super) const NONE: Consent = Consent {
     overwrite: false,
     lose: false,
 };
@@ -51,7 +51,7 @@ fn planned<T>(
 }
 
 /// The files that were written.
-fn refresh(shop: &Shop, names: &[&str], consent: Consent) -> Result<Vec<String>> {
+pub(super) fn refresh(shop: &Shop, names: &[&str], consent: Consent) -> Result<Vec<String>> {
     planned(shop, names, |plan, tree, stack| {
         plan.allow(consent, tree, stack)?;
         plan.write(tree, stack)?;
