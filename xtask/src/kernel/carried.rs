@@ -240,9 +240,16 @@ impl<'a> Notes<'a> {
     }
 }
 
-/// Has git carry the notes of all work trees along, and those of all commits that it makes one of.
+/// Has git carry the notes of all work trees along, and those of all commits that it makes one of; and keep lines of messages
+/// that begin with #, which it takes for comments wherever an editor may have been at work.
 pub fn configure(git: &Git) -> Result<()> {
-    git.read(cmd!(git, "git config notes.rewriteMode concatenate"))?;
+    for (key, value) in [
+        ("notes.rewriteMode", "concatenate"),
+        ("commit.cleanup", "scissors"),
+        ("core.commentChar", "#"),
+    ] {
+        git.read(cmd!(git, "git config {key} {value}"))?;
+    }
     for notes in [NOTES, ORIGINS] {
         git.read(cmd!(
             git,

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use camino::{Utf8DirEntry, Utf8Path};
 use xshell::{Cmd, cmd};
 
 use super::refresh::line;
@@ -101,7 +102,7 @@ pub fn go_on(tree: &mut Worked) -> Result<Outcome> {
         Stage::Home => {
             tree.come_home()?;
             Err(Kind::Usage.error(format!(
-                "the rebase of {} onto {} was taken back, or has never begun: the tree is as it was; to begin: {}",
+                "the rebase of {} onto {} was taken back, or has never begun; to begin: {}",
                 tree.git.dir(),
                 moving.onto.label,
                 moving.command("--onto REV")
@@ -132,6 +133,14 @@ pub fn take_back(tree: &mut Worked) -> Result<String> {
     }
     require_unlocked(&git)?;
     let left = head(&git)?;
+    if stage == Stage::Home && left != *tip {
+        tree.come_home()?;
+        return Ok(format!(
+            "{} stays as it is: git had taken back the rebase onto {} already, and there are new commits since",
+            git.dir(),
+            moving.onto.label
+        ));
+    }
     let mut kept = String::new();
     if stage != Stage::Home && left != moving.onto.commit {
         let name = keep(&git, ABORTED_REFS, &left)?;
@@ -161,12 +170,13 @@ pub fn take_back(tree: &mut Worked) -> Result<String> {
 /// Git's own way back; it may not know where from if it was killed early.
 fn abort(git: &Git, tip: &str) -> Result<()> {
     rebase(git, &["--abort"])?;
-    if operation(git)?.is_some() {
-        git.read(cmd!(git, "git rebase --quit"))?;
-    }
     let same = git.output(cmd!(git, "git diff --quiet {tip}"), b"")?;
     if head(git)? != tip || !same.status.success() {
         git.read(cmd!(git, "git checkout --quiet --force --detach {tip}"))?;
+    }
+    // Last: as long as git is in the middle of it, this can be repeated.
+    if operation(git)?.is_some() {
+        git.read(cmd!(git, "git rebase --quit"))?;
     }
     Ok(())
 }
@@ -220,12 +230,11 @@ fn require_followed(tree: &Worked, series: &[Series], flags: &str) -> Result<()>
     )))
 }
 
-/// Git's rebase, with messages kept as they are: without an editor it would take lines with # for comments.
+/// Git's rebase, as it is in [`carried::configure`]d trees, and without an editor.
 fn rebase(git: &Git, words: &[&str]) -> Result<Output> {
     let line: Cmd<'_> = cmd!(
         git,
-        "git -c commit.cleanup=scissors -c core.editor=true -c sequence.editor=true -c commit.gpgSign=false
-         -c rerere.enabled=false -c core.commentChar=# rebase {words...}"
+        "git -c core.editor=true -c sequence.editor=true -c commit.gpgSign=false -c rerere.enabled=false rebase {words...}"
     );
     Ok(git.output(line, b"")?)
 }
@@ -264,22 +273,21 @@ fn words(said: &Output) -> String {
 
 /// What keeps git from going on.
 fn stopped(tree: &Worked, moving: &Moving, said: &str) -> Result<String> {
-    let git = &tree.git;
-    let patch = match git.resolve("REBASE_HEAD")? {
-        Some(id) => at_work(tree, moving, &id)?,
-        None => "git".to_owned(),
-    };
+    let (git, onto) = (&tree.git, &moving.onto.label);
     let files = git.read(cmd!(git, "git diff --name-only --diff-filter=U --relative"))?;
-    let what = match files.as_str() {
-        "" => format!("cannot be carried to {}: {said}", moving.onto.label),
-        files => format!(
-            "is in conflict with {} in {}",
-            moving.onto.label,
-            files.lines().collect::<Vec<_>>().join(", ")
-        ),
+    let files: Vec<&str> = files.lines().collect();
+    let what = match git.resolve("REBASE_HEAD")? {
+        Some(id) => {
+            let patch = at_work(tree, moving, &id)?;
+            match files.as_slice() {
+                [] => format!("{patch} cannot be carried to {onto}: {said}"),
+                files => format!("{patch} is in conflict with {onto} in {}", files.join(", ")),
+            }
+        }
+        None => format!("git waits on the way to {onto}: {said}"),
     };
     Ok(format!(
-        "{patch} {what}\n{}\n  the commits as they were: git -C {} log {}",
+        "{what}\n{}\n  the commits as they were: git -C {} log {}",
         moving.ways(git),
         git.dir(),
         named(BEFORE_REFS, &moving.tip)
@@ -465,7 +473,7 @@ fn require_stopped(tree: &Worked, moving: &Moving) -> Result<()> {
     )))
 }
 
-/// Whether it stopped at the patch that it took last, or is to take next.
+/// Whether it stopped at the patch that it took last, or is to take next, or at a line that takes none.
 fn stopped_at_its_place(git: &Git) -> Result<bool> {
     let names = ["stopped-sha", "done", "git-rebase-todo"];
     let names = names.map(|name| format!("rebase-merge/{name}"));
@@ -487,23 +495,26 @@ fn stopped_at_its_place(git: &Git) -> Result<bool> {
     };
     let last = done.lines().rfind(|line| !line.trim().is_empty());
     let next = todo.lines().find(|line| !line.trim().is_empty());
-    Ok(last.is_some_and(is_it) || next.is_some_and(is_it))
+    let takes_none = |line: &str| {
+        let command = line.split_whitespace().next();
+        command.is_some_and(|command| ["break", "b", "exec", "x"].contains(&command))
+    };
+    Ok(last.is_some_and(|line| is_it(line) || takes_none(line)) || next.is_some_and(is_it))
 }
 
-/// Git that was killed leaves its lock; the same file says that another one is at work.
+/// Git that was killed leaves its locks (of the index, of HEAD); the same files say that another one is at work.
 fn require_unlocked(git: &Git) -> Result<()> {
-    let lock = cmd!(
-        git,
-        "git rev-parse --path-format=absolute --git-path index.lock"
-    );
-    let lock = git.read(lock)?;
-    match std::path::Path::new(&lock).exists() {
-        false => Ok(()),
-        true => Err(Kind::Usage.error(format!(
+    let folder = git.read(cmd!(git, "git rev-parse --absolute-git-dir"))?;
+    let entries = Utf8Path::new(&folder).read_dir_utf8()?;
+    let paths = entries.map(|entry| entry.map(Utf8DirEntry::into_path));
+    let paths = paths.collect::<std::io::Result<Vec<_>>>()?;
+    let lock = paths.iter().find(|path| path.extension() == Some("lock"));
+    lock.map_or(Ok(()), |lock| {
+        Err(Kind::Usage.error(format!(
             "another git command is at work in {}; if none is, one was killed: remove {lock}, and this again",
             git.dir()
-        ))),
-    }
+        )))
+    })
 }
 
 fn head(git: &Git) -> Result<String> {
