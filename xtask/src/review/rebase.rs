@@ -214,18 +214,14 @@ fn require_followed(tree: &Worked, series: &[Series], flags: &str) -> Result<()>
         )));
     };
     let now = carried::files(series);
-    let names: BTreeSet<&String> = kept.keys().chain(now.keys()).collect();
-    let changed: Vec<&str> = names
-        .into_iter()
-        .filter(|name| kept.get(*name) != now.get(*name))
-        .map(String::as_str)
-        .collect();
+    let changed = carried::changed(&kept, &now);
     if changed.is_empty() {
         return Ok(());
     }
     Err(Kind::Usage.error(format!(
         "patch files were edited since {path} was made or last written back ({}); first: cargo xtask series edit{flags}, which \
-         has the tree follow them, or says how to keep the edits of both",
+         has the tree follow them, or says how to keep the edits of both; to keep those of the tree alone: series \
+         refresh{flags} --force",
         changed.join(", ")
     )))
 }

@@ -775,6 +775,28 @@ fn walk(model: &Shop, steps: &[(Step, &str)]) -> std::result::Result<(), String>
     Ok(())
 }
 
+/// Patch files that were edited so that they do not apply, to no source: git has no commits that it could carry.
+#[test]
+fn only_a_newer_source_is_a_reason_to_rebase() {
+    let mut shop = shop();
+    let way = |shop: &Shop| {
+        let failure = shop.provide(S).unwrap_err();
+        assert_eq!(failure.kind, Kind::Build, "{failure}");
+        failure.to_string().contains("series rebase --onto")
+    };
+    let edit = "sed -i 's/^-line 4$/-line four/' 0001-one.patch";
+    step(&mut shop, Files(edit)).unwrap();
+    assert!(!way(&shop));
+    shop.follow("3-1");
+    assert!(!way(&shop));
+    step(
+        &mut shop,
+        Files("sed -i 's/^-line four$/-line 4/' 0001-one.patch"),
+    )
+    .unwrap();
+    assert!(way(&shop));
+}
+
 #[test]
 fn a_tree_that_is_not_there() {
     let shop = Shop::open();

@@ -101,6 +101,18 @@ fn an_untouched_tree_gives_the_files_that_are_there() {
 }
 
 #[test]
+fn what_a_series_file_says_besides_names_stays() {
+    let shop = shop();
+    let index = shop.file("s/series");
+    let text = fs_err::read_to_string(&index).unwrap();
+    let text = text.replacen(".patch\n", ".patch -p1 # the first\n", 1);
+    fs_err::write(&index, &text).unwrap();
+    assert!(!shop.provide(S).unwrap().edited);
+    assert_eq!(refresh(&shop, S, NONE).unwrap(), Vec::<String>::new());
+    assert!(text.contains("-p1"), "{text}");
+}
+
+#[test]
 fn the_configuration_of_git_changes_nothing() {
     let shop = shop();
     for (key, value) in [
