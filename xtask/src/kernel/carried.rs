@@ -282,7 +282,9 @@ pub fn origin(series: &Series, patch: &Patch) -> String {
 /// The names of files that are not the same in both.
 pub fn changed<'a>(old: &'a Files, new: &'a Files) -> Vec<&'a str> {
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    let changed = names.into_iter().filter(|name| old.get(*name) != new.get(*name));
+    let changed = names
+        .into_iter()
+        .filter(|name| old.get(*name) != new.get(*name));
     changed.map(String::as_str).collect()
 }
 

@@ -967,6 +967,14 @@ fn a_revision_of_a_tree_of_the_users() {
     );
     refresh(&shop, false).unwrap();
     assert_eq!(user(&shop, PRINT), before);
+    // A tree of ours is of that repository already.
+    let repository = opened(&shop).unwrap().repository();
+    source::lend(&repository, &shop.tree(S), "HEAD").unwrap();
+    let borrowed = fs_err::read_to_string(repository.dir().join("objects/info/alternates"));
+    assert_eq!(
+        borrowed.unwrap(),
+        format!("{}/.git/objects\n", users(&shop))
+    );
     // The patch files are for that kernel now.
     let failure = shop.provide(S).unwrap_err();
     assert_eq!(failure.kind, Kind::Build, "{failure}");
