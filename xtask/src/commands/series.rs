@@ -171,7 +171,8 @@ struct Rebase {
     #[arg(long = "continue", id = "continue", conflicts_with = "tree")]
     go_on: bool,
 
-    /// Go back to the base and the commits that there were before; what was mended and not committed is dropped
+    /// Go back to the base and the commits that there were before, also after the end until series refresh; what was
+    /// mended and not committed is dropped
     #[arg(long, conflicts_with = "tree")]
     abort: bool,
 }

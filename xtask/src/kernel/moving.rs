@@ -114,6 +114,16 @@ impl Moving {
         Ok(Some(Kind::Usage.error(said)))
     }
 
+    /// It was there, and the commits are not there any more.
+    pub fn left(&self, git: &Git) -> Failure {
+        Kind::Usage.error(format!(
+            "{} was rebased onto {}, and HEAD is not on that any more\n  to go back to where the patch files are: {}",
+            git.dir(),
+            self.onto.label,
+            self.command("--abort")
+        ))
+    }
+
     /// From a conflict on, or back.
     pub fn ways(&self, git: &Git) -> String {
         let path = git.dir();

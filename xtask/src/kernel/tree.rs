@@ -8,7 +8,7 @@ use xshell::{Cmd, cmd};
 use super::advice::Advice;
 use super::apply::apply;
 use super::carried::{self, Commit, Notes};
-use super::moving::{Ground, Moving};
+use super::moving::Moving;
 use super::refs::{BASE_REF, WANTED_REF};
 use super::source::Source;
 use super::standing::{Edits, edits, is_ancestor, operation};
@@ -49,9 +49,25 @@ pub(super) struct State {
     /// Since `series rebase` began.
     #[serde(default)]
     pub moving: Option<Moving>,
-    /// Since `series rebase` ended, until `series refresh` writes the patch files for that base.
+    /// Since `series rebase` ended, until `series refresh` writes the patch files for that base: the way from where they are.
     #[serde(default)]
-    pub ground: Option<Ground>,
+    pub moved: Option<Moving>,
+}
+
+impl State {
+    /// Why the commits are not where this has them; `None` if they are.
+    pub fn obstacle(&self, git: &Git) -> Result<Option<Failure>> {
+        let on_the_way = self.moving.as_ref().map(|moving| moving.obstacle(git));
+        if let Some(obstacle) = on_the_way.transpose()?.flatten() {
+            return Ok(Some(obstacle));
+        }
+        match &self.moved {
+            Some(moved) if !is_ancestor(git, &moved.onto.commit, "HEAD")? => {
+                Ok(Some(moved.left(git)))
+            }
+            _ => Ok(None),
+        }
+    }
 }
 
 pub(super) fn key(base: &str, series: &[Series]) -> String {
@@ -240,16 +256,13 @@ impl Place<'_> {
 
     /// The tree as it is if it was rebased, and its patch files are still those for another base.
     fn moved(&self, state: &State) -> Result<Option<Tree>> {
-        let obstacle = state
-            .moving
-            .as_ref()
-            .map(|moving| moving.obstacle(&self.git));
-        if let Some(obstacle) = obstacle.transpose()?.flatten() {
+        if let Some(obstacle) = state.obstacle(&self.git)? {
             return Err(obstacle);
         }
-        let Some(Ground { label, .. }) = &state.ground else {
+        let Some(moved) = &state.moved else {
             return Ok(None);
         };
+        let label = &moved.onto.label;
         if !self.changed(state)?.0.is_empty() {
             let head = self.git.read(cmd!(self.git, "git rev-parse HEAD"))?;
             return Err(self.would_lose(state, &edits(&self.git)?, &head, None)?);
@@ -490,7 +503,7 @@ impl Place<'_> {
             settled,
             files,
             moving: None,
-            ground: None,
+            moved: None,
         };
         Ok(files::remember(&self.memory, &state)?)
     }

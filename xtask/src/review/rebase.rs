@@ -21,6 +21,18 @@ use crate::words::count;
 /// Lines of git's own words in a message.
 const SAID: usize = 10;
 
+/// Whatever git can be configured to do otherwise is fixed.
+const FIXED: &[&str] = &[
+    "--merge",
+    "--empty=drop",
+    "--keep-empty",
+    "--no-fork-point",
+    "--no-rebase-merges",
+    "--no-autosquash",
+    "--no-autostash",
+    "--no-update-refs",
+];
+
 /// What came of it.
 #[derive(Debug)]
 pub enum Outcome {
@@ -66,6 +78,7 @@ pub fn begin(tree: &mut Worked, series: &[Series], onto: Ground, flags: &str) ->
             tree.git.dir()
         )));
     }
+    require_unlocked(&tree.git)?;
     let moving = Moving {
         onto,
         base,
@@ -74,30 +87,15 @@ pub fn begin(tree: &mut Worked, series: &[Series], onto: Ground, flags: &str) ->
     };
     keep(&tree.git, BEFORE_REFS, &moving.tip)?;
     tree.set_out(moving.clone())?;
-    let (onto, base) = (&moving.onto.commit, &moving.base);
-    // Whatever git can be configured to do otherwise is fixed.
-    let said = rebase(
-        &tree.git,
-        &[
-            "--merge",
-            "--empty=drop",
-            "--keep-empty",
-            "--no-fork-point",
-            "--no-rebase-merges",
-            "--no-autosquash",
-            "--no-autostash",
-            "--no-update-refs",
-            "--onto",
-            onto,
-            base,
-        ],
-    )?;
+    let (onto, base) = (moving.onto.commit.as_str(), moving.base.as_str());
+    let said = rebase(&tree.git, &[FIXED, &["--onto", onto, base]].concat())?;
     ended(tree, &moving, &said)
 }
 
 /// Goes on after a conflict, or makes a note of what git has ended.
 pub fn go_on(tree: &mut Worked) -> Result<Outcome> {
-    let moving = under_way(tree, "--continue")?;
+    let moving = tree.moving().cloned();
+    let moving = moving.map_or_else(|| nothing(tree, "continue"), Ok)?;
     match moving.stage(&tree.git)? {
         Stage::Home => {
             tree.come_home()?;
@@ -122,21 +120,23 @@ pub fn go_on(tree: &mut Worked) -> Result<Outcome> {
     }
 }
 
-/// Takes it back, and says what it was.
+/// Takes it back, also after its end as long as the patch files are those from before, and says what it was.
 pub fn take_back(tree: &mut Worked) -> Result<String> {
-    let moving = under_way(tree, "--abort")?;
     let git = tree.git.clone();
-    let tip = &moving.tip;
+    let moving = match (tree.moving(), tree.moved()) {
+        (None, Some(moved)) if operation(&git)?.is_none() => moved.clone(),
+        (moving, _) => moving.cloned().map_or_else(|| nothing(tree, "abort"), Ok)?,
+    };
     let stage = moving.stage(&git)?;
     if let Stage::Busy(_) = stage {
         return Err(obstacle(tree, &moving)?);
     }
     require_unlocked(&git)?;
     let left = head(&git)?;
-    if stage == Stage::Home && left != *tip {
+    if stage == Stage::Home && left != moving.tip {
         tree.come_home()?;
         return Ok(format!(
-            "{} stays as it is: git had taken back the rebase onto {} already, and there are new commits since",
+            "{} stays as it is: it is back from {} already, and has other commits since",
             git.dir(),
             moving.onto.label
         ));
@@ -146,19 +146,7 @@ pub fn take_back(tree: &mut Worked) -> Result<String> {
         let name = keep(&git, ABORTED_REFS, &left)?;
         kept = format!("; what was rebased so far: git -C {} log {name}", git.dir());
     }
-    match stage {
-        Stage::Halfway => abort(&git, tip)?,
-        Stage::There => {
-            require_clean(&git, "--abort", &moving)?;
-            // As git does it: a branch goes back, too.
-            git.read(cmd!(git, "git reset --quiet --keep {tip}"))?;
-        }
-        Stage::Astray => {
-            require_clean(&git, "--abort", &moving)?;
-            git.read(cmd!(git, "git checkout --quiet --detach {tip}"))?;
-        }
-        Stage::Home | Stage::Busy(_) => {}
-    }
+    go_back(&git, &moving, &stage)?;
     tree.come_home()?;
     Ok(format!(
         "{} is as it was before the rebase onto {}{kept}",
@@ -167,13 +155,29 @@ pub fn take_back(tree: &mut Worked) -> Result<String> {
     ))
 }
 
+/// Makes HEAD the commit that it was.
+fn go_back(git: &Git, moving: &Moving, stage: &Stage) -> Result<()> {
+    let tip = &moving.tip;
+    match stage {
+        Stage::Halfway => abort(git, tip)?,
+        Stage::There => {
+            require_clean(git, "--abort", moving)?;
+            // As git does it: a branch goes back, too.
+            git.read(cmd!(git, "git reset --quiet --keep {tip}"))?;
+        }
+        Stage::Astray => {
+            require_clean(git, "--abort", moving)?;
+            git.read(cmd!(git, "git checkout --quiet --detach {tip}"))?;
+        }
+        Stage::Home | Stage::Busy(_) => {}
+    }
+    Ok(())
+}
+
 /// Git's own way back; it may not know where from if it was killed early.
 fn abort(git: &Git, tip: &str) -> Result<()> {
     rebase(git, &["--abort"])?;
-    let same = git.output(cmd!(git, "git diff --quiet {tip}"), b"")?;
-    if head(git)? != tip || !same.status.success() {
-        git.read(cmd!(git, "git checkout --quiet --force --detach {tip}"))?;
-    }
+    restore(git, tip)?;
     // Last: as long as git is in the middle of it, this can be repeated.
     if operation(git)?.is_some() {
         git.read(cmd!(git, "git rebase --quit"))?;
@@ -181,18 +185,23 @@ fn abort(git: &Git, tip: &str) -> Result<()> {
     Ok(())
 }
 
-/// The rebase that a tree is in.
-fn under_way(tree: &Worked, how: &str) -> Result<Moving> {
-    if let Some(moving) = tree.moving() {
-        return Ok(moving.clone());
+/// Makes files and HEAD those of a commit, whatever half-way state they are in.
+fn restore(git: &Git, tip: &str) -> Result<()> {
+    let same = git.output(cmd!(git, "git diff --quiet {tip}"), b"")?;
+    if head(git)? != tip || !same.status.success() {
+        git.read(cmd!(git, "git checkout --quiet --force --detach {tip}"))?;
     }
+    Ok(())
+}
+
+/// The tree is in no rebase of ours.
+fn nothing<T>(tree: &Worked, how: &str) -> Result<T> {
     let path = tree.git.dir();
     let own = operation(&tree.git)?.map(|operation| {
         format!("\nit is in the middle of {operation} that series rebase did not begin; end that by git itself, there")
     });
     Err(Kind::Usage.error(format!(
-        "there is nothing to {}: no series rebase is under way in {path}{}",
-        how.trim_start_matches('-'),
+        "there is nothing to {how}: no series rebase is under way in {path}{}",
         own.unwrap_or_default()
     )))
 }
@@ -241,9 +250,11 @@ fn ended(tree: &mut Worked, moving: &Moving, said: &Output) -> Result<Outcome> {
         Stage::Halfway => stopped(tree, moving, &words(said)).map(Outcome::Stopped),
         Stage::There if said.status.success() => finish(tree, moving),
         Stage::Home => {
+            // Git that cannot move HEAD leaves the files of the new base. All was committed when it began.
+            restore(&tree.git, &moving.tip)?;
             tree.come_home()?;
             Err(Kind::Usage.error(format!(
-                "git does not rebase {} onto {}, and nothing was changed: {}",
+                "git does not rebase {} onto {}, and all is as it was: {}",
                 tree.git.dir(),
                 moving.onto.label,
                 words(said)
