@@ -26,8 +26,8 @@ Exit codes:
 
 const AFTER_REBASE_HELP: &str = "\
 A conflict is left in the work tree: mend the files, git add them, and --continue, or --abort. \
-Git's own rebase --continue, --skip and --abort may be used there as well; --continue afterwards \
-makes a note of it. A patch that the new base has already is left out, and named. Patch files stay \
+Git's own rebase --continue, --skip and --abort may be used there as well (its --continue drops \
+lines of a message that begin with #); --continue afterwards makes a note of it. A patch that the new base has already is left out, and named. Patch files stay \
 as they are until series refresh. The commits as they were are kept by a ref below \
 refs/worktree/before-rebase, which is named, too.
 

@@ -240,16 +240,9 @@ impl<'a> Notes<'a> {
     }
 }
 
-/// Has git carry the notes of all work trees along, and those of all commits that it makes one of; and keep lines of messages
-/// that begin with #, which it takes for comments wherever an editor may have been at work.
+/// Has git carry the notes of all work trees along, and those of all commits that it makes one of.
 pub fn configure(git: &Git) -> Result<()> {
-    for (key, value) in [
-        ("notes.rewriteMode", "concatenate"),
-        ("commit.cleanup", "scissors"),
-        ("core.commentChar", "#"),
-    ] {
-        git.read(cmd!(git, "git config {key} {value}"))?;
-    }
+    git.read(cmd!(git, "git config notes.rewriteMode concatenate"))?;
     for notes in [NOTES, ORIGINS] {
         git.read(cmd!(
             git,

@@ -235,11 +235,12 @@ fn require_followed(tree: &Worked, series: &[Series], flags: &str) -> Result<()>
     )))
 }
 
-/// Git's rebase, as it is in [`carried::configure`]d trees, and without an editor.
+/// Git's rebase, with messages kept as they are: without an editor it would take lines with # for comments.
 fn rebase(git: &Git, words: &[&str]) -> Result<Output> {
     let line: Cmd<'_> = cmd!(
         git,
-        "git -c core.editor=true -c sequence.editor=true -c commit.gpgSign=false -c rerere.enabled=false rebase {words...}"
+        "git -c commit.cleanup=scissors -c core.editor=true -c sequence.editor=true -c commit.gpgSign=false
+         -c rerere.enabled=false -c core.commentChar=# rebase {words...}"
     );
     Ok(git.output(line, b"")?)
 }
