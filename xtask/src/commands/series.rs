@@ -28,8 +28,8 @@ Exit codes:
 
 const AFTER_REBASE_HELP: &str = "\
 A conflict is left in the work tree: mend the files, git add them, and --continue, or --abort. \
-Git's own rebase --continue, --skip and --abort may be used there as well; --continue afterwards \
-makes a note of it. A patch that the new base has already is left out, and named. Patch files stay \
+Git's own rebase --continue, --skip and --abort may be used there as well (its --continue drops \
+lines of a message that begin with #); --continue afterwards makes a note of it. A patch that the new base has already is left out, and named. Patch files stay \
 as they are until series refresh. The commits as they were are kept by a ref below \
 refs/worktree/before-rebase, which is named, too.
 
@@ -239,7 +239,8 @@ struct Rebase {
     #[arg(long = "continue", id = "continue", conflicts_with = "tree")]
     go_on: bool,
 
-    /// Go back to the base and the commits that there were before; what was mended and not committed is dropped
+    /// Go back to the base and the commits that there were before, also after the end until series refresh; what was
+    /// mended and not committed is dropped
     #[arg(long, conflicts_with = "tree")]
     abort: bool,
 }

@@ -102,14 +102,14 @@ fn tell(outcome: &Outcome, tree: &Worked, order: &Order) -> u8 {
                     "left out, as it is there already or was skipped: {patch}"
                 ));
             }
+            let flags = flags(&order.base, &order.series);
             let consent = match dropped.is_empty() {
                 true => "",
                 false => " --allow-loss",
             };
             text(&format!(
-                "  to write the patch files: cargo xtask series refresh{}{consent}\n  the commits as they were: git -C {path} \
-                 log {before}",
-                flags(&order.base, &order.series)
+                "  to write the patch files: cargo xtask series refresh{flags}{consent}\n  to go back, until then: cargo xtask \
+                 series rebase --abort{flags}\n  the commits as they were: git -C {path} log {before}"
             ));
         }
     }

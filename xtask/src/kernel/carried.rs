@@ -1,7 +1,7 @@
 //! What a work tree carries of the patch files that its commits were made from, so that they can be written again:
 //! git notes, which git takes along when it rewrites commits (amend, rebase), and the files themselves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use camino::Utf8Path;
 use xshell::{Cmd, cmd};
@@ -270,6 +270,15 @@ pub fn files(series: &[Series]) -> Files {
 pub fn origin(series: &Series, patch: &Patch) -> String {
     let file = patch.path.file_name().unwrap_or_default();
     format!("{}/{file}", series.name)
+}
+
+/// The names of files that are not the same in both.
+pub fn changed<'a>(old: &'a Files, new: &'a Files) -> Vec<&'a str> {
+    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let changed = names
+        .into_iter()
+        .filter(|name| old.get(*name) != new.get(*name));
+    changed.map(String::as_str).collect()
 }
 
 /// Keeps files with the work tree; they are found again by the id that is returned.

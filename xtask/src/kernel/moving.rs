@@ -31,7 +31,7 @@ pub struct Moving {
 /// How far it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// Where it was: not begun, or git has taken it back.
+    /// On the base that it comes from: not begun, or git has taken it back, and there may be new commits.
     Home,
     /// Git waits for somebody, or was killed.
     Halfway,
@@ -39,7 +39,7 @@ pub enum Stage {
     There,
     /// In the middle of something else.
     Busy(&'static str),
-    /// HEAD is on neither base.
+    /// HEAD has no commits on either base.
     Astray,
 }
 
@@ -55,10 +55,19 @@ impl Moving {
         if head == self.tip {
             return Ok(Stage::Home);
         }
-        Ok(match is_ancestor(git, &self.onto.commit, &head)? {
-            true => Stage::There,
-            false => Stage::Astray,
-        })
+        let (base, onto) = (&self.base, &self.onto.commit);
+        Ok(
+            match (
+                is_ancestor(git, base, &head)?,
+                is_ancestor(git, onto, &head)?,
+            ) {
+                // One is below the other, and the upper one is what HEAD stands on.
+                (true, true) if is_ancestor(git, base, onto)? => Stage::There,
+                (true, _) if head != *base => Stage::Home,
+                (false, true) => Stage::There,
+                _ => Stage::Astray,
+            },
+        )
     }
 
     /// Whether it is this rebase that git is in the middle of. One that was killed early has not noted where it goes.
@@ -96,13 +105,23 @@ impl Moving {
                 "{path} is on its way to {label}, and in the middle of {operation}; end that there first"
             ),
             Stage::Astray => format!(
-                "{path} was on its way to {label}, and HEAD is on neither base\n  to go back to {}: {}\n  what was done \
+                "{path} was on its way to {label}, and HEAD is somewhere else\n  to go back to {}: {}\n  what was done \
                  meanwhile: git -C {path} reflog",
                 self.tip,
                 self.command("--abort")
             ),
         };
         Ok(Some(Kind::Usage.error(said)))
+    }
+
+    /// It was there, and the commits are not there any more.
+    pub fn left(&self, git: &Git) -> Failure {
+        Kind::Usage.error(format!(
+            "{} was rebased onto {}, and HEAD is not on that any more\n  to go back to where the patch files are: {}",
+            git.dir(),
+            self.onto.label,
+            self.command("--abort")
+        ))
     }
 
     /// From a conflict on, or back.

@@ -1,5 +1,6 @@
 //! For tests: a checkout in a temporary folder, with a source of two files, and patches on them.
 
+use std::collections::BTreeMap;
 use std::process::Command;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -72,6 +73,21 @@ impl Shop {
             layout,
             source,
         }
+    }
+
+    /// The base is another, of these files.
+    pub fn stand_on(&mut self, files: &BTreeMap<String, String>) {
+        let git = Git::at(&self.source.repository, &Stop::default());
+        let files = files
+            .iter()
+            .map(|(name, text)| format!("M 100644 inline {name}\ndata {}\n{text}\n", text.len()));
+        let import = format!(
+            "commit refs/heads/made-up\ncommitter C <c@example.org> 0 +0000\ndata 1\nx\n{}",
+            files.collect::<String>()
+        );
+        git.pipe(cmd!(git, "git fast-import --quiet"), import.as_bytes())
+            .unwrap();
+        self.source.commit = git.resolve("refs/heads/made-up").unwrap().unwrap();
     }
 
     /// The base moves on: another line at the end of `b.c`.

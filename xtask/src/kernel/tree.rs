@@ -1,8 +1,6 @@
 //! Work trees: one for each source and choice of series, so that going back and forth between
 //! stock and patched rewrites no file and hence rebuilds nothing.
 
-use std::collections::BTreeSet;
-
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use xshell::{Cmd, cmd};
@@ -10,7 +8,7 @@ use xshell::{Cmd, cmd};
 use super::advice::Advice;
 use super::apply::apply;
 use super::carried::{self, Commit, Notes};
-use super::moving::{Ground, Moving};
+use super::moving::Moving;
 use super::refs::{BASE_REF, WANTED_REF};
 use super::source::Source;
 use super::standing::{Edits, edits, is_ancestor, operation};
@@ -40,7 +38,7 @@ pub struct Tree {
 /// What the last run made of a work tree.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct State {
-    /// Of the source and all patches that led to `tip`.
+    /// Of the source, all patches that led to `tip`, and the `series` files.
     pub key: String,
     pub tip: String,
     /// False while files are written: a run that died there left the tree for us to repair.
@@ -51,14 +49,32 @@ pub(super) struct State {
     /// Since `series rebase` began.
     #[serde(default)]
     pub moving: Option<Moving>,
-    /// Since `series rebase` ended, until `series refresh` writes the patch files for that base.
+    /// Since `series rebase` ended, until `series refresh` writes the patch files for that base: the way from where they are.
     #[serde(default)]
-    pub ground: Option<Ground>,
+    pub moved: Option<Moving>,
+}
+
+impl State {
+    /// Why the commits are not where this has them; `None` if they are.
+    pub fn obstacle(&self, git: &Git) -> Result<Option<Failure>> {
+        let on_the_way = self.moving.as_ref().map(|moving| moving.obstacle(git));
+        if let Some(obstacle) = on_the_way.transpose()?.flatten() {
+            return Ok(Some(obstacle));
+        }
+        match &self.moved {
+            Some(moved) if !is_ancestor(git, &moved.onto.commit, "HEAD")? => {
+                Ok(Some(moved.left(git)))
+            }
+            _ => Ok(None),
+        }
+    }
 }
 
 pub(super) fn key(base: &str, series: &[Series]) -> String {
-    let patches = series.iter().flat_map(|series| &series.patches);
-    let texts = patches.map(|patch| patch.text.as_slice());
+    let texts = series.iter().flat_map(|series| {
+        let patches = series.patches.iter().map(|patch| patch.text.as_slice());
+        patches.chain([series.index.as_bytes()])
+    });
     files::digest(std::iter::once(base.as_bytes()).chain(texts))
 }
 
@@ -104,8 +120,10 @@ pub fn provide(name: &str, source: &Source, series: &[Series], session: &Session
     }
     let wanted = match &state {
         Some(state) if state.key == key => state.tip.clone(),
-        _ => apply(source, series, &session.stop)
-            .map_err(|failure| place.with_way_out(failure, state.is_some()))?,
+        _ => match apply(source, series, &session.stop) {
+            Ok(tip) => tip,
+            Err(failure) => return Err(place.with_way_out(failure, state.as_ref())?),
+        },
     };
     let edited = match &state {
         None => {
@@ -238,16 +256,13 @@ impl Place<'_> {
 
     /// The tree as it is if it was rebased, and its patch files are still those for another base.
     fn moved(&self, state: &State) -> Result<Option<Tree>> {
-        let obstacle = state
-            .moving
-            .as_ref()
-            .map(|moving| moving.obstacle(&self.git));
-        if let Some(obstacle) = obstacle.transpose()?.flatten() {
+        if let Some(obstacle) = state.obstacle(&self.git)? {
             return Err(obstacle);
         }
-        let Some(Ground { label, .. }) = &state.ground else {
+        let Some(moved) = &state.moved else {
             return Ok(None);
         };
+        let label = &moved.onto.label;
         if !self.changed(state)?.0.is_empty() {
             let head = self.git.read(cmd!(self.git, "git rev-parse HEAD"))?;
             return Err(self.would_lose(state, &edits(&self.git)?, &head, None)?);
@@ -265,17 +280,20 @@ impl Place<'_> {
         }))
     }
 
-    /// Patches that do not apply to a newer source can be carried there by git.
-    fn with_way_out(&self, failure: Failure, is_there: bool) -> Failure {
-        let version = self.source.label.rsplit(' ').next().unwrap_or_default();
-        match failure.kind {
-            Kind::Build if self.known && is_there => Kind::Build.error(format!(
-                "{failure}\nto carry the commits of {} there: cargo xtask series rebase --onto {version}{}",
-                self.git.dir(),
-                self.flags()
-            )),
-            _ => failure,
+    /// Patches that do not apply since the source is another, and they are not, can be carried there by git.
+    fn with_way_out(&self, failure: Failure, state: Option<&State>) -> Result<Failure> {
+        let (Kind::Build, true, Some(state)) = (failure.kind, self.known, state) else {
+            return Ok(failure);
+        };
+        if !self.changed(state)?.0.is_empty() {
+            return Ok(failure);
         }
+        let version = self.source.label.rsplit(' ').next().unwrap_or_default();
+        Ok(Kind::Build.error(format!(
+            "{failure}\nto carry the commits of {} there: cargo xtask series rebase --onto {version}{}",
+            self.git.dir(),
+            self.flags()
+        )))
     }
 
     /// Goes from one tip to another unless that would lose edits; says whether there are some.
@@ -422,14 +440,10 @@ impl Place<'_> {
         };
         let kept = carried::kept(&self.git, kept)?;
         let now = carried::files(self.series);
-        let names: BTreeSet<&String> = kept.keys().chain(now.keys()).collect();
-        let changed = names
-            .into_iter()
-            .filter(|name| kept.get(*name) != now.get(*name));
-        let diffs = changed.map(|name| {
+        let diffs = carried::changed(&kept, &now).into_iter().map(|name| {
             let sides = [&kept, &now].map(|files| files.get(name).map(Vec::as_slice));
             let labels = [" as the tree was made from it", " as it is now"];
-            (name.clone(), unified(name, sides, labels))
+            (name.to_owned(), unified(name, sides, labels))
         });
         Ok(diffs.unzip())
     }
@@ -489,7 +503,7 @@ impl Place<'_> {
             settled,
             files,
             moving: None,
-            ground: None,
+            moved: None,
         };
         Ok(files::remember(&self.memory, &state)?)
     }

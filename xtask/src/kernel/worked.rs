@@ -137,9 +137,14 @@ impl Worked {
             settled: true,
             files,
             moving: None,
-            ground: None,
+            moved: None,
         };
         Ok(files::remember(&self.memory, &state)?)
+    }
+
+    /// Where `series rebase` has brought it from where its patch files are.
+    pub fn moved(&self) -> Option<&Moving> {
+        self.state.as_ref().and_then(|state| state.moved.as_ref())
     }
 
     /// Where it goes, since `series rebase` began.
@@ -149,8 +154,8 @@ impl Worked {
 
     /// Refuses a tree whose commits are not where its memory has them.
     pub fn require_still(&self) -> Result<()> {
-        let moving = self.moving();
-        let obstacle = moving.map(|moving| moving.obstacle(&self.git));
+        let state = self.state.as_ref();
+        let obstacle = state.map(|state| state.obstacle(&self.git));
         obstacle.transpose()?.flatten().map_or(Ok(()), Err)
     }
 
@@ -162,21 +167,30 @@ impl Worked {
 
     /// It is where it came from.
     pub fn come_home(&mut self) -> Result<()> {
-        if let Some(Moving { base, .. }) = self.moving().cloned() {
+        let way = self.moving().or(self.moved()).cloned();
+        if let Some(Moving { base, .. }) = way {
             self.stand_on(&base)?;
         }
-        self.remember(|state| state.moving = None)
+        self.remember(|state| {
+            if state.moving.take().is_none() {
+                state.moved = None;
+            }
+        })
     }
 
     /// It is where it was to go, and its patch files are those of another base. A run that dies here is repeated.
     pub fn arrive(&mut self) -> Result<()> {
-        let Some(Moving { onto, .. }) = self.moving().cloned() else {
+        let Some(moving) = self.moving().cloned() else {
             return Ok(());
         };
-        self.stand_on(&onto.commit)?;
+        self.stand_on(&moving.onto.commit)?;
         self.remember(|state| {
+            let first = state.moved.take().unwrap_or(moving.clone());
             state.moving = None;
-            state.ground = Some(onto);
+            state.moved = Some(Moving {
+                onto: moving.onto,
+                ..first
+            });
         })
     }
 

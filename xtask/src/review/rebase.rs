@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use camino::{Utf8DirEntry, Utf8Path};
 use xshell::{Cmd, cmd};
 
 use super::refresh::line;
@@ -19,6 +20,18 @@ use crate::words::count;
 
 /// Lines of git's own words in a message.
 const SAID: usize = 10;
+
+/// Whatever git can be configured to do otherwise is fixed.
+const FIXED: &[&str] = &[
+    "--merge",
+    "--empty=drop",
+    "--keep-empty",
+    "--no-fork-point",
+    "--no-rebase-merges",
+    "--no-autosquash",
+    "--no-autostash",
+    "--no-update-refs",
+];
 
 /// What came of it.
 #[derive(Debug)]
@@ -65,6 +78,7 @@ pub fn begin(tree: &mut Worked, series: &[Series], onto: Ground, flags: &str) ->
             tree.git.dir()
         )));
     }
+    require_unlocked(&tree.git)?;
     let moving = Moving {
         onto,
         base,
@@ -73,35 +87,20 @@ pub fn begin(tree: &mut Worked, series: &[Series], onto: Ground, flags: &str) ->
     };
     keep(&tree.git, BEFORE_REFS, &moving.tip)?;
     tree.set_out(moving.clone())?;
-    let (onto, base) = (&moving.onto.commit, &moving.base);
-    // Whatever git can be configured to do otherwise is fixed.
-    let said = rebase(
-        &tree.git,
-        &[
-            "--merge",
-            "--empty=drop",
-            "--keep-empty",
-            "--no-fork-point",
-            "--no-rebase-merges",
-            "--no-autosquash",
-            "--no-autostash",
-            "--no-update-refs",
-            "--onto",
-            onto,
-            base,
-        ],
-    )?;
+    let (onto, base) = (moving.onto.commit.as_str(), moving.base.as_str());
+    let said = rebase(&tree.git, &[FIXED, &["--onto", onto, base]].concat())?;
     ended(tree, &moving, &said)
 }
 
 /// Goes on after a conflict, or makes a note of what git has ended.
 pub fn go_on(tree: &mut Worked) -> Result<Outcome> {
-    let moving = under_way(tree, "--continue")?;
+    let moving = tree.moving().cloned();
+    let moving = moving.map_or_else(|| nothing(tree, "continue"), Ok)?;
     match moving.stage(&tree.git)? {
         Stage::Home => {
             tree.come_home()?;
             Err(Kind::Usage.error(format!(
-                "the rebase of {} onto {} was taken back, or has never begun: the tree is as it was; to begin: {}",
+                "the rebase of {} onto {} was taken back, or has never begun; to begin: {}",
                 tree.git.dir(),
                 moving.onto.label,
                 moving.command("--onto REV")
@@ -121,35 +120,33 @@ pub fn go_on(tree: &mut Worked) -> Result<Outcome> {
     }
 }
 
-/// Takes it back, and says what it was.
+/// Takes it back, also after its end as long as the patch files are those from before, and says what it was.
 pub fn take_back(tree: &mut Worked) -> Result<String> {
-    let moving = under_way(tree, "--abort")?;
     let git = tree.git.clone();
-    let tip = &moving.tip;
+    let moving = match (tree.moving(), tree.moved()) {
+        (None, Some(moved)) if operation(&git)?.is_none() => moved.clone(),
+        (moving, _) => moving.cloned().map_or_else(|| nothing(tree, "abort"), Ok)?,
+    };
     let stage = moving.stage(&git)?;
     if let Stage::Busy(_) = stage {
         return Err(obstacle(tree, &moving)?);
     }
     require_unlocked(&git)?;
     let left = head(&git)?;
+    if stage == Stage::Home && left != moving.tip {
+        tree.come_home()?;
+        return Ok(format!(
+            "{} stays as it is: it is back from {} already, and has other commits since",
+            git.dir(),
+            moving.onto.label
+        ));
+    }
     let mut kept = String::new();
     if stage != Stage::Home && left != moving.onto.commit {
         let name = keep(&git, ABORTED_REFS, &left)?;
         kept = format!("; what was rebased so far: git -C {} log {name}", git.dir());
     }
-    match stage {
-        Stage::Halfway => abort(&git, tip)?,
-        Stage::There => {
-            require_clean(&git, "--abort", &moving)?;
-            // As git does it: a branch goes back, too.
-            git.read(cmd!(git, "git reset --quiet --keep {tip}"))?;
-        }
-        Stage::Astray => {
-            require_clean(&git, "--abort", &moving)?;
-            git.read(cmd!(git, "git checkout --quiet --detach {tip}"))?;
-        }
-        Stage::Home | Stage::Busy(_) => {}
-    }
+    go_back(&git, &moving, &stage)?;
     tree.come_home()?;
     Ok(format!(
         "{} is as it was before the rebase onto {}{kept}",
@@ -158,12 +155,38 @@ pub fn take_back(tree: &mut Worked) -> Result<String> {
     ))
 }
 
+/// Makes HEAD the commit that it was.
+fn go_back(git: &Git, moving: &Moving, stage: &Stage) -> Result<()> {
+    let tip = &moving.tip;
+    match stage {
+        Stage::Halfway => abort(git, tip)?,
+        Stage::There => {
+            require_clean(git, "--abort", moving)?;
+            // As git does it: a branch goes back, too.
+            git.read(cmd!(git, "git reset --quiet --keep {tip}"))?;
+        }
+        Stage::Astray => {
+            require_clean(git, "--abort", moving)?;
+            git.read(cmd!(git, "git checkout --quiet --detach {tip}"))?;
+        }
+        Stage::Home | Stage::Busy(_) => {}
+    }
+    Ok(())
+}
+
 /// Git's own way back; it may not know where from if it was killed early.
 fn abort(git: &Git, tip: &str) -> Result<()> {
     rebase(git, &["--abort"])?;
+    restore(git, tip)?;
+    // Last: as long as git is in the middle of it, this can be repeated.
     if operation(git)?.is_some() {
         git.read(cmd!(git, "git rebase --quit"))?;
     }
+    Ok(())
+}
+
+/// Makes files and HEAD those of a commit, whatever half-way state they are in.
+fn restore(git: &Git, tip: &str) -> Result<()> {
     let same = git.output(cmd!(git, "git diff --quiet {tip}"), b"")?;
     if head(git)? != tip || !same.status.success() {
         git.read(cmd!(git, "git checkout --quiet --force --detach {tip}"))?;
@@ -171,18 +194,14 @@ fn abort(git: &Git, tip: &str) -> Result<()> {
     Ok(())
 }
 
-/// The rebase that a tree is in.
-fn under_way(tree: &Worked, how: &str) -> Result<Moving> {
-    if let Some(moving) = tree.moving() {
-        return Ok(moving.clone());
-    }
+/// The tree is in no rebase of ours.
+fn nothing<T>(tree: &Worked, how: &str) -> Result<T> {
     let path = tree.git.dir();
     let own = operation(&tree.git)?.map(|operation| {
         format!("\nit is in the middle of {operation} that series rebase did not begin; end that by git itself, there")
     });
     Err(Kind::Usage.error(format!(
-        "there is nothing to {}: no series rebase is under way in {path}{}",
-        how.trim_start_matches('-'),
+        "there is nothing to {how}: no series rebase is under way in {path}{}",
         own.unwrap_or_default()
     )))
 }
@@ -204,18 +223,14 @@ fn require_followed(tree: &Worked, series: &[Series], flags: &str) -> Result<()>
         )));
     };
     let now = carried::files(series);
-    let names: BTreeSet<&String> = kept.keys().chain(now.keys()).collect();
-    let changed: Vec<&str> = names
-        .into_iter()
-        .filter(|name| kept.get(*name) != now.get(*name))
-        .map(String::as_str)
-        .collect();
+    let changed = carried::changed(&kept, &now);
     if changed.is_empty() {
         return Ok(());
     }
     Err(Kind::Usage.error(format!(
         "patch files were edited since {path} was made or last written back ({}); first: cargo xtask series edit{flags}, which \
-         has the tree follow them, or says how to keep the edits of both",
+         has the tree follow them, or says how to keep the edits of both; to keep those of the tree alone: series \
+         refresh{flags} --force",
         changed.join(", ")
     )))
 }
@@ -236,9 +251,11 @@ fn ended(tree: &mut Worked, moving: &Moving, said: &Output) -> Result<Outcome> {
         Stage::Halfway => stopped(tree, moving, &words(said)).map(Outcome::Stopped),
         Stage::There if said.status.success() => finish(tree, moving),
         Stage::Home => {
+            // Git that cannot move HEAD leaves the files of the new base. All was committed when it began.
+            restore(&tree.git, &moving.tip)?;
             tree.come_home()?;
             Err(Kind::Usage.error(format!(
-                "git does not rebase {} onto {}, and nothing was changed: {}",
+                "git does not rebase {} onto {}, and all is as it was: {}",
                 tree.git.dir(),
                 moving.onto.label,
                 words(said)
@@ -264,22 +281,21 @@ fn words(said: &Output) -> String {
 
 /// What keeps git from going on.
 fn stopped(tree: &Worked, moving: &Moving, said: &str) -> Result<String> {
-    let git = &tree.git;
-    let patch = match git.resolve("REBASE_HEAD")? {
-        Some(id) => at_work(tree, moving, &id)?,
-        None => "git".to_owned(),
-    };
+    let (git, onto) = (&tree.git, &moving.onto.label);
     let files = git.read(cmd!(git, "git diff --name-only --diff-filter=U --relative"))?;
-    let what = match files.as_str() {
-        "" => format!("cannot be carried to {}: {said}", moving.onto.label),
-        files => format!(
-            "is in conflict with {} in {}",
-            moving.onto.label,
-            files.lines().collect::<Vec<_>>().join(", ")
-        ),
+    let files: Vec<&str> = files.lines().collect();
+    let what = match git.resolve("REBASE_HEAD")? {
+        Some(id) => {
+            let patch = at_work(tree, moving, &id)?;
+            match files.as_slice() {
+                [] => format!("{patch} cannot be carried to {onto}: {said}"),
+                files => format!("{patch} is in conflict with {onto} in {}", files.join(", ")),
+            }
+        }
+        None => format!("git waits on the way to {onto}: {said}"),
     };
     Ok(format!(
-        "{patch} {what}\n{}\n  the commits as they were: git -C {} log {}",
+        "{what}\n{}\n  the commits as they were: git -C {} log {}",
         moving.ways(git),
         git.dir(),
         named(BEFORE_REFS, &moving.tip)
@@ -465,7 +481,7 @@ fn require_stopped(tree: &Worked, moving: &Moving) -> Result<()> {
     )))
 }
 
-/// Whether it stopped at the patch that it took last, or is to take next.
+/// Whether it stopped at the patch that it took last, or is to take next, or at a line that takes none.
 fn stopped_at_its_place(git: &Git) -> Result<bool> {
     let names = ["stopped-sha", "done", "git-rebase-todo"];
     let names = names.map(|name| format!("rebase-merge/{name}"));
@@ -487,23 +503,26 @@ fn stopped_at_its_place(git: &Git) -> Result<bool> {
     };
     let last = done.lines().rfind(|line| !line.trim().is_empty());
     let next = todo.lines().find(|line| !line.trim().is_empty());
-    Ok(last.is_some_and(is_it) || next.is_some_and(is_it))
+    let takes_none = |line: &str| {
+        let command = line.split_whitespace().next();
+        command.is_some_and(|command| ["break", "b", "exec", "x"].contains(&command))
+    };
+    Ok(last.is_some_and(|line| is_it(line) || takes_none(line)) || next.is_some_and(is_it))
 }
 
-/// Git that was killed leaves its lock; the same file says that another one is at work.
+/// Git that was killed leaves its locks (of the index, of HEAD); the same files say that another one is at work.
 fn require_unlocked(git: &Git) -> Result<()> {
-    let lock = cmd!(
-        git,
-        "git rev-parse --path-format=absolute --git-path index.lock"
-    );
-    let lock = git.read(lock)?;
-    match std::path::Path::new(&lock).exists() {
-        false => Ok(()),
-        true => Err(Kind::Usage.error(format!(
+    let folder = git.read(cmd!(git, "git rev-parse --absolute-git-dir"))?;
+    let entries = Utf8Path::new(&folder).read_dir_utf8()?;
+    let paths = entries.map(|entry| entry.map(Utf8DirEntry::into_path));
+    let paths = paths.collect::<std::io::Result<Vec<_>>>()?;
+    let lock = paths.iter().find(|path| path.extension() == Some("lock"));
+    lock.map_or(Ok(()), |lock| {
+        Err(Kind::Usage.error(format!(
             "another git command is at work in {}; if none is, one was killed: remove {lock}, and this again",
             git.dir()
-        ))),
-    }
+        )))
+    })
 }
 
 fn head(git: &Git) -> Result<String> {

@@ -15,7 +15,7 @@ use crate::kernel::carried::{self, Commit, Files, Notes};
 use crate::kernel::standing::{edits, is_ancestor, operation};
 use crate::kernel::worked::Worked;
 use crate::series::replace::{Change, Replacement};
-use crate::series::{INDEX, Patch, Series, index, names, notes, notes_in, parse};
+use crate::series::{INDEX, Patch, Series, index, listed, names, notes, notes_in, parse};
 use crate::words::count;
 
 /// The series of one work tree, in the order in which they are applied, and their folder's folder.
@@ -267,8 +267,8 @@ struct Index {
 struct Listed {
     /// Lines before it; those before the first name are about all.
     before: Vec<String>,
-    /// After the name, with its `#`.
-    comment: String,
+    /// Options and a comment with its `#`.
+    after: String,
 }
 
 fn index_of(files: &Files, series: &str) -> String {
@@ -279,7 +279,7 @@ fn index_of(files: &Files, series: &str) -> String {
 fn old(files: &Files, stack: Stack<'_>) -> Result<Vec<Old>> {
     let mut old = Vec::new();
     for (series, name) in stack.names.iter().enumerate() {
-        for (file, index) in listed(&index_of(files, name)).names {
+        for (file, index) in read_index(&index_of(files, name)).names {
             let name = format!("{name}/{file}");
             let path = stack.folder.join(&name);
             let text = files.get(&name).ok_or_else(|| {
@@ -297,11 +297,11 @@ fn old(files: &Files, stack: Stack<'_>) -> Result<Vec<Old>> {
 }
 
 /// Reads a `series` file with its comments.
-fn listed(text: &str) -> Index {
+fn read_index(text: &str) -> Index {
     let mut index = Index::default();
     for line in text.lines() {
-        let (name, comment) = line.split_at(line.find('#').unwrap_or(line.len()));
-        if name.trim().is_empty() {
+        let (name, after) = listed(line);
+        if name.is_empty() {
             index.tail.push(line.to_owned());
             continue;
         }
@@ -309,10 +309,10 @@ fn listed(text: &str) -> Index {
         if index.names.is_empty() {
             index.head.append(&mut before);
         }
-        let comment = comment.trim().to_owned();
+        let after = after.to_owned();
         index
             .names
-            .push((name.trim().to_owned(), Listed { before, comment }));
+            .push((name.to_owned(), Listed { before, after }));
     }
     index
 }
@@ -573,16 +573,12 @@ fn unwritable(failure: Failure, commit: &Commit) -> Failure {
 
 /// A `series` file of names, each with what the old one says about the patches that it was made from.
 fn index_text(names: &[(String, Vec<Listed>)], old: &str) -> String {
-    let Index { head, tail, .. } = listed(old);
+    let Index { head, tail, .. } = read_index(old);
     let mut lines = head;
     for (name, about) in names {
         lines.extend(about.iter().flat_map(|about| about.before.clone()));
-        let comments: Vec<&str> = about.iter().map(|about| about.comment.as_str()).collect();
-        lines.push(
-            format!("{name} {}", comments.join(" "))
-                .trim_end()
-                .to_owned(),
-        );
+        let after: Vec<&str> = about.iter().map(|about| about.after.as_str()).collect();
+        lines.push(format!("{name} {}", after.join(" ")).trim_end().to_owned());
     }
     lines.extend(tail);
     lines.iter().map(|line| format!("{line}\n")).collect()
@@ -691,5 +687,7 @@ fn diffs(changes: &[Change]) -> String {
     diffs.collect()
 }
 
+#[cfg(test)]
+mod real;
 #[cfg(test)]
 mod tests;

@@ -131,6 +131,13 @@ fn split(line: &str) -> (&str, &str) {
     (name.trim(), comment.trim())
 }
 
+/// The name on a line of a `series` file, and all that stands after it, or instead of it.
+pub fn listed(line: &str) -> (&str, &str) {
+    let (name, _) = split(line);
+    let file = without_options(name).unwrap_or(name);
+    (file, line.trim()[file.len()..].trim())
+}
+
 /// The name without quilt's options for patch(1) after it: `-p1` is what `git am` does, and no other is known to it.
 fn without_options(name: &str) -> std::result::Result<&str, String> {
     let at = name.find(" -").or_else(|| name.find("\t-"));

@@ -32,28 +32,35 @@ pub fn lend(repository: &Git, path: &Utf8Path, revision: &str) -> Result<(String
         ))
     })?;
     require_kernel(&git, &path, &commit)?;
-    let places = ["objects", "shallow"].map(|name| {
+    borrow(repository, &git)?;
+    let short = &commit[..12.min(commit.len())];
+    let label = format!("{path} at {revision} ({short})");
+    Ok((commit, label))
+}
+
+/// Has a repository read the objects of another one, and know where its history is cut off.
+fn borrow(repository: &Git, lender: &Git) -> Result<()> {
+    let place = |git: &Git, name: &str| {
         let place = cmd!(
             git,
             "git rev-parse --path-format=absolute --git-path {name}"
         );
-        git.read(place).map(Utf8PathBuf::from).map_err(usage)
-    });
-    let [objects, shallow] = places;
-    let (objects, shallow) = (objects?, shallow?);
-    add(
-        &repository.dir().join("objects/info/alternates"),
-        objects.as_str(),
-    )?;
-    if shallow.exists() {
-        add(
-            &repository.dir().join("shallow"),
-            &fs_err::read_to_string(shallow)?,
-        )?;
+        git.read(place).map(Utf8PathBuf::from)
+    };
+    let objects = place(lender, "objects")?;
+    let own = place(repository, "objects")?;
+    if objects.canonicalize_utf8()? == own.canonicalize_utf8()? {
+        return Ok(());
     }
-    let short = &commit[..12.min(commit.len())];
-    let label = format!("{path} at {revision} ({short})");
-    Ok((commit, label))
+    add(&own.join("info/alternates"), objects.as_str())?;
+    let shallow = place(lender, "shallow")?;
+    match shallow.exists() {
+        true => add(
+            &place(repository, "shallow")?,
+            &fs_err::read_to_string(shallow)?,
+        ),
+        false => Ok(()),
+    }
 }
 
 /// Of the commit, and with all that a build reads.

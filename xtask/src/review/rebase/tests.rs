@@ -14,7 +14,7 @@ use crate::series;
 const S: &[&str] = &["s"];
 
 /// Three patches, and versions of the source: 2 changes other lines, 3 the line that the second patch changes, 4 has the
-/// second patch, 5 has all.
+/// second patch, 5 has all, 6 the third.
 fn shop() -> Shop {
     let shop = Shop::open();
     shop.release("2-1", &[("b.c", 5, "new"), ("a.c", 29, "new")]);
@@ -22,6 +22,7 @@ fn shop() -> Shop {
     shop.release("4-1", &[("a.c", 12, "two"), ("b.c", 5, "new")]);
     let all = [("a.c", 4, "one"), ("a.c", 12, "two"), ("a.c", 20, "three")];
     shop.release("5-1", &all);
+    shop.release("6-1", &[("a.c", 20, "three")]);
     shop.patch("s", 1, "one", 4, "");
     shop.patch("s", 2, "two", 12, "Provides: timeout\n\na note");
     shop.patch("s", 3, "three", 20, "another note");
@@ -169,7 +170,15 @@ fn states_of_a_tree_and_what_becomes_of_it() {
                 (Follow("2-1"), ""),
                 (Provide, "clean"),
                 (Refresh, "0 files"),
-                (Onto("1-1"), "3 on x 1-1"),
+                (Onto("1-1"), "3 on x 1-1, without []"),
+                (Refresh, "3 files"),
+                (Follow("1-1"), ""),
+                (Provide, "clean"),
+                (Refresh, "0 files"),
+                (
+                    Files("cat 0002-two.patch"),
+                    "---\nProvides: timeout\n\na note\n\n a.c",
+                ),
             ],
         ),
         (
@@ -347,6 +356,20 @@ fn states_of_a_tree_and_what_becomes_of_it() {
             ],
         ),
         (
+            "the last in the new base already",
+            &[
+                (
+                    Onto("6-1"),
+                    "2 on x 6-1, without [\"s/0003-three.patch (\\\"three\\\"), and with it its notes (\\\"another note\\\" …)\"]",
+                ),
+                (RefreshAndLose, "4 files"),
+                (
+                    Files("cat 0002-two.patch"),
+                    "---\nProvides: timeout\n\na note\n\n a.c",
+                ),
+            ],
+        ),
+        (
             "all in the new base already",
             &[
                 (
@@ -484,6 +507,192 @@ fn states_of_a_tree_and_what_becomes_of_it() {
             ],
         ),
         (
+            "a conflict on a branch, taken back",
+            &[
+                (Do("git checkout -qb mine"), ""),
+                (Onto("3-1"), "stopped"),
+                (Abort, "is as it was"),
+                (Do("git symbolic-ref HEAD"), "refs/heads/mine"),
+                (Do(LOOK), "one\ntwo\nthree"),
+            ],
+        ),
+        (
+            "a conflict that somebody committed",
+            &[
+                (Onto("3-1"), "stopped"),
+                (Do(MEND), ""),
+                (Do("git commit -qm 'two, mended'"), ""),
+                (Continue, "3 on x 3-1, without []"),
+                (Do(LOOK), "one\ntwo, mended\nthree"),
+                (Refresh, "4 files"),
+                (
+                    Files("cat 0002-two-mended.patch"),
+                    "---\nProvides: timeout\n\na note\n\n a.c",
+                ),
+            ],
+        ),
+        (
+            "a list that was edited: a patch that is taken off it",
+            &[
+                (Onto("3-1"), "stopped"),
+                (
+                    Do("GIT_SEQUENCE_EDITOR='sed -i s/^pick/drop/' git rebase --edit-todo"),
+                    "",
+                ),
+                (Do(MEND), ""),
+                (Continue, "2 on x 3-1, without [\"s/0003-three.patch"),
+                (Refresh, "!s/0003-three.patch: the patch"),
+            ],
+        ),
+        (
+            "a list that was edited: stops, and a command that fails",
+            &[
+                (Onto("3-1"), "stopped"),
+                (
+                    Do("GIT_SEQUENCE_EDITOR='sed -i 1ibreak' git rebase --edit-todo"),
+                    "",
+                ),
+                (Do(MEND), ""),
+                (Continue, "stopped: git waits on the way to x 3-1"),
+                (
+                    Do("GIT_SEQUENCE_EDITOR='sed -i \"1iexec false\"' git rebase --edit-todo"),
+                    "",
+                ),
+                (Continue, "stopped: git waits on the way to x 3-1"),
+                (Provide, "!in the middle of a rebase onto x 3-1"),
+                (Continue, "3 on x 3-1, without []"),
+            ],
+        ),
+        (
+            "a rebase that was given up where it was",
+            &[
+                (Onto("3-1"), "stopped"),
+                (Do("git rebase --quit"), ""),
+                (Continue, "!changes that are in no commit (a.c)"),
+                (Do("git reset -q --hard"), ""),
+                (
+                    Continue,
+                    "1 on x 3-1, without [\"s/0002-two.patch (\\\"two\\\"), and with it its notes, which say that it provides \
+                     timeout\", \"s/0003-three.patch",
+                ),
+                (Refresh, "!would lose this"),
+            ],
+        ),
+        (
+            "taken back by git itself, and work goes on",
+            &[
+                (Onto("3-1"), "stopped"),
+                (Do("git rebase --abort"), ""),
+                (Do("echo x >c; git add c; git commit -qm four"), ""),
+                (Provide, "(true, None)"),
+                (Refresh, "2 files"),
+                (Continue, "!nothing to continue"),
+                (Provide, "clean"),
+            ],
+        ),
+        (
+            "taken back by git itself, and told after other work",
+            &[
+                (Onto("3-1"), "stopped"),
+                (Do("git rebase --abort"), ""),
+                (Do("git commit -q --amend -m drei"), ""),
+                (Continue, "!was taken back, or has never begun"),
+                (Do(LOOK), "one\ntwo\ndrei"),
+                (Onto("2-1"), "3 on x 2-1, without []"),
+            ],
+        ),
+        (
+            "taken back by git itself, and once more after other work",
+            &[
+                (Onto("3-1"), "stopped"),
+                (Do("git rebase --abort"), ""),
+                (Do("git commit -q --amend -m drei"), ""),
+                (Abort, "stays as it is: it is back from x 3-1 already"),
+                (Do(LOOK), "one\ntwo\ndrei"),
+                (Abort, "!nothing to abort"),
+            ],
+        ),
+        (
+            "taken back after its end",
+            &[
+                (Onto("2-1"), "3 on x 2-1"),
+                (Do("echo x >c; git add c; git commit -qm four"), ""),
+                (
+                    Do(
+                        "GIT_SEQUENCE_EDITOR='sed -i 1s/pick/edit/' git rebase -qi refs/worktree/base 2>/dev/null",
+                    ),
+                    "",
+                ),
+                (
+                    Abort,
+                    "!in the middle of a rebase that series rebase did not begin",
+                ),
+                (Do("git rebase --continue 2>/dev/null; echo x >>a.c"), ""),
+                (Abort, "!changes that are in no commit (a.c)"),
+                (Do("git checkout -q a.c"), ""),
+                (
+                    Abort,
+                    "is as it was before the rebase onto x 2-1; what was rebased so far: git -C",
+                ),
+                (Do(LOOK), "one\ntwo\nthree"),
+                (Provide, "clean"),
+                (Refresh, "0 files"),
+                (Abort, "!nothing to abort"),
+            ],
+        ),
+        (
+            "edits in commits, taken back after its end",
+            &[
+                (Do("echo x >c; git add c; git commit -qm four"), ""),
+                (Onto("2-1"), "4 on x 2-1"),
+                (Abort, "is as it was"),
+                (Do(LOOK), "one\ntwo\nthree\nfour"),
+                (Provide, "(true, None)"),
+                (Refresh, "2 files"),
+            ],
+        ),
+        (
+            "two in a row, taken back after their end",
+            &[
+                (Onto("2-1"), "3 on x 2-1"),
+                (Onto("4-1"), "2 on x 4-1"),
+                (Provide, "edited on x 4-1"),
+                (Abort, "is as it was before the rebase onto x 4-1"),
+                (Do(LOOK), "one\ntwo\nthree"),
+                (Provide, "clean"),
+                (Refresh, "0 files"),
+            ],
+        ),
+        (
+            "after its end, the commits as they were put back by hand",
+            &[
+                (Onto("2-1"), "3 on x 2-1"),
+                (
+                    Do(
+                        "git reset -q --hard $(git for-each-ref --format='%(refname)' refs/worktree/before-rebase)",
+                    ),
+                    "",
+                ),
+                (Provide, "!HEAD is not on that any more"),
+                (
+                    Refresh,
+                    "!to go back to where the patch files are: cargo xtask series rebase --abort",
+                ),
+                (Onto("3-1"), "!HEAD is not on that any more"),
+                (Abort, "is as it was"),
+                (Provide, "clean"),
+                (Refresh, "0 files"),
+            ],
+        ),
+        (
+            "after a refresh",
+            &[
+                (Onto("2-1"), "3 on x 2-1"),
+                (Refresh, "3 files"),
+                (Abort, "!nothing to abort"),
+            ],
+        ),
+        (
             "elsewhere",
             &[
                 (Onto("3-1"), "stopped"),
@@ -491,8 +700,8 @@ fn states_of_a_tree_and_what_becomes_of_it() {
                     Do("git rebase --quit; git checkout -qf refs/worktree/base"),
                     "",
                 ),
-                (Continue, "!HEAD is on neither base"),
-                (Onto("2-1"), "!HEAD is on neither base"),
+                (Continue, "!HEAD is somewhere else"),
+                (Onto("2-1"), "!HEAD is somewhere else"),
                 (Abort, "is as it was"),
                 (Provide, "clean"),
             ],
@@ -540,14 +749,67 @@ fn states_of_a_tree_and_what_becomes_of_it() {
             ],
         ),
         (
+            "HEAD that cannot be written",
+            &[
+                (Do("touch $(git rev-parse --git-path HEAD.lock)"), ""),
+                (Onto("2-1"), "!HEAD.lock, and this again"),
+                (Do("rm $(git rev-parse --git-path HEAD.lock)"), ""),
+                (Do(LOOK), "one\ntwo\nthree"),
+                (Provide, "clean"),
+            ],
+        ),
+        (
+            "HEAD that cannot be moved",
+            &[
+                (
+                    Do(
+                        "git config core.logAllRefUpdates always; log=$(git rev-parse --git-dir)/logs/HEAD; rm -f $log; mkdir -p $log; touch $log/x",
+                    ),
+                    "",
+                ),
+                (Onto("2-1"), "!logs/HEAD"),
+                (Do("rm -r $(git rev-parse --git-dir)/logs"), ""),
+                (Provide, "clean"),
+                (Onto("4-1"), "2 on x 4-1"),
+            ],
+        ),
+        (
+            "files that cannot be written",
+            &[
+                (
+                    Do(
+                        "git config filter.full.clean cat; git config filter.full.smudge false; git config filter.full.required true; \
+                         echo b.c filter=full >$(git rev-parse --git-path info/attributes)",
+                    ),
+                    "",
+                ),
+                (Onto("2-1"), "stopped: git waits on the way to x 2-1: "),
+                (Onto("2-1"), "!in the middle of a rebase"),
+                (Continue, "!was killed"),
+                (Abort, "!b.c: smudge filter full failed"),
+                (Provide, "!in the middle of a rebase onto x 2-1"),
+                (Do("git config filter.full.smudge cat"), ""),
+                (Abort, "is as it was"),
+                (Provide, "clean"),
+            ],
+        ),
+        (
             "killed while git wrote files",
             &[
                 (Onto("3-1"), "stopped"),
                 (Do("touch $(git rev-parse --git-path index.lock)"), ""),
                 (Continue, "!another git command is at work"),
                 (Abort, "!if none is, one was killed: remove /"),
-                (Do("rm $(git rev-parse --git-path index.lock)"), ""),
+                (
+                    Do(
+                        "mv $(git rev-parse --git-path index.lock) $(git rev-parse --git-path HEAD.lock)",
+                    ),
+                    "",
+                ),
+                (Abort, "!HEAD.lock, and this again"),
+                (Do("rm $(git rev-parse --git-path HEAD.lock)"), ""),
                 (Abort, "is as it was"),
+                (Provide, "clean"),
             ],
         ),
         (
@@ -620,8 +882,7 @@ fn walk(model: &Shop, steps: &[(Step, &str)]) -> std::result::Result<(), String>
         let came = step(&mut shop, *what);
         let is_right = match (words.strip_prefix('!'), &came) {
             (Some(words), Err(failure)) => {
-                matches!(failure.kind, Kind::Usage | Kind::Build)
-                    && failure.to_string().contains(words)
+                failure.kind != Kind::Interrupted && failure.to_string().contains(words)
             }
             (None, Ok(said)) => said.contains(words),
             _ => false,
@@ -638,6 +899,28 @@ fn walk(model: &Shop, steps: &[(Step, &str)]) -> std::result::Result<(), String>
     Ok(())
 }
 
+/// Patch files that were edited so that they do not apply, to no source: git has no commits that it could carry.
+#[test]
+fn only_a_newer_source_is_a_reason_to_rebase() {
+    let mut shop = shop();
+    let way = |shop: &Shop| {
+        let failure = shop.provide(S).unwrap_err();
+        assert_eq!(failure.kind, Kind::Build, "{failure}");
+        failure.to_string().contains("series rebase --onto")
+    };
+    let edit = "sed -i 's/^-line 4$/-line four/' 0001-one.patch";
+    step(&mut shop, Files(edit)).unwrap();
+    assert!(!way(&shop));
+    shop.follow("3-1");
+    assert!(!way(&shop));
+    step(
+        &mut shop,
+        Files("sed -i 's/^-line four$/-line 4/' 0001-one.patch"),
+    )
+    .unwrap();
+    assert!(way(&shop));
+}
+
 #[test]
 fn a_tree_that_is_not_there() {
     let shop = Shop::open();
@@ -649,19 +932,25 @@ fn a_tree_that_is_not_there() {
 /// Messages come through a conflict as they are, lines with # as well.
 #[test]
 fn a_mended_patch_keeps_its_message() {
-    let shop = shop();
+    let mut shop = shop();
     let reword = "GIT_SEQUENCE_EDITOR='sed -i 2s/pick/edit/' git rebase -qi HEAD~3 2>/dev/null; \
                   printf 'two\\n\\n#define X\\n\\nLast.\\n' | git commit -q --amend --cleanup=verbatim -F -; \
                   git rebase --continue 2>/dev/null";
     shop.work(S, reword);
     let message = "git log -1 --format=%an,%ad,%B HEAD~1";
     let before = shop.work(S, message);
-    refresh(&shop, false).unwrap();
-    assert!(told(&onto(&shop, "3-1").unwrap()).starts_with("stopped"));
-    shop.work(S, MEND);
-    let outcome = go_on(&mut opened(&shop).unwrap()).unwrap();
-    assert_eq!(told(&outcome), "3 on x 3-1, without []");
-    assert_eq!(shop.work(S, message), before);
+    for (what, words) in [
+        (Refresh, "1 file"),
+        (Onto("3-1"), "stopped"),
+        (Do(MEND), ""),
+    ] {
+        assert!(
+            step(&mut shop, what).unwrap().starts_with(words),
+            "{what:?}"
+        );
+    }
+    assert_eq!(step(&mut shop, Continue).unwrap(), "3 on x 3-1, without []");
+    similar_asserts::assert_eq!(shop.work(S, message), before);
     assert!(before.contains("#define X"), "{before}");
 }
 
@@ -669,86 +958,117 @@ fn a_mended_patch_keeps_its_message() {
 #[test]
 fn git_that_is_killed_anywhere_loses_nothing() {
     let model = shop();
-    for time in (0..40).step_by(4) {
+    let begun = "git rebase --merge --onto refs/tags/x_2-1 refs/worktree/base";
+    for time in (0..40).step_by(8) {
         for back in [true, false] {
-            let mut shop = model.copy();
-            shop.provide(S).unwrap();
-            let tip = shop.work(S, "git rev-parse HEAD");
-            step(&mut shop, Noted("2-1")).unwrap();
-            let script = format!(
-                "timeout -s KILL 0.{time:03} git rebase --merge --onto refs/tags/x_2-1 refs/worktree/base >/dev/null 2>&1 || true; \
-                 rm -f $(git rev-parse --git-path index.lock)"
+            kill(&model, &[Noted("2-1")], begun, time, back);
+            kill(
+                &model,
+                &[Onto("3-1"), Do(MEND)],
+                "git rebase --continue",
+                time,
+                back,
             );
-            shop.work(S, &script);
-            let place = format!("after {time} ms, back: {back}");
-            if !back {
-                match step(&mut shop, Continue) {
-                    Ok(said) if said.starts_with("stopped") => {}
-                    Ok(said) => {
-                        assert_eq!(said, "3 on x 2-1, without []", "{place}");
-                        assert_eq!(shop.work(S, LOOK), "one\ntwo\nthree", "{place}");
-                        assert_eq!(step(&mut shop, Refresh).unwrap(), "3 files", "{place}");
-                        continue;
-                    }
-                    Err(failure) if failure.to_string().contains("was killed while") => {}
-                    Err(failure) => {
-                        let said = failure.to_string();
-                        assert!(said.contains("has never begun"), "{place}: {said}");
-                        assert_eq!(step(&mut shop, Provide).unwrap(), "clean", "{place}");
-                        continue;
-                    }
-                }
-            }
-            match step(&mut shop, Abort) {
-                Ok(said) => assert!(said.contains("is as it was"), "{place}: {said}"),
-                Err(failure) => panic!("{place}: {failure}"),
-            }
-            assert_eq!(shop.work(S, "git rev-parse HEAD"), tip, "{place}");
-            assert_eq!(step(&mut shop, Provide).unwrap(), "clean", "{place}");
         }
     }
+}
+
+/// Kills the last of these commands.
+fn kill(model: &Shop, before: &[Step], last: &str, time: u32, back: bool) {
+    let mut shop = model.copy();
+    shop.provide(S).unwrap();
+    let tip = shop.work(S, "git rev-parse HEAD");
+    for what in before {
+        step(&mut shop, *what).unwrap();
+    }
+    let script = format!(
+        "timeout -s KILL 0.{time:03} {last} >/dev/null 2>&1 || true; rm -f $(git rev-parse --git-dir)/*.lock"
+    );
+    shop.work(S, &script);
+    let place = format!("{last}, after {time} ms, back: {back}");
+    if !back {
+        match step(&mut shop, Continue).map_err(|failure| failure.to_string()) {
+            Ok(said) if said.starts_with("stopped") => {}
+            Ok(said) => {
+                assert!(
+                    said.starts_with("3 on x ") && said.ends_with(", without []"),
+                    "{place}: {said}"
+                );
+                assert_eq!(shop.work(S, LOOK), "one\ntwo\nthree", "{place}");
+                // No notes are lost.
+                step(&mut shop, Refresh).unwrap();
+                return;
+            }
+            Err(said) if said.contains("was killed while") => {}
+            Err(said) => {
+                assert!(said.contains("has never begun"), "{place}: {said}");
+                assert_eq!(step(&mut shop, Provide).unwrap(), "clean", "{place}");
+                return;
+            }
+        }
+    }
+    let said = step(&mut shop, Abort).map_err(|failure| failure.to_string());
+    assert!(
+        said.as_ref()
+            .is_ok_and(|said| said.contains("is as it was")),
+        "{place}: {said:?}"
+    );
+    assert_eq!(shop.work(S, "git rev-parse HEAD"), tip, "{place}");
+    assert_eq!(step(&mut shop, Provide).unwrap(), "clean", "{place}");
+}
+
+/// Runs a script in a kernel tree of the user's, which is beside the checkout.
+fn user(shop: &Shop, script: &str) -> String {
+    let dir = users(shop);
+    fs_err::create_dir_all(&dir).unwrap();
+    let line = cmd!(PLAIN, "sh -euc {script}")
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_AUTHOR_NAME", "U")
+        .env("GIT_AUTHOR_EMAIL", "u@example.org")
+        .env("GIT_COMMITTER_NAME", "U")
+        .env("GIT_COMMITTER_EMAIL", "u@example.org");
+    let mut line = Command::from(line);
+    line.current_dir(&dir);
+    proc::read(&mut line, &Stop::default()).unwrap()
+}
+
+fn users(shop: &Shop) -> Utf8PathBuf {
+    shop.layout.root().join("my linux")
+}
+
+/// What begins a kernel tree; the files of the patches are as they are in the base.
+const KERNEL: &str = "git init -q; mkdir -p fs scripts/kconfig; touch Kconfig fs/super.c scripts/kconfig/merge_config.sh; \
+    printf 'VERSION = 6\\nPATCHLEVEL = 12\\n' >Makefile; seq 30 | sed 's/^/line /' | tee a.c >b.c; ";
+
+/// Everything that can be told of it from outside.
+const PRINT: &str = "git --no-optional-locks status --porcelain; find . -type f | sort | xargs -d '\\n' sha256sum | sha256sum; \
+    find . | grep -v objects/ | sort | xargs -d '\\n' stat -c '%n %y' | sha256sum";
+
+/// Rebases onto a revision of that tree.
+fn onto_users(shop: &Shop, revision: &str) -> Result<Outcome> {
+    let mut tree = opened(shop)?;
+    let (commit, label) = source::lend(&tree.repository(), &users(shop), revision)?;
+    let series = series::load(&shop.layout, BASE, "s")?;
+    let flags = tree::flags(BASE, &names());
+    begin(&mut tree, &[series], Ground { commit, label }, &flags)
 }
 
 /// A revision of a tree of the user's: borrowed, and nothing there is written.
 #[test]
 fn a_revision_of_a_tree_of_the_users() {
     let shop = shop();
-    let dir = Utf8PathBuf::from(shop.layout.root()).join("linux");
-    fs_err::create_dir_all(&dir).unwrap();
-    let user = |script: &str| {
-        let line = cmd!(PLAIN, "sh -euc {script}")
-            .env("GIT_CONFIG_GLOBAL", "/dev/null")
-            .env("GIT_AUTHOR_NAME", "U")
-            .env("GIT_AUTHOR_EMAIL", "u@example.org")
-            .env("GIT_COMMITTER_NAME", "U")
-            .env("GIT_COMMITTER_EMAIL", "u@example.org");
-        let mut line = Command::from(line);
-        line.current_dir(&dir);
-        proc::read(&mut line, &Stop::default()).unwrap()
-    };
-    user(
-        "git init -q; mkdir -p fs scripts/kconfig; touch Kconfig fs/super.c scripts/kconfig/merge_config.sh; \
-          printf 'VERSION = 6\\nPATCHLEVEL = 12\\n' >Makefile; seq 30 | sed 's/^/line /' | tee a.c >b.c; \
-          sed -i 's/^line 12$/theirs/' a.c; git add .; git commit -qm v1; git tag v1; git rm -q Kconfig; git commit -qm v2",
-    );
-    user("echo dirty >b.c");
-    let before = user(
-        "git --no-optional-locks status --porcelain; find . -type f | sort | xargs -d '\\n' sha256sum | sha256sum; find . | grep -v objects/ | sort | xargs -d '\\n' stat -c '%n %y' | sha256sum",
-    );
-    let mut tree = opened(&shop).unwrap();
+    let change = "sed -i 's/^line 12$/theirs/' a.c; git add .; git commit -qm v1; git tag v1; git rm -q Kconfig; git commit -qm v2";
+    user(&shop, &format!("{KERNEL}{change}; echo dirty >b.c"));
+    let before = user(&shop, PRINT);
     for (revision, words) in [
         ("v3", "git knows no such commit"),
         ("HEAD", "it has no Kconfig"),
     ] {
-        let failure = source::lend(&tree.repository(), &dir, revision).unwrap_err();
+        let failure = onto_users(&shop, revision).unwrap_err();
         assert_eq!(failure.kind, Kind::Usage, "{failure}");
         assert!(failure.to_string().contains(words), "{failure}");
     }
-    let (commit, label) = source::lend(&tree.repository(), &dir, "v1").unwrap();
-    assert!(label.contains("linux at v1 ("), "{label}");
-    let series = [series::load(&shop.layout, BASE, "s").unwrap()];
-    let flags = tree::flags(BASE, &names());
-    let outcome = begin(&mut tree, &series, Ground { commit, label }, &flags).unwrap();
+    let outcome = onto_users(&shop, "v1").unwrap();
     assert!(
         told(&outcome).starts_with("stopped: patch 2 of 3"),
         "{outcome:?}"
@@ -764,11 +1084,56 @@ fn a_revision_of_a_tree_of_the_users() {
             .contains("linux at v1")
     );
     refresh(&shop, false).unwrap();
-    let after = user(
-        "git --no-optional-locks status --porcelain; find . -type f | sort | xargs -d '\\n' sha256sum | sha256sum; find . | grep -v objects/ | sort | xargs -d '\\n' stat -c '%n %y' | sha256sum",
+    assert_eq!(user(&shop, PRINT), before);
+    // A tree of ours is of that repository already.
+    let repository = opened(&shop).unwrap().repository();
+    source::lend(&repository, &shop.tree(S), "HEAD").unwrap();
+    let borrowed = fs_err::read_to_string(repository.dir().join("objects/info/alternates"));
+    assert_eq!(
+        borrowed.unwrap(),
+        format!("{}/.git/objects\n", users(&shop))
     );
-    assert_eq!(after, before);
     // The patch files are for that kernel now.
     let failure = shop.provide(S).unwrap_err();
     assert_eq!(failure.kind, Kind::Build, "{failure}");
+}
+
+/// From a revision to one that it came from, so that the one base is below the other.
+#[test]
+fn back_to_an_older_revision() {
+    let shop = shop();
+    let older = "sed -i 's/^line 12$/theirs/' a.c; git add .; git commit -qm v1; git tag v1";
+    let newer = "sed -i 's/^theirs$/line 12/' a.c; git commit -qam v2; git tag -am two v2";
+    user(&shop, &format!("{KERNEL}{older}; {newer}"));
+    let outcome = onto_users(&shop, "v2").unwrap();
+    assert!(told(&outcome).starts_with("3 on "), "{outcome:?}");
+    for (end, refusal) in [
+        ("true", Some("in the middle of a rebase onto")),
+        ("git rebase --abort", None),
+        (
+            "git rebase --abort; git commit -q --amend -m three -m mine",
+            None,
+        ),
+        (
+            "git rebase --quit; git checkout -qf refs/worktree/base",
+            Some("HEAD is somewhere else"),
+        ),
+    ] {
+        let outcome = onto_users(&shop, "v1").unwrap();
+        assert!(told(&outcome).starts_with("stopped"), "{end}: {outcome:?}");
+        shop.work(S, end);
+        let said = opened(&shop)
+            .unwrap()
+            .require_still()
+            .map_err(|failure| failure.to_string());
+        match refusal {
+            None => assert_eq!(said, Ok(()), "{end}"),
+            Some(words) => assert!(
+                said.as_ref().is_err_and(|said| said.contains(words)),
+                "{end}: {said:?}"
+            ),
+        }
+        take_back(&mut opened(&shop).unwrap()).unwrap();
+        assert_eq!(shop.work(S, LOOK), "one\ntwo\nthree", "{end}");
+    }
 }

@@ -4,7 +4,7 @@ use crate::kernel::shop::{BASE, Shop};
 use crate::kernel::tree;
 
 const S: &[&str] = &["s"];
-const NONE: Consent = Consent {
+pub(super) const NONE: Consent = Consent {
     overwrite: false,
     lose: false,
 };
@@ -51,7 +51,7 @@ fn planned<T>(
 }
 
 /// The files that were written.
-fn refresh(shop: &Shop, names: &[&str], consent: Consent) -> Result<Vec<String>> {
+pub(super) fn refresh(shop: &Shop, names: &[&str], consent: Consent) -> Result<Vec<String>> {
     planned(shop, names, |plan, tree, stack| {
         plan.allow(consent, tree, stack)?;
         plan.write(tree, stack)?;
@@ -98,6 +98,18 @@ fn an_untouched_tree_gives_the_files_that_are_there() {
     assert!(!shop.provide(S).unwrap().edited);
     assert_eq!(refresh(&shop, S, NONE).unwrap(), Vec::<String>::new());
     similar_asserts::assert_eq!(whole(&shop, "s"), before);
+}
+
+#[test]
+fn what_a_series_file_says_besides_names_stays() {
+    let shop = shop();
+    let index = shop.file("s/series");
+    let text = fs_err::read_to_string(&index).unwrap();
+    let text = text.replacen(".patch\n", ".patch -p1 # the first\n", 1);
+    fs_err::write(&index, &text).unwrap();
+    assert!(!shop.provide(S).unwrap().edited);
+    assert_eq!(refresh(&shop, S, NONE).unwrap(), Vec::<String>::new());
+    assert!(text.contains("-p1"), "{text}");
 }
 
 #[test]
