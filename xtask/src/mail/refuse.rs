@@ -25,32 +25,22 @@ pub struct Fault {
 /// # Errors
 /// [`Kind::Usage`] with all that is wrong, one a line.
 pub fn unfit(series: &Series) -> Result<()> {
-    told(&faults(series))
+    let faults = faults(series);
+    refused(&faults.iter().map(ToString::to_string).collect::<Vec<_>>())
 }
 
-/// Refuses what [`unfit`] leaves for people to do, as far as it can be told: sign-offs, tools without a name, and addresses to which
-/// nobody can answer. `identity` is whom git would send as.
+/// Refuses what [`unfit`] leaves for people to do, as far as it can be told: sign-offs, tools without a name, and addresses
+/// to which nobody can answer. `identity` is whom git would send as.
 ///
 /// # Errors
 /// As [`unfit`]; that of the identity has no file.
 pub fn for_list(series: &Series, identity: Option<&str>) -> Result<()> {
-    let faults = all(series, |patch| {
-        let mut faults: Vec<_> = nobody(patch).into_iter().chain(sign_off(patch)).collect();
-        faults.extend(tools(patch));
-        faults
+    let faults = series.patches.iter().flat_map(|patch| {
+        let faults = nobody(patch).into_iter().chain(sign_off(patch));
+        faults.chain(tools(patch))
     });
-    let mut lines: Vec<_> = faults.iter().map(ToString::to_string).collect();
-    lines.extend(unreachable(identity));
-    refused(&lines)
-}
-
-fn all(series: &Series, of: impl Fn(&Patch) -> Vec<Fault>) -> Vec<Fault> {
-    series.patches.iter().flat_map(of).collect()
-}
-
-fn told(faults: &[Fault]) -> Result<()> {
-    let lines: Vec<_> = faults.iter().map(ToString::to_string).collect();
-    refused(&lines)
+    let lines = faults.map(|fault| fault.to_string());
+    refused(&lines.chain(unreachable(identity)).collect::<Vec<_>>())
 }
 
 fn refused(lines: &[String]) -> Result<()> {

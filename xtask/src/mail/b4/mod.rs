@@ -776,7 +776,8 @@ mod tests {
         b4.check_dependencies().unwrap_err();
         b4.am(&mails.mbox, &fixture.dir.join("am")).unwrap();
         b4.diff(&mails.mbox, &mails.mbox).unwrap();
-        b4.trailers(&mails.mbox).unwrap();
+        b4.run(&["trailers", "-u", "-m", mails.mbox.as_str()])
+            .unwrap();
         let connects = text(&log);
         assert!(connects.contains("exited with 0"), "{connects}");
         assert!(!connects.contains("AF_INET"), "{connects}");
