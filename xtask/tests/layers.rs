@@ -7,7 +7,6 @@ const ORDER: &[&str] = &[
     "mail",
     "bench",
     "vm",
-    "mail",
     "report",
     "review",
     "kernel",
