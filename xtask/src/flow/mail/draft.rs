@@ -3,7 +3,7 @@
 use camino::Utf8PathBuf;
 use xshell::cmd;
 
-use super::Order;
+use super::order::Order;
 use crate::event::CaseId;
 use crate::failure::{Kind, OrFail, Result};
 use crate::flow::refresh::worked;

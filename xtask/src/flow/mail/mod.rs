@@ -1,46 +1,22 @@
 //! From patch files to files that are ready to be sent. Nothing is sent, and nothing signed off.
 
 mod draft;
+mod order;
 mod post;
 #[cfg(test)]
 mod tests;
-
-use camino::Utf8PathBuf;
 
 use super::prepare::provide_deps;
 use crate::deps::{self, need::Need};
 use crate::failure::{PASSED, Result};
 use crate::host::session::Session;
 use crate::host::{files, lock};
-use crate::mail::base::Upstream;
-use crate::mail::identity::{self, Identity};
+use crate::mail::identity;
 use crate::report::{terminal, watched};
 use draft::Draft;
+use order::Maker;
+pub use order::Order;
 use post::{Post, Written};
-
-/// What is to be mailed, and as what.
-#[derive(Debug)]
-pub struct Order {
-    pub base: String,
-    /// Those of the work tree, in order; the mails are of the last.
-    pub series: Vec<String>,
-    pub version: u32,
-    /// Where the public base is; on the server of its kernel if nothing is said.
-    pub upstream: Option<Upstream>,
-    /// The public base; the tag of the version that was tested if nothing is said.
-    pub onto: Option<String>,
-    pub rfc: bool,
-    /// Refuse what else is only listed for the person who sends.
-    pub to_list: bool,
-    pub install: bool,
-}
-
-/// Programs and people that the mails are made by.
-#[derive(Debug)]
-struct Maker {
-    b4: Utf8PathBuf,
-    identity: Identity,
-}
 
 /// Makes the mails; what is wrong with texts and results is told before anything is fetched.
 pub fn run(order: &Order, session: &Session) -> Result<u8> {

@@ -6,7 +6,7 @@ use std::fmt;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::draft::Draft;
-use super::{Maker, Order};
+use super::order::{Maker, Order};
 use crate::event::Event;
 use crate::failure::{Kind, Result};
 use crate::host::files;

@@ -1,8 +1,9 @@
 //! Against real git, b4 and git send-email, with a source of two files.
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use xshell::cmd;
 
+use super::post::Written;
 use super::*;
 use crate::event::Verdict::{Failed, Passed};
 use crate::failure::Kind;
@@ -12,6 +13,8 @@ use crate::host::git::Git;
 use crate::host::layout::Layout;
 use crate::host::proc::{self, Stop};
 use crate::kernel::shop::{BASE, Shop};
+use crate::mail::base::Upstream;
+use crate::mail::identity::Identity;
 use crate::mail::results;
 use crate::report::model::{Content, Run, samples};
 use crate::review::refresh::Consent;
