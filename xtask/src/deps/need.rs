@@ -1,5 +1,6 @@
 //! What is needed for which work, and whether this machine has it.
 
+use std::path::Path;
 use std::process::Command;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -46,11 +47,13 @@ enum Thing {
     Header(&'static str),
     /// As `import` in python3 takes it; Debian packages parts of the standard library apart.
     PythonModule(&'static str),
+    /// The same in Debian's own python3, which knows what Debian packages.
+    SystemModule(&'static str),
     /// Of git; Debian packages some apart.
     Subcommand(&'static str),
 }
 
-use Thing::{Header, Program, PythonModule, Subcommand, Tool};
+use Thing::{Header, Program, PythonModule, Subcommand, SystemModule, Tool};
 
 const NEEDED: &[(Need, Thing, &str)] = &[
     (Need::Build, Program("gcc"), "gcc"),
@@ -85,8 +88,8 @@ const NEEDED: &[(Need, Thing, &str)] = &[
     (Need::Mail, Program("python3"), "python3"),
     (Need::Mail, PythonModule("venv, ensurepip"), "python3-venv"),
     (Need::Mail, Subcommand("send-email"), "git-email"),
-    (Need::Mail, PythonModule("ply"), "python3-ply"),
-    (Need::Mail, PythonModule("git"), "python3-git"),
+    (Need::Mail, SystemModule("ply"), "python3-ply"),
+    (Need::Mail, SystemModule("git"), "python3-git"),
     (Need::Tests, Program("git"), "git"),
     (Need::Tests, Program("xz"), "xz-utils"),
     (Need::Tests, Program("strace"), "strace"),
@@ -95,9 +98,12 @@ const NEEDED: &[(Need, Thing, &str)] = &[
     (Need::Check, Program("sparse"), "sparse"),
     (Need::Check, Program("python3"), "python3"),
     // Without them the kernel's spdxcheck says nothing, and checkpatch takes that for praise.
-    (Need::Check, PythonModule("ply"), "python3-ply"),
-    (Need::Check, PythonModule("git"), "python3-git"),
+    (Need::Check, SystemModule("ply"), "python3-ply"),
+    (Need::Check, SystemModule("git"), "python3-git"),
 ];
+
+/// Where Debian's packages put programs, and nobody else does.
+pub const PACKAGED: &str = "/usr/bin:/bin";
 
 /// Looks for all that `need` takes; nothing is run but python3 and git.
 pub fn missing(need: Need) -> Vec<Missing> {
@@ -120,14 +126,20 @@ impl Thing {
             Header(name) => ["/usr/include", "/usr/include/x86_64-linux-gnu"]
                 .iter()
                 .any(|dir| Utf8Path::new(dir).join(name).exists()),
-            PythonModule(name) => {
-                let import = cmd!(PLAIN, "python3 -c 'import '{name}").ignore_stderr();
-                let status = Command::from(import).status();
-                status.is_ok_and(|status| status.success())
+            PythonModule(name) => imports("python3", name),
+            SystemModule(name) => {
+                find("python3", PACKAGED).is_some_and(|python| imports(&python, name))
             }
             Subcommand(name) => subcommand(name),
         }
     }
+}
+
+fn imports(python: impl AsRef<Path>, module: &str) -> bool {
+    let python = python.as_ref();
+    let import = cmd!(PLAIN, "{python} -c 'import '{module}").ignore_stderr();
+    let status = Command::from(import).status();
+    status.is_ok_and(|status| status.success())
 }
 
 /// Where a program is. Debian keeps those for the administrator off other users' PATH.
@@ -162,6 +174,7 @@ impl std::fmt::Display for Thing {
             Program(name) | Tool(name) => write!(f, "{name}"),
             Header(name) => write!(f, "the header {name}"),
             PythonModule(name) => write!(f, "python3 with {name}"),
+            SystemModule(name) => write!(f, "Debian's python3 with {name}"),
             Subcommand(name) => write!(f, "git {name}"),
         }
     }

@@ -8,6 +8,7 @@ use regex::Regex;
 use xshell::cmd;
 
 use super::finding::Finding;
+use crate::deps::need::PACKAGED;
 use crate::failure::{Kind, Result};
 use crate::host::environment::PLAIN;
 use crate::host::proc::{self, Stop};
@@ -78,6 +79,8 @@ fn command(patch: &Patch, tree: &Utf8Path) -> Command {
     ));
     // It asks git about the commits that a message names, and reads `.checkpatch.conf` at home.
     command.current_dir(tree).env("HOME", tree);
+    // Its spdxcheck wants modules that Debian's own python3 has.
+    command.env("PATH", PACKAGED);
     command
 }
 
