@@ -6,7 +6,7 @@ use std::process::Command;
 use camino::{Utf8Path, Utf8PathBuf};
 use harness::devices::tools;
 use harness::linux::program::PATH;
-use xshell::cmd;
+use xshell::{Cmd, cmd};
 
 use crate::host::environment::PLAIN;
 
@@ -49,11 +49,13 @@ enum Thing {
     PythonModule(&'static str),
     /// The same in Debian's own python3, which knows what Debian packages.
     SystemModule(&'static str),
+    /// As `use` in perl takes it.
+    PerlModule(&'static str),
     /// Of git; Debian packages some apart.
     Subcommand(&'static str),
 }
 
-use Thing::{Header, Program, PythonModule, Subcommand, SystemModule, Tool};
+use Thing::{Header, PerlModule, Program, PythonModule, Subcommand, SystemModule, Tool};
 
 const NEEDED: &[(Need, Thing, &str)] = &[
     (Need::Build, Program("gcc"), "gcc"),
@@ -88,8 +90,8 @@ const NEEDED: &[(Need, Thing, &str)] = &[
     (Need::Mail, Program("python3"), "python3"),
     (Need::Mail, PythonModule("venv, ensurepip"), "python3-venv"),
     (Need::Mail, Subcommand("send-email"), "git-email"),
-    (Need::Mail, SystemModule("ply"), "python3-ply"),
-    (Need::Mail, SystemModule("git"), "python3-git"),
+    // git-email only recommends it, and does nothing without.
+    (Need::Mail, PerlModule("Mail::Address"), "libmailtools-perl"),
     (Need::Tests, Program("git"), "git"),
     (Need::Tests, Program("xz"), "xz-utils"),
     (Need::Tests, Program("strace"), "strace"),
@@ -105,7 +107,7 @@ const NEEDED: &[(Need, Thing, &str)] = &[
 /// Where Debian's packages put programs, and nobody else does.
 pub const PACKAGED: &str = "/usr/bin:/bin";
 
-/// Looks for all that `need` takes; nothing is run but python3 and git.
+/// Looks for all that `need` takes; nothing is run but python3, perl and git.
 pub fn missing(need: Need) -> Vec<Missing> {
     let tools = tools::all().map(|(name, package)| (Need::Run, Tool(name), package));
     let wanted = NEEDED.iter().copied().chain(tools);
@@ -127,6 +129,10 @@ impl Thing {
                 .iter()
                 .any(|dir| Utf8Path::new(dir).join(name).exists()),
             PythonModule(name) => imports("python3", name),
+            PerlModule(name) => {
+                let option = format!("-M{name}");
+                is_fine(cmd!(PLAIN, "perl {option} -e 1"))
+            }
             SystemModule(name) => {
                 find("python3", PACKAGED).is_some_and(|python| imports(&python, name))
             }
@@ -137,8 +143,11 @@ impl Thing {
 
 fn imports(python: impl AsRef<Path>, module: &str) -> bool {
     let python = python.as_ref();
-    let import = cmd!(PLAIN, "{python} -c 'import '{module}").ignore_stderr();
-    let status = Command::from(import).status();
+    is_fine(cmd!(PLAIN, "{python} -c 'import '{module}"))
+}
+
+fn is_fine(line: Cmd<'_>) -> bool {
+    let status = Command::from(line.ignore_stderr()).status();
     status.is_ok_and(|status| status.success())
 }
 
@@ -174,6 +183,7 @@ impl std::fmt::Display for Thing {
             Program(name) | Tool(name) => write!(f, "{name}"),
             Header(name) => write!(f, "the header {name}"),
             PythonModule(name) => write!(f, "python3 with {name}"),
+            PerlModule(name) => write!(f, "perl with {name}"),
             SystemModule(name) => write!(f, "Debian's python3 with {name}"),
             Subcommand(name) => write!(f, "git {name}"),
         }

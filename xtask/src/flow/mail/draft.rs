@@ -1,6 +1,6 @@
 //! All that is to be there before mails can be made: patches, letters, earlier versions, results.
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use xshell::cmd;
 
 use super::order::Order;
@@ -20,14 +20,13 @@ use crate::mail::refuse;
 use crate::mail::results::{self, Wanted};
 use crate::report::inputs;
 use crate::review::refresh::{Consent, Stack, plan};
-use crate::series::{self, Series};
+use crate::series::{self, Patch, Series};
 
 #[derive(Debug)]
 pub struct Draft {
     /// What is mailed.
     pub series: Series,
-    /// What it depends on, as b4 has it: what was sent of the series below it.
-    pub dependencies: Vec<String>,
+    pub dependencies: Vec<Dependency>,
     /// `patches/BASE/SERIES`.
     pub folder: Utf8PathBuf,
     pub text: Text,
@@ -39,6 +38,14 @@ pub struct Draft {
     /// A table.
     pub results: String,
     pub tested: Tested,
+}
+
+/// A series that the mailed one applies on top of.
+#[derive(Debug)]
+pub struct Dependency {
+    pub series: String,
+    /// Change-id and version, if it was sent as it is: `20261127-freeze-0123456789ab:v1`.
+    pub sent: Option<String>,
 }
 
 impl Draft {
@@ -61,7 +68,7 @@ impl Draft {
         let prepared = record::may_prepare(&folder, order.version)?;
         let tree = followed(order, session)?;
         Ok(Self {
-            dependencies: dependencies(order, session)?,
+            dependencies: dependencies(&stack, &session.layout.patches().join(&order.base))?,
             results: results(order, &stack, &tree, session)?,
             tested: tested(&stack, &tree)?,
             series,
@@ -90,19 +97,20 @@ fn stack(order: &Order, session: &Session) -> Result<(Vec<Series>, Series)> {
     }
 }
 
-/// What was sent of the series that are below the last.
-fn dependencies(order: &Order, session: &Session) -> Result<Vec<String>> {
-    let folder = session.layout.patches().join(&order.base);
-    let below = order
-        .series
-        .split_last()
-        .map_or(&[][..], |(_, below)| below);
+/// The series that are below the last, and what was sent of exactly these patches.
+fn dependencies(stack: &[Series], folder: &Utf8Path) -> Result<Vec<Dependency>> {
+    let below = stack.split_last().map_or(&[][..], |(_, below)| below);
     let mut found = Vec::new();
-    for name in below {
-        let records = record::all(&folder.join(name))?;
-        let sent = records.into_iter().find(Record::is_sent);
-        let id = sent.and_then(|it| Some(format!("change-id: {}:v{}", it.change_id?, it.version)));
-        found.extend(id);
+    for series in below {
+        let records = record::all(&folder.join(&series.name))?;
+        let sent = records.into_iter().find(|record| {
+            let patches = series.patches.iter().map(Patch::digest);
+            record.is_sent() && patches.eq(record.patches.iter().map(|it| it.digest.clone()))
+        });
+        found.push(Dependency {
+            series: series.name.clone(),
+            sent: sent.and_then(|it| Some(format!("{}:v{}", it.change_id?, it.version))),
+        });
     }
     Ok(found)
 }

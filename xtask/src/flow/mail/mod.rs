@@ -22,24 +22,29 @@ use post::{Post, Written};
 pub fn run(order: &Order, session: &Session) -> Result<u8> {
     let identity = identity::of_user(session)?;
     let written = watched(session, None, |session| {
-        let draft = Draft::read(order, &identity, session)?;
+        Draft::read(order, &identity, session)?;
         provide_deps(order.install, &[Need::Mail], session)?;
         let b4 = deps::b4(session)?;
-        let maker = Maker { b4, identity };
-        make(order, &draft, &maker, session)
+        make(order, &Maker { b4, identity }, session)
     })?;
     terminal::text(&written.to_string());
     Ok(PASSED)
 }
 
-fn make(order: &Order, draft: &Draft, maker: &Maker, session: &Session) -> Result<Written> {
-    let work = session.layout.work("mail");
-    let _lock = lock::hold(&session.layout.work("lock"), session)?;
-    files::sweep(&work, session)?;
-    files::sweep(&work.join("bases"), session)?;
+fn make(order: &Order, maker: &Maker, session: &Session) -> Result<Written> {
+    let layout = &session.layout;
+    let _lock = lock::hold(&layout.work("lock"), session)?;
+    for folder in ["mail", "mail/bases"].map(|name| layout.work(name)) {
+        files::sweep(&folder, session)?;
+    }
+    if let Some(folder) = layout.mails(order.version).parent() {
+        files::sweep(folder, session)?;
+    }
+    // Once more: another run may have prepared a version meanwhile.
+    let draft = Draft::read(order, &maker.identity, session)?;
     let post = Post {
         order,
-        draft,
+        draft: &draft,
         maker,
         session,
     };

@@ -7,12 +7,12 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::draft::Draft;
 use super::order::{Maker, Order};
+use crate::deps::need::{self, Need};
 use crate::event::Event;
 use crate::failure::{Kind, Result};
 use crate::host::files;
 use crate::host::phase::phase;
 use crate::host::session::Session;
-use crate::kernel::tree;
 use crate::kernel::version::version;
 use crate::mail::b4::{B4, Mails};
 use crate::mail::base::{self, Base, Upstream};
@@ -21,9 +21,13 @@ use crate::mail::cover::{self, Parts};
 use crate::mail::graft::{Grafted, graft};
 use crate::mail::lend::lend_files;
 use crate::mail::letter::{Letter, Recipients};
+use crate::mail::record::Record;
 use crate::mail::{mbox, proof, record};
 use crate::review::checkpatch;
 use crate::words::count;
+
+/// Where b4 has the series, beside the mails: whoever sends by b4 sends these.
+const REPOSITORY: &str = "repository";
 
 pub struct Post<'a> {
     pub order: &'a Order,
@@ -42,6 +46,7 @@ pub struct Written {
     recipients: usize,
     base: String,
     left: usize,
+    record: Utf8PathBuf,
 }
 
 /// Where the patches go.
@@ -60,7 +65,7 @@ impl Post<'_> {
         let ground = self.ground()?;
         let parent = folder.parent().unwrap_or(&folder);
         let (_guard, new) = files::temporary(parent)?;
-        let grafted = self.graft(&ground.base)?;
+        let grafted = self.graft(&ground.base, &new.join(REPOSITORY))?;
         let b4 = B4::open(&grafted, &self.maker.b4, session)?;
         let mails = phase(&session.events, "making mails", || {
             let mails = self.mails((&b4, &grafted), &ground.upstream, &new)?;
@@ -73,10 +78,13 @@ impl Post<'_> {
             proof::of(&mails, (&b4, &grafted), on, session)?;
             Ok(((), "the commits that were tested".to_owned()))
         })?;
-        let left = self.checklist(&mails, &grafted, &new)?;
-        self.record(&mails, &ground.base)?;
+        let left = self.checklist(&mails, &new)?;
+        let record = self.record(&mails, &ground.base)?;
+        let mbox = fs_err::read(&mails.mbox)?;
         files::discard(&folder, &session.stop)?;
         fs_err::rename(&new, &folder)?;
+        // Last: a record is of mails that are there.
+        record.write(&self.draft.folder, &mbox)?;
         Ok(Written {
             mails: names(&mails.files),
             recipients: mails.people.to.len() + mails.people.cc.len(),
@@ -84,6 +92,7 @@ impl Post<'_> {
             version: order.version,
             folder,
             left,
+            record: record::path(&self.draft.folder, order.version, "json"),
         })
     }
 
@@ -115,16 +124,14 @@ impl Post<'_> {
         })
     }
 
-    fn graft(&self, base: &Base) -> Result<Grafted> {
+    fn graft(&self, base: &Base, repository: &Utf8Path) -> Result<Grafted> {
         let Self {
-            order,
             draft,
             session,
             maker,
+            ..
         } = self;
-        let name = tree::name(&order.base, &order.series);
-        let repository = session.layout.work("mail").join(name);
-        let place = (repository.as_path(), draft.series.name.as_str());
+        let place = (repository, draft.series.name.as_str());
         graft(&draft.tested, base, place, &maker.identity, &session.stop)
     }
 
@@ -163,6 +170,9 @@ impl Post<'_> {
     fn letter(&self, range_diff: &str) -> Letter {
         let Self { order, draft, .. } = self;
         let earlier = draft.prepared.iter().chain(&draft.earlier);
+        let dependencies = draft.dependencies.iter();
+        let dependencies = dependencies.filter_map(|it| it.sent.as_ref());
+        let dependencies = dependencies.map(|sent| format!("change-id: {sent}"));
         let mut change_ids = earlier.filter_map(|record| record.change_id.clone());
         Letter {
             cover: cover::letter(Parts {
@@ -175,13 +185,13 @@ impl Post<'_> {
             version: order.version,
             prefixes: order.rfc.then(|| "RFC".to_owned()).into_iter().collect(),
             change_id: change_ids.next(),
-            dependencies: draft.dependencies.clone(),
+            dependencies: dependencies.collect(),
             recipients: Recipients::Maintainers(draft.tested.repository.clone()),
         }
     }
 
     /// Writes the list of what is left to do; returns how much.
-    fn checklist(&self, mails: &Mails, grafted: &Grafted, folder: &Utf8Path) -> Result<usize> {
+    fn checklist(&self, mails: &Mails, folder: &Utf8Path) -> Result<usize> {
         let Self {
             order,
             draft,
@@ -189,6 +199,7 @@ impl Post<'_> {
             maker,
         } = self;
         let recipients = [mails.people.to.as_slice(), &mails.people.cc].concat();
+        let place = session.layout.mails(order.version);
         let mailing = Mailing {
             base: &order.base,
             series: &order.series,
@@ -196,8 +207,8 @@ impl Post<'_> {
             patches: &draft.series.patches,
             identity: Some(&maker.identity.to_string()),
             recipients: &recipients,
-            mails: &session.layout.mails(order.version),
-            repository: &grafted.repository,
+            mails: &place,
+            repository: &place.join(REPOSITORY),
             complaints: &self.complaints()?,
             b4: &maker.b4,
             earlier: &draft.earlier,
@@ -223,6 +234,11 @@ impl Post<'_> {
             let found = found.iter();
             complaints.extend(found.map(|it| format!("{}:{}: {}", it.file, it.line, it.text)));
         }
+        let lacking = need::missing(Need::Check).into_iter();
+        let lacking = lacking.filter(|it| it.package.starts_with("python3-"));
+        complaints.extend(
+            lacking.map(|it| format!("licences were not checked: {} is missing", it.package)),
+        );
         Ok(complaints)
     }
 
@@ -245,17 +261,16 @@ impl Post<'_> {
         }
     }
 
-    fn record(&self, mails: &Mails, base: &Base) -> Result<()> {
+    fn record(&self, mails: &Mails, base: &Base) -> Result<Record> {
         let Self { order, draft, .. } = self;
         let text = fs_err::read(&mails.mbox)?;
-        let record = record::prepared(
+        record::prepared(
             order.version,
             &mbox::parse(&text),
             &draft.series.patches,
             &base.commit,
             &mails.change_id,
-        )?;
-        record.write(&draft.folder, &text)
+        )
     }
 }
 
@@ -288,6 +303,7 @@ impl fmt::Display for Written {
             base,
             recipients,
             left,
+            record,
         } = self;
         for mail in mails {
             writeln!(f, "{folder}/{mail}")?;
@@ -298,6 +314,10 @@ impl fmt::Display for Written {
             "{folder}/{}: {} for you to do",
             checklist::FILE,
             count(*left, "thing")
+        )?;
+        writeln!(
+            f,
+            "{record}, and the mails beside it: the record of this version, for you to commit"
         )?;
         write!(
             f,

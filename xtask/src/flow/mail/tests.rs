@@ -178,8 +178,8 @@ impl Office {
             },
         };
         let session = self.session();
-        let draft = Draft::read(order, &maker.identity, &session)?;
-        make(order, &draft, &maker, &session)
+        Draft::read(order, &maker.identity, &session)?;
+        make(order, &maker, &session)
     }
 
     fn refusal(&self, order: &Order) -> String {
@@ -242,7 +242,7 @@ fn two_versions_from_patch_files_to_mails() {
     let folder = office.shop.layout.mails(1);
     let parent = folder.parent().unwrap();
     assert_eq!(parent.read_dir_utf8().unwrap().count(), 1);
-    assert_eq!(folder.read_dir_utf8().unwrap().count(), 5);
+    assert_eq!(folder.read_dir_utf8().unwrap().count(), 6);
 
     office.next_version();
     let rfc = Order {
@@ -277,7 +277,7 @@ fn the_range_diff_is_that_of_b4() {
     });
     let checkout = Session::new(Layout::of_this_checkout().unwrap(), Stop::default());
     let b4 = deps::b4(&checkout).unwrap();
-    let repository = office.session().layout.work("mail/x-s");
+    let repository = office.shop.layout.mails(2).join("repository");
     let file = office.shop.layout.root().join("range-diff");
     let line = cmd!(
         PLAIN,
