@@ -51,6 +51,9 @@ What you write, beside the patches of the series:
 What is added: the table of the newest runs with and without exactly these patches, links to the \
 versions before, and the range-diff against the last of them. b4 writes the mails.
 
+What is written: target/mail/vN, with the repository that b4 made the mails in; and the record of \
+them, patches/BASE/SERIES/sent/vN.json and vN.mbx, which is to be committed.
+
 Nothing is sent, and nothing is signed off. What is left to you is in CHECKLIST, with one line each \
 to send by b4 and by git send-email.
 

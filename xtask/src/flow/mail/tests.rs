@@ -7,7 +7,7 @@ use super::post::Written;
 use super::*;
 use crate::event::Verdict::{Failed, Passed};
 use crate::failure::Kind;
-use crate::flow::{refresh, select};
+use crate::flow::{refresh, select, sent};
 use crate::host::environment::PLAIN;
 use crate::host::git::Git;
 use crate::host::layout::Layout;
@@ -25,6 +25,7 @@ const COVER: &str = "fs: change lines\n\nThey were not right.\n";
 /// A checkout with two patches that were tested, and a public repository with the same files.
 struct Office {
     shop: Shop,
+    stack: &'static [&'static str],
 }
 
 impl Office {
@@ -34,7 +35,10 @@ impl Office {
 
     /// The first patch, and others.
     fn with(others: &[&str]) -> Self {
-        let office = Self { shop: Shop::open() };
+        let office = Self {
+            shop: Shop::open(),
+            stack: &["s"],
+        };
         let shop = &office.shop;
         shop.base();
         shop.patch("s", 1, "one", 4, "");
@@ -54,11 +58,32 @@ impl Office {
         office
     }
 
+    /// Another series on top, with one patch.
+    fn stacked() -> Self {
+        let mut office = Self::open();
+        office.stack = &["s", "t"];
+        let shop = &office.shop;
+        shop.patch("t", 1, "three", 20, "");
+        let file = shop.file("t/0001-three.patch");
+        edit(&file, "Subject: [PATCH] ", "Subject: [PATCH] fs: ");
+        fs_err::write(shop.file("t/cover"), COVER).unwrap();
+        shop.provide(office.stack).unwrap();
+        office.maintain();
+        office.refresh();
+        office.test();
+        office
+    }
+
+    /// Of the series of its tree.
+    fn names(&self) -> Vec<String> {
+        self.stack.iter().map(ToString::to_string).collect()
+    }
+
     /// Scripts of a kernel tree, which git does not see: one that names maintainers, and one that has no complaint.
     fn maintain(&self) {
         let script = "mkdir scripts; echo 'print \"list\\@example.org\\n\"' > scripts/get_maintainer.pl; \
             touch scripts/checkpatch.pl; echo /scripts >> $(git rev-parse --git-path info/exclude)";
-        self.shop.work(&["s"], script);
+        self.shop.work(self.stack, script);
     }
 
     fn session(&self) -> Session {
@@ -68,7 +93,7 @@ impl Office {
     fn refresh(&self) {
         let order = refresh::Order {
             base: BASE.into(),
-            series: vec!["s".into()],
+            series: self.names(),
             dry_run: false,
             consent: Consent::default(),
         };
@@ -114,11 +139,12 @@ impl Office {
     }
 
     fn runs(&self) -> [Run; 2] {
-        let series = series::load(&self.shop.layout, BASE, "s").unwrap();
-        let patches = results::applied(&[series]);
+        let load = |name: &&str| series::load(&self.shop.layout, BASE, name).unwrap();
+        let stack: Vec<_> = self.stack.iter().map(load).collect();
+        let patches = results::applied(&stack);
         let tree = self
             .shop
-            .work(&["s"], "git rev-parse 'refs/worktree/base^{tree}'");
+            .work(self.stack, "git rev-parse 'refs/worktree/base^{tree}'");
         let ids = select::runs(&select::choose(&[], &[]).unwrap(), 1);
         let run = |is_patched: bool| {
             let verdict = |at: usize| match is_patched || at > 0 {
@@ -158,7 +184,7 @@ impl Office {
     fn order(&self, version: u32) -> Order {
         Order {
             base: BASE.into(),
-            series: vec!["s".into()],
+            series: self.names(),
             version,
             upstream: Some(Upstream::Path(self.upstream())),
             onto: Some("v1".into()),
@@ -236,7 +262,8 @@ fn two_versions_from_patch_files_to_mails() {
     assert!(checklist.contains("Signed-off-by"), "{checklist}");
     let kept = fs_err::read_to_string(office.shop.file("s/sent/v1.mbx")).unwrap();
     assert_eq!(kept, office.made(1, "v1.mbx"));
-    // Once more: the same series, and nothing beside it.
+    // Once more: the same series, and nothing beside it, nor what a run left that was killed.
+    fs_err::create_dir(office.shop.layout.mails(1).with_file_name(".tmp-1")).unwrap();
     office.mail(&office.order(1)).unwrap();
     assert_eq!(line(&office.made(1, "0000-cover.eml"), "change-id: "), id);
     let folder = office.shop.layout.mails(1);
@@ -299,11 +326,71 @@ fn the_range_diff_is_that_of_b4() {
 #[ignore = "takes b4 from PyPI, and git-email; cargo xtask ci sees to it"]
 fn one_patch_and_many() {
     let office = Office::with(&[]);
-    assert_eq!(office.mail(&office.order(1)).unwrap().mails.len(), 1);
+    let mails = office.mail(&office.order(1)).unwrap().mails;
+    assert_eq!(mails.len(), 1);
+    let mail = office.made(1, &mails[0]);
+    let (message, below) = mail.split_once("\n---\n").unwrap();
+    assert!(message.contains("Subject: [PATCH] fs: one\n"), "{mail}");
+    assert!(
+        !message.contains("They were") && below.contains("They were not right."),
+        "{mail}"
+    );
+    assert!(!office.made(1, "CHECKLIST").contains("mails are many"));
     let names: Vec<String> = (1..=15).map(|number| format!("p{number}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let many = Office::with(&names);
     assert_eq!(many.mail(&many.order(1)).unwrap().mails.len(), 17);
+    let checklist = many.made(1, "CHECKLIST");
+    assert!(checklist.contains("17 mails are many"), "{checklist}");
+}
+
+#[test]
+#[ignore = "takes b4 from PyPI, and git-email; cargo xtask ci sees to it"]
+fn a_series_on_top_of_another() {
+    let office = Office::stacked();
+    let below = Office {
+        stack: &["s"],
+        ..office
+    };
+    below.test();
+    below.mail(&below.order(1)).unwrap();
+    let mbox = below.shop.layout.root().join("sent.mbx");
+    fs_err::copy(below.shop.layout.mails(1).join("v1.mbx"), &mbox).unwrap();
+    fs_err::remove_dir_all(below.shop.layout.mails(1)).unwrap();
+    let office = Office {
+        stack: &["s", "t"],
+        ..below
+    };
+    office.test();
+    let mail = || {
+        let mails = office.mail(&office.order(1)).unwrap().mails;
+        assert_eq!(mails.len(), 1);
+        office.made(1, &mails[0])
+    };
+    let unsent = mail();
+    assert_eq!(
+        unsent.matches("\nprerequisite-patch-id: ").count(),
+        2,
+        "{unsent}"
+    );
+    assert!(!unsent.contains("prerequisite-change-id"), "{unsent}");
+    let order = sent::Order {
+        base: BASE.into(),
+        series: "s".into(),
+        version: 1,
+        mbox,
+    };
+    sent::run(&order, &office.session()).unwrap();
+    let after = mail();
+    assert!(
+        line(&after, "prerequisite-change-id: ").ends_with(":v1"),
+        "{after}"
+    );
+    assert_eq!(
+        after.matches("\nprerequisite-patch-id: ").count(),
+        2,
+        "{after}"
+    );
 }
 
 #[test]
@@ -311,13 +398,13 @@ fn one_patch_and_many() {
 fn what_was_sent_is_not_made_again() {
     let office = Office::open();
     office.mail(&office.order(1)).unwrap();
-    let order = crate::flow::sent::Order {
+    let order = sent::Order {
         base: BASE.into(),
         series: "s".into(),
         version: 1,
         mbox: office.shop.layout.mails(1).join("v1.mbx"),
     };
-    crate::flow::sent::run(&order, &office.session()).unwrap();
+    sent::run(&order, &office.session()).unwrap();
     let failure = office.mail(&office.order(1)).unwrap_err().to_string();
     assert!(failure.contains("-v 2"), "{failure}");
     office.next_version();
