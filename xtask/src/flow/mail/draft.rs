@@ -160,5 +160,5 @@ fn results(order: &Order, stack: &[Series], tree: &Worked, session: &Session) ->
         cases: &cases,
     };
     let pair = results::newest(&runs, &wanted)?;
-    Ok(results::table(pair, &cases))
+    Ok(results::table(pair, &cases, stack))
 }
