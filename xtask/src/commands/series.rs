@@ -49,7 +49,8 @@ What you write, beside the patches of the series:
   cover        the subject of the cover letter, an empty line, and why the series is wanted
   changelog    for version 2 and up: a line `v2:`, below it what has changed; then `v3:` and so on
 What is added: the table of the newest runs with and without exactly these patches, links to the \
-versions before, and the range-diff against the last of them. b4 writes the mails.
+versions that were sent, and the range-diff against the last of them: series sent tells which. b4 \
+writes the mails.
 
 Nothing is sent, and nothing is signed off. What is left to you is in CHECKLIST, with one line each \
 to send by b4 and by git send-email.

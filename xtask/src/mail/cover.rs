@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use camino::Utf8Path;
 
-use super::record::Record;
+use super::record::{Record, last_sent};
 use super::{WIDTH, mbox};
 use crate::failure::{Kind, Result};
 
@@ -32,7 +32,7 @@ pub struct Parts<'a> {
     pub results: &'a str,
     /// Earlier versions, the newest first.
     pub earlier: &'a [Record],
-    /// Against the newest of the earlier versions.
+    /// Against [`last_sent`] of the earlier versions.
     pub range_diff: &'a str,
 }
 
@@ -226,7 +226,8 @@ pub fn letter(parts: Parts<'_>) -> String {
     letter
 }
 
-/// What has changed in each version, and where the one before is: if it was sent, as else its ids are nobody's.
+/// What has changed in each version since the first that people have, and where the one before is: if it was sent, as else
+/// its ids are nobody's.
 fn history(parts: Parts<'_>) -> String {
     let link = |version: u32| {
         let record = parts
@@ -238,7 +239,13 @@ fn history(parts: Parts<'_>) -> String {
             record.first_id()?
         ))
     };
-    let changes = parts.changes.iter().map(|Section { version, text }| {
+    let mut sent = parts.earlier.iter().filter(|record| record.is_sent());
+    let Some(first) = sent.next_back() else {
+        return String::new();
+    };
+    let seen = parts.changes.iter();
+    let seen = seen.filter(|section| section.version > first.version);
+    let changes = seen.map(|Section { version, text }| {
         format!(
             "Changes in v{version}:\n{text}{}",
             link(version - 1).unwrap_or_default()
@@ -248,7 +255,7 @@ fn history(parts: Parts<'_>) -> String {
 }
 
 fn range(parts: Parts<'_>) -> String {
-    match (parts.earlier.first(), parts.range_diff.trim_end()) {
+    match (last_sent(parts.earlier), parts.range_diff.trim_end()) {
         (Some(last), range) if !range.is_empty() => {
             format!("Range-diff against v{}:\n{range}", last.version)
         }
@@ -368,8 +375,37 @@ mod tests {
             earlier: &unsent,
             ..parts
         });
-        assert!(!prepared.contains("Link to"), "{prepared}");
-        assert!(prepared.contains("Range-diff against v2"), "{prepared}");
+        // Readers have seen none of it: nothing has changed for them.
+        assert_eq!(prepared, "fs: x\n\nWhy.\n\ncase  stock\n");
+        // Or v1 only, or v2 only.
+        let [two, one] = &earlier;
+        for (two_is, one_is, wanted) in [
+            (
+                State::Prepared,
+                State::Sent,
+                "Changes in v3:\n- more\n  of it\n\nChanges in v2:\n- less\n\
+                 - Link to v1: https://lore.kernel.org/r/v1-0@x\n\n\
+                 Range-diff against v1:\n1: a = 1: b fs: y\n",
+            ),
+            (
+                State::Sent,
+                State::Prepared,
+                "Changes in v3:\n- more\n  of it\n\
+                 - Link to v2: https://lore.kernel.org/r/v2-0@x\n\n\
+                 Range-diff against v2:\n1: a = 1: b fs: y\n",
+            ),
+        ] {
+            let earlier = [(two, two_is), (one, one_is)].map(|(record, state)| Record {
+                state,
+                ..record.clone()
+            });
+            let letter = letter(Parts {
+                earlier: &earlier,
+                ..parts
+            });
+            let (_, history) = letter.split_once("stock\n\n").unwrap();
+            assert_eq!(history, wanted);
+        }
         let bare = Parts {
             changes: &[],
             results: "",
