@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use camino::Utf8Path;
 
 use super::record::{Record, last_sent};
-use super::{WIDTH, mbox};
+use super::{WIDTH, letter};
 use crate::failure::{Kind, Result};
 
 /// What the person writes: `cover`.
@@ -66,73 +66,29 @@ fn content(path: &Utf8Path, how: &str) -> Result<String> {
 type Parsed<T> = std::result::Result<T, (usize, String)>;
 
 fn parse(text: &str) -> Parsed<Text> {
-    for (line, number) in text.lines().zip(1..) {
-        if let Some(what) = unfit(line) {
-            return Err((number, what));
-        }
-    }
-    let mut lines = text.lines();
-    let subject = lines.next().unwrap_or_default();
-    if let Some(mark) = subject.chars().next().filter(|mark| "[#-".contains(*mark)) {
-        return Err((
-            1,
-            format!("the subject begins with {mark}; the mail gets its [PATCH n/m] by itself"),
-        ));
-    }
-    if !subject.contains(": ") || subject.starts_with(' ') {
+    let (subject, body) = letter::parts(text)?;
+    if !subject.contains(": ") {
         return Err((
             1,
             format!("{subject:?} is no subject of the form `subsystem: summary`"),
         ));
     }
-    if !lines.next().unwrap_or_default().is_empty() {
-        return Err((2, "an empty line belongs after the subject".into()));
-    }
-    let body = lines.collect::<Vec<_>>().join("\n");
-    if body.trim().is_empty() {
-        return Err((3, "it does not say why the series is wanted".into()));
+    for (line, number) in text.lines().zip(1..) {
+        if let Some(what) = long(line) {
+            return Err((number, what));
+        }
     }
     Ok(Text {
         subject: subject.to_owned(),
-        body: body.trim_matches('\n').trim_end().to_owned(),
+        body,
     })
 }
 
-/// What no line of a cover letter may be.
-fn unfit(line: &str) -> Option<String> {
-    let signed = line.to_lowercase().starts_with("signed-off-by:");
-    let begins = |with: &[&str]| with.iter().any(|begin| line.starts_with(begin));
-    let ends = line.trim_end() == "---"
-        || line == "-- "
-        || line.starts_with("diff --git ")
-        || mbox::begins(line.as_bytes());
-    // A link cannot be folded.
+/// What people do not like to read; a link cannot be folded.
+fn long(line: &str) -> Option<String> {
     let long =
         line.chars().count() > 75 && line.split_whitespace().count() > 1 && !line.contains("://");
-    if signed {
-        Some("a cover letter has no sign-off: it becomes no commit".into())
-    } else if ends {
-        Some(format!(
-            "{line:?} ends a message for the programs that read it; put it in other words"
-        ))
-    } else if begins(&["To: ", "Cc: "]) {
-        Some(
-            "b4 takes an address away; who gets the mails does not stand in the cover letter"
-                .into(),
-        )
-    } else if begins(&["base-commit: ", "change-id: "]) {
-        Some("b4 writes that, and readers would take the first for it".into())
-    } else if begins(&[">#"]) {
-        Some("b4 makes `#` of `>#`; put a space before it".into())
-    } else if line.contains('\r') {
-        Some("CRLF; lines of mails end in LF here".into())
-    } else if long {
-        Some(format!(
-            "a line of more than 75 characters; fold it at {WIDTH}"
-        ))
-    } else {
-        None
-    }
+    long.then(|| format!("a line of more than 75 characters; fold it at {WIDTH}"))
 }
 
 /// What has changed since version 1, from `changelog` in the folder of a series.
@@ -187,7 +143,7 @@ fn sections(text: &str) -> Parsed<Vec<Section>> {
             }
             let text = String::new();
             sections.push((number, Section { version, text }));
-        } else if let Some(what) = unfit(line) {
+        } else if let Some(what) = letter::unfit(line).or_else(|| long(line)) {
             return Err((number, what));
         } else if let Some((_, section)) = sections.last_mut() {
             section.text += &format!("{line}\n");
@@ -288,6 +244,8 @@ mod tests {
             (format!("{good}From 1 to 2, at 10:30\n"), Some((6, "ends a message"))),
             (format!("{good}\nCc: a <a@b>\n"), Some((7, "an address"))),
             (format!("{good}To: all\n"), Some((6, "an address"))),
+            (format!("{good}to: all\n"), Some((6, "an address"))),
+            (format!("{good}Change-Id: 1\n"), Some((6, "b4 writes that"))),
             (format!("{good}base-commit: 1\n"), Some((6, "b4 writes that"))),
             (format!("{good}>#1\n"), Some((6, "put a space"))),
             (format!("#{good}"), Some((1, "begins with #"))),
