@@ -3,11 +3,10 @@
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::failure::{Kind, PASSED, Result};
-use crate::flow::refresh::worked;
+use crate::flow::refresh::followed;
 use crate::host::lock;
 use crate::host::session::Session;
 use crate::kernel::carried::Commit;
-use crate::kernel::tree::flags;
 use crate::kernel::{self, bases};
 use crate::mail::record::Record;
 use crate::mail::trailers::{self, Found};
@@ -105,20 +104,11 @@ fn take(
     (found, record): (&Found, &Record),
     session: &Session,
 ) -> Result<u8> {
-    let tree = worked(&order.base, &order.series, session)?;
+    let (tree, before) = followed(&order.base, &order.series, session)?;
     let stack = Stack {
         names: &order.series,
         folder,
     };
-    let before = plan(&tree, stack, &session.stop)?;
-    before.allow(Consent::default(), &tree, stack)?;
-    if !before.changes.is_empty() {
-        return Err(Kind::Usage.error(format!(
-            "{} and the patch files in {folder} differ; make them the same first: cargo xtask series refresh{}",
-            tree.git.dir(),
-            flags(&order.base, &order.series)
-        )));
-    }
     // The mails are of the last series, and that has the last commits; others may have the same subjects.
     let last = order.series.last().map_or("", String::as_str);
     let patches = series::load(&session.layout, &order.base, last)?.patches;
@@ -137,7 +127,8 @@ fn take(
     Ok(PASSED)
 }
 
-/// What each commit is to say; those from `first` on are of the series that was sent. A patch is known by its subject: its commit may have been changed since it was sent.
+/// What each commit is to say; those from `first` on are of the series that was sent. A patch is known by its subject: what
+/// it changes may be something else since, which is judged before.
 fn messages(
     commits: &[Commit],
     first: usize,
@@ -169,6 +160,7 @@ fn messages(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flow::refresh::worked;
     use crate::flow::sent;
     use crate::host::proc::Stop;
     use crate::kernel::carried;
