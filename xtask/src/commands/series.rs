@@ -49,7 +49,8 @@ What you write, beside the patches of the series:
   cover        the subject of the cover letter, an empty line, and why the series is wanted
   changelog    for version 2 and up: a line `v2:`, below it what has changed; then `v3:` and so on
 What is added: the table of the newest runs with and without exactly these patches, links to the \
-versions before, and the range-diff against the last of them. b4 writes the mails.
+versions that were sent, and the range-diff against the last of them: series sent tells which. b4 \
+writes the mails.
 
 What is written: target/mail/vN, with the repository that b4 made the mails in; and the record of \
 them, patches/BASE/SERIES/sent/vN.json and vN.mbx, which is to be committed.
@@ -105,13 +106,14 @@ enum Command {
     Mail(Mail),
     /// Record what was really sent of a version, from the list's own mbox
     ///
-    /// Message-ids, subjects, base-commit and change-id go to patches/BASE/SERIES/sent/vN.json, and the mails beside it. An mbox
-    /// that lacks a patch, or has another one, is an error; answers in it are left out.
+    /// Message-ids, subjects, base-commit and change-id go to patches/BASE/SERIES/sent/vN.json, and the mails beside it. The
+    /// patches have to be those that series mail prepared as this version; without such a record, those of the patch files.
+    /// An mbox that lacks one is an error; answers and other patches in it are left out, and the patches named.
     Sent(Sent),
     /// Take Reviewed-by, Tested-by and the like from answers into the patch files
     ///
-    /// The commits of the work tree are reworded, and written back as by refresh. What somebody says for somebody else is named,
-    /// and not taken.
+    /// The commits of the work tree are reworded, and written back as by refresh. What somebody says for somebody else, or of a
+    /// patch that has changed since, is named, and not taken.
     Trailers(Trailers),
 }
 
@@ -171,6 +173,10 @@ struct Sent {
     /// The thread as the list has it, e.g. from `b4 mbox`
     #[arg(long, value_name = "FILE")]
     mbox: Utf8PathBuf,
+
+    /// Record it anew, although other mails are recorded as sent
+    #[arg(long)]
+    again: bool,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -190,6 +196,10 @@ struct Trailers {
     /// Say what would be taken, and change nothing
     #[arg(long)]
     dry_run: bool,
+
+    /// Take also what was said of a patch that has changed since: you know that it is still true
+    #[arg(long)]
+    changed: bool,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -280,6 +290,7 @@ pub fn run(options: &Options, session: &Session) -> Result<u8> {
         Command::Refresh(options) => refresh::run(&options.order(), session),
         Command::Diff(options) => diff::run(&options.order(), session),
         Command::Mail(options) => mail::run(&options.order(), session),
+        Command::Sent(options) if options.again => sent::anew(&options.order(), session),
         Command::Sent(options) => sent::run(&options.order(), session),
         Command::Trailers(options) => trailers::run(&options.order(), session),
     }
@@ -320,6 +331,7 @@ impl Trailers {
             series: self.series.clone(),
             mbox: self.mbox.clone(),
             dry_run: self.dry_run,
+            changed: self.changed,
         }
     }
 }

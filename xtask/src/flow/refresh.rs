@@ -23,6 +23,9 @@ pub struct Order {
 }
 
 /// Writes them back, or shows what would be written.
+///
+/// # Errors
+/// [`Kind::Usage`] if the tree is in no state for it, or something would be lost without consent.
 pub fn run(order: &Order, session: &Session) -> Result<u8> {
     kernel::are_names("--series", &order.series)?;
     bases::find(&session.layout, &order.base)?;
@@ -58,6 +61,9 @@ pub fn run(order: &Order, session: &Session) -> Result<u8> {
 }
 
 /// The work tree of the series.
+///
+/// # Errors
+/// [`Kind::Usage`] if there is none, with the command that makes it.
 pub(super) fn worked(base: &str, series: &[String], session: &Session) -> Result<Worked> {
     let name = tree::name(base, series);
     let path = session.layout.trees().join(&name);
@@ -68,6 +74,29 @@ pub(super) fn worked(base: &str, series: &[String], session: &Session) -> Result
         "there is no work tree {path} yet; run: cargo xtask series edit{}",
         tree::flags(base, series)
     )))
+}
+
+/// The work tree, if its commits are the patch files as they are, and how they would be written back.
+///
+/// # Errors
+/// [`Kind::Usage`] that says how to make them the same.
+pub(super) fn followed(base: &str, series: &[String], session: &Session) -> Result<(Worked, Plan)> {
+    let tree = worked(base, series, session)?;
+    let folder = session.layout.patches().join(base);
+    let stack = Stack {
+        names: series,
+        folder: &folder,
+    };
+    let plan = plan(&tree, stack, &session.stop)?;
+    plan.allow(Consent::default(), &tree, stack)?;
+    match plan.changes.is_empty() {
+        true => Ok((tree, plan)),
+        false => Err(Kind::Usage.error(format!(
+            "{} and the patch files in {folder} differ; make them the same first: cargo xtask series refresh{}",
+            tree.git.dir(),
+            tree::flags(base, series)
+        ))),
+    }
 }
 
 fn show(plan: &Plan, allowed: Result<()>) {

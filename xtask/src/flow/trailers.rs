@@ -3,11 +3,10 @@
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::failure::{Kind, PASSED, Result};
-use crate::flow::refresh::worked;
+use crate::flow::refresh::followed;
 use crate::host::lock;
 use crate::host::session::Session;
 use crate::kernel::carried::Commit;
-use crate::kernel::tree::flags;
 use crate::kernel::{self, bases};
 use crate::mail::record::Record;
 use crate::mail::trailers::{self, Found};
@@ -15,7 +14,7 @@ use crate::mail::{mbox, record};
 use crate::report::terminal::text;
 use crate::report::watched;
 use crate::review::refresh::{Consent, Stack, plan};
-use crate::series;
+use crate::series::{self, Patch};
 use crate::words::visible;
 
 #[derive(Debug)]
@@ -26,8 +25,14 @@ pub struct Order {
     pub mbox: Utf8PathBuf,
     /// Say what would be taken, and change nothing.
     pub dry_run: bool,
+    /// Take it although the patch has changed since the version that it was said of.
+    pub changed: bool,
 }
 
+/// Says what is taken, and takes it.
+///
+/// # Errors
+/// [`Kind::Usage`] if nothing was recorded, or the work tree is in no state to be written back.
 pub fn run(order: &Order, session: &Session) -> Result<u8> {
     kernel::are_names("--series", &order.series)?;
     bases::find(&session.layout, &order.base)?;
@@ -39,12 +44,43 @@ pub fn run(order: &Order, session: &Session) -> Result<u8> {
     let (records, mails) = (record::all(&folder.join(last))?, mbox::read(&order.mbox)?);
     let record = trailers::version(&mails, &records);
     let record = record.ok_or_else(|| record::nothing(&folder.join(last)))?;
-    let found = trailers::find(&mails, record);
+    let mut found = trailers::find(&mails, record);
+    let patches = series::load(&session.layout, &order.base, last)?.patches;
+    judge(
+        &mut found,
+        (record, &folder.join(last)),
+        &patches,
+        order.changed,
+    )?;
     told(&found, record);
     match order.dry_run {
         true => Ok(PASSED),
         false => take(order, &folder, (&found, record), session),
     }
+}
+
+/// Leaves what was said of other patches than these, and forgets what they have already.
+fn judge(
+    found: &mut Found,
+    (record, folder): (&Record, &Utf8Path),
+    patches: &[Patch],
+    changed: bool,
+) -> Result<()> {
+    let mails = record::mails(folder, record.version)?;
+    for (at, sent) in record.patches.iter().enumerate() {
+        let Some(patch) = patches.iter().find(|it| it.subject == sent.subject) else {
+            continue;
+        };
+        found.forget(at, &String::from_utf8_lossy(&patch.message));
+        if !changed && !record::is_still(sent, &mails, patch) {
+            let why = format!(
+                "{} has changed since v{}: is it still true? --changed takes it",
+                patch.path, record.version
+            );
+            found.leave(at, &why);
+        }
+    }
+    Ok(())
 }
 
 fn told(found: &Found, record: &Record) {
@@ -57,7 +93,7 @@ fn told(found: &Found, record: &Record) {
         text(&visible(&format!("not taken: {line} ({mail}): {why}")));
     }
     if found.taken.is_empty() {
-        text(&format!("no trailer for v{} to take", record.version));
+        text(&format!("no new trailer for v{} to take", record.version));
     }
 }
 
@@ -68,20 +104,11 @@ fn take(
     (found, record): (&Found, &Record),
     session: &Session,
 ) -> Result<u8> {
-    let tree = worked(&order.base, &order.series, session)?;
+    let (tree, before) = followed(&order.base, &order.series, session)?;
     let stack = Stack {
         names: &order.series,
         folder,
     };
-    let before = plan(&tree, stack, &session.stop)?;
-    before.allow(Consent::default(), &tree, stack)?;
-    if !before.changes.is_empty() {
-        return Err(Kind::Usage.error(format!(
-            "{} and the patch files in {folder} differ; make them the same first: cargo xtask series refresh{}",
-            tree.git.dir(),
-            flags(&order.base, &order.series)
-        )));
-    }
     // The mails are of the last series, and that has the last commits; others may have the same subjects.
     let last = order.series.last().map_or("", String::as_str);
     let patches = series::load(&session.layout, &order.base, last)?.patches;
@@ -100,7 +127,8 @@ fn take(
     Ok(PASSED)
 }
 
-/// What each commit is to say; those from `first` on are of the series that was sent. A patch is known by its subject: its commit may have been changed since it was sent.
+/// What each commit is to say; those from `first` on are of the series that was sent. A patch is known by its subject: what
+/// it changes may be something else since, which is judged before.
 fn messages(
     commits: &[Commit],
     first: usize,
@@ -132,6 +160,7 @@ fn messages(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flow::refresh::worked;
     use crate::flow::sent;
     use crate::host::proc::Stop;
     use crate::kernel::carried;
@@ -207,6 +236,7 @@ mod tests {
             series: series.iter().map(ToString::to_string).collect(),
             mbox: file,
             dry_run,
+            changed: false,
         };
         run(&order, &session(shop))
     }
@@ -375,6 +405,51 @@ mod tests {
         assert_eq!(read(), after);
         assert_eq!(refresh(&shop).unwrap(), Vec::<String>::new());
         assert!(!shop.provide(&["s"]).unwrap().edited);
+    }
+
+    /// Somebody said it of what the patch was then.
+    #[test]
+    fn what_was_said_of_a_patch_that_has_changed_since() {
+        let shop = shop();
+        let answer = mail(
+            "9@l",
+            "Ann <ann@x>",
+            "Re: x",
+            "In-Reply-To: <0@l>\n",
+            "Reviewed-by: Ann <ann@x>",
+        );
+        let mbox = send(&shop) + &answer;
+        sent_of(&shop, "s", &mbox);
+        shop.work(
+            &["s"],
+            "sed -i s/two/deux/ a.c; git commit -q --all --amend --no-edit",
+        );
+        refresh(&shop).unwrap();
+        let files = ["s/0001-one.patch", "s/0002-two.patch"].map(|file| shop.file(file));
+        let has = || {
+            files.clone().map(|file| {
+                let text = fs_err::read_to_string(file).unwrap();
+                text.matches("Reviewed-by: Ann").count()
+            })
+        };
+        run_with(&shop, &mbox, false).unwrap();
+        assert_eq!(has(), [1, 0]);
+        let order = Order {
+            base: BASE.into(),
+            series: vec!["s".into()],
+            mbox: shop.layout.root().join("mbox"),
+            dry_run: false,
+            changed: true,
+        };
+        run(&order, &session(&shop)).unwrap();
+        assert_eq!(has(), [1, 1]);
+        // Only what is new is said to be taken.
+        let record = record::read(&shop.file("s"), 1).unwrap().unwrap();
+        let mut found = trailers::find(&mbox::parse(mbox.as_bytes()), &record);
+        assert_eq!(found.taken.len(), 2);
+        let patches = series::load(&shop.layout, BASE, "s").unwrap().patches;
+        judge(&mut found, (&record, &shop.file("s")), &patches, false).unwrap();
+        assert!(found.taken.is_empty() && found.left.is_empty(), "{found:?}");
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use camino::Utf8Path;
 
-use super::record::Record;
-use super::{WIDTH, mbox};
+use super::record::{Record, last_sent};
+use super::{WIDTH, letter};
 use crate::failure::{Kind, Result};
 
 /// What the person writes: `cover`.
@@ -32,7 +32,7 @@ pub struct Parts<'a> {
     pub results: &'a str,
     /// Earlier versions, the newest first.
     pub earlier: &'a [Record],
-    /// Against the newest of the earlier versions.
+    /// Against [`last_sent`] of the earlier versions.
     pub range_diff: &'a str,
 }
 
@@ -66,73 +66,29 @@ fn content(path: &Utf8Path, how: &str) -> Result<String> {
 type Parsed<T> = std::result::Result<T, (usize, String)>;
 
 fn parse(text: &str) -> Parsed<Text> {
-    for (line, number) in text.lines().zip(1..) {
-        if let Some(what) = unfit(line) {
-            return Err((number, what));
-        }
-    }
-    let mut lines = text.lines();
-    let subject = lines.next().unwrap_or_default();
-    if let Some(mark) = subject.chars().next().filter(|mark| "[#-".contains(*mark)) {
-        return Err((
-            1,
-            format!("the subject begins with {mark}; the mail gets its [PATCH n/m] by itself"),
-        ));
-    }
-    if !subject.contains(": ") || subject.starts_with(' ') {
+    let (subject, body) = letter::parts(text)?;
+    if !subject.contains(": ") {
         return Err((
             1,
             format!("{subject:?} is no subject of the form `subsystem: summary`"),
         ));
     }
-    if !lines.next().unwrap_or_default().is_empty() {
-        return Err((2, "an empty line belongs after the subject".into()));
-    }
-    let body = lines.collect::<Vec<_>>().join("\n");
-    if body.trim().is_empty() {
-        return Err((3, "it does not say why the series is wanted".into()));
+    for (line, number) in text.lines().zip(1..) {
+        if let Some(what) = long(line) {
+            return Err((number, what));
+        }
     }
     Ok(Text {
         subject: subject.to_owned(),
-        body: body.trim_matches('\n').trim_end().to_owned(),
+        body,
     })
 }
 
-/// What no line of a cover letter may be.
-fn unfit(line: &str) -> Option<String> {
-    let signed = line.to_lowercase().starts_with("signed-off-by:");
-    let begins = |with: &[&str]| with.iter().any(|begin| line.starts_with(begin));
-    let ends = line.trim_end() == "---"
-        || line == "-- "
-        || line.starts_with("diff --git ")
-        || mbox::begins(line.as_bytes());
-    // A link cannot be folded.
+/// What people do not like to read; a link cannot be folded.
+fn long(line: &str) -> Option<String> {
     let long =
         line.chars().count() > 75 && line.split_whitespace().count() > 1 && !line.contains("://");
-    if signed {
-        Some("a cover letter has no sign-off: it becomes no commit".into())
-    } else if ends {
-        Some(format!(
-            "{line:?} ends a message for the programs that read it; put it in other words"
-        ))
-    } else if begins(&["To: ", "Cc: "]) {
-        Some(
-            "b4 takes an address away; who gets the mails does not stand in the cover letter"
-                .into(),
-        )
-    } else if begins(&["base-commit: ", "change-id: "]) {
-        Some("b4 writes that, and readers would take the first for it".into())
-    } else if begins(&[">#"]) {
-        Some("b4 makes `#` of `>#`; put a space before it".into())
-    } else if line.contains('\r') {
-        Some("CRLF; lines of mails end in LF here".into())
-    } else if long {
-        Some(format!(
-            "a line of more than 75 characters; fold it at {WIDTH}"
-        ))
-    } else {
-        None
-    }
+    long.then(|| format!("a line of more than 75 characters; fold it at {WIDTH}"))
 }
 
 /// What has changed since version 1, from `changelog` in the folder of a series.
@@ -187,7 +143,7 @@ fn sections(text: &str) -> Parsed<Vec<Section>> {
             }
             let text = String::new();
             sections.push((number, Section { version, text }));
-        } else if let Some(what) = unfit(line) {
+        } else if let Some(what) = letter::unfit(line).or_else(|| long(line)) {
             return Err((number, what));
         } else if let Some((_, section)) = sections.last_mut() {
             section.text += &format!("{line}\n");
@@ -226,7 +182,8 @@ pub fn letter(parts: Parts<'_>) -> String {
     letter
 }
 
-/// What has changed in each version, and where the one before is: if it was sent, as else its ids are nobody's.
+/// What has changed in each version since the first that people have, and where the one before is: if it was sent, as else
+/// its ids are nobody's.
 fn history(parts: Parts<'_>) -> String {
     let link = |version: u32| {
         let record = parts
@@ -238,7 +195,13 @@ fn history(parts: Parts<'_>) -> String {
             record.first_id()?
         ))
     };
-    let changes = parts.changes.iter().map(|Section { version, text }| {
+    let mut sent = parts.earlier.iter().filter(|record| record.is_sent());
+    let Some(first) = sent.next_back() else {
+        return String::new();
+    };
+    let seen = parts.changes.iter();
+    let seen = seen.filter(|section| section.version > first.version);
+    let changes = seen.map(|Section { version, text }| {
         format!(
             "Changes in v{version}:\n{text}{}",
             link(version - 1).unwrap_or_default()
@@ -248,7 +211,7 @@ fn history(parts: Parts<'_>) -> String {
 }
 
 fn range(parts: Parts<'_>) -> String {
-    match (parts.earlier.first(), parts.range_diff.trim_end()) {
+    match (last_sent(parts.earlier), parts.range_diff.trim_end()) {
         (Some(last), range) if !range.is_empty() => {
             format!("Range-diff against v{}:\n{range}", last.version)
         }
@@ -281,6 +244,8 @@ mod tests {
             (format!("{good}From 1 to 2, at 10:30\n"), Some((6, "ends a message"))),
             (format!("{good}\nCc: a <a@b>\n"), Some((7, "an address"))),
             (format!("{good}To: all\n"), Some((6, "an address"))),
+            (format!("{good}to: all\n"), Some((6, "an address"))),
+            (format!("{good}Change-Id: 1\n"), Some((6, "b4 writes that"))),
             (format!("{good}base-commit: 1\n"), Some((6, "b4 writes that"))),
             (format!("{good}>#1\n"), Some((6, "put a space"))),
             (format!("#{good}"), Some((1, "begins with #"))),
@@ -368,8 +333,37 @@ mod tests {
             earlier: &unsent,
             ..parts
         });
-        assert!(!prepared.contains("Link to"), "{prepared}");
-        assert!(prepared.contains("Range-diff against v2"), "{prepared}");
+        // Readers have seen none of it: nothing has changed for them.
+        assert_eq!(prepared, "fs: x\n\nWhy.\n\ncase  stock\n");
+        // Or v1 only, or v2 only.
+        let [two, one] = &earlier;
+        for (two_is, one_is, wanted) in [
+            (
+                State::Prepared,
+                State::Sent,
+                "Changes in v3:\n- more\n  of it\n\nChanges in v2:\n- less\n\
+                 - Link to v1: https://lore.kernel.org/r/v1-0@x\n\n\
+                 Range-diff against v1:\n1: a = 1: b fs: y\n",
+            ),
+            (
+                State::Sent,
+                State::Prepared,
+                "Changes in v3:\n- more\n  of it\n\
+                 - Link to v2: https://lore.kernel.org/r/v2-0@x\n\n\
+                 Range-diff against v2:\n1: a = 1: b fs: y\n",
+            ),
+        ] {
+            let earlier = [(two, two_is), (one, one_is)].map(|(record, state)| Record {
+                state,
+                ..record.clone()
+            });
+            let letter = letter(Parts {
+                earlier: &earlier,
+                ..parts
+            });
+            let (_, history) = letter.split_once("stock\n\n").unwrap();
+            assert_eq!(history, wanted);
+        }
         let bare = Parts {
             changes: &[],
             results: "",

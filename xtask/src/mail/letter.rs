@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use camino::Utf8PathBuf;
 
+use super::mbox;
 use crate::failure::{Kind, Result};
 
 /// What goes above the patches.
@@ -95,36 +96,14 @@ impl People {
 }
 
 /// A cover letter as b4 takes it, which drops lines that begin with `#`.
+///
+/// # Errors
+/// [`Kind::Usage`] with the line, if [`parts`] does not take it.
 pub fn described(cover: &str) -> Result<String> {
-    let cover = cover.trim();
-    let wrong = |what: &str| Err(Kind::Usage.error(format!("the cover letter {what}")));
-    let mut lines = cover.lines();
-    let subject = lines.next().unwrap_or_default();
-    if subject.trim().is_empty() || lines.next().is_some_and(|line| !line.trim().is_empty()) {
-        return wrong("has to begin with its subject, and then an empty line");
-    }
-    if subject.starts_with(['-', '[', '#']) {
-        return wrong("has a subject with a prefix: give prefixes apart, and begin with a word");
-    }
-    if cover.lines().skip(2).all(|line| line.trim().is_empty()) {
-        return wrong("has no text: say what the series does, and why");
-    }
-    if sign_offs(cover).next().is_some() {
-        return wrong("has a sign-off: those belong into the patches");
-    }
-    for line in cover.lines() {
-        let begin = line.get(..3).unwrap_or_default().to_ascii_lowercase();
-        if ["to:", "cc:"].contains(&begin.as_str()) {
-            return wrong(&format!(
-                "has an address, which b4 would take away: {line:?}; give recipients apart"
-            ));
-        }
-        if line.trim_end() == "---" || line.starts_with("diff --git ") || line.starts_with(">#") {
-            return wrong(&format!(
-                "has a line that ends it, or that b4 changes: {line:?}"
-            ));
-        }
-    }
+    let cover = cover.trim_end();
+    parts(cover).map_err(|(line, what)| {
+        Kind::Usage.error(format!("the cover letter, line {line}: {what}"))
+    })?;
     let kept = cover.lines().map(|line| match line.starts_with('#') {
         true => format!(">{line}\n"),
         false => format!("{line}\n"),
@@ -132,6 +111,69 @@ pub fn described(cover: &str) -> Result<String> {
     Ok(kept.collect())
 }
 
+/// The subject and the text of a cover letter, if programs leave it as it is: whoever wrote it, and whatever was added. The
+/// error has the line.
+pub fn parts(cover: &str) -> std::result::Result<(&str, String), (usize, String)> {
+    for (line, number) in cover.lines().zip(1..) {
+        if let Some(what) = unfit(line) {
+            return Err((number, what));
+        }
+    }
+    let mut lines = cover.lines();
+    let subject = lines.next().unwrap_or_default();
+    if subject.trim().is_empty() || subject.starts_with(char::is_whitespace) {
+        return Err((
+            1,
+            "no subject: it begins with that, and then an empty line".into(),
+        ));
+    }
+    if let Some(mark) = subject.chars().next().filter(|mark| "[#-".contains(*mark)) {
+        return Err((
+            1,
+            format!("the subject begins with {mark}; the mail gets its [PATCH n/m] by itself"),
+        ));
+    }
+    if !lines.next().unwrap_or_default().trim().is_empty() {
+        return Err((2, "an empty line belongs after the subject".into()));
+    }
+    let body = lines.collect::<Vec<_>>().join("\n");
+    match body.trim().is_empty() {
+        true => Err((3, "it does not say why the series is wanted".into())),
+        false => Ok((subject, body.trim_matches('\n').trim_end().to_owned())),
+    }
+}
+
+/// What no line of a cover letter may be, in small letters or great ones.
+pub fn unfit(line: &str) -> Option<String> {
+    let small = line.to_lowercase();
+    let begins = |with: &[&str]| with.iter().any(|begin| small.starts_with(begin));
+    let ends = line.trim_end() == "---"
+        || line == "-- "
+        || line.starts_with("diff --git ")
+        || mbox::begins(line.as_bytes());
+    if sign_offs(line).next().is_some() {
+        Some("a cover letter has no sign-off: it becomes no commit".into())
+    } else if ends {
+        Some(format!(
+            "{line:?} ends a message for the programs that read it; put it in other words"
+        ))
+    } else if begins(&["to:", "cc:"]) {
+        Some(
+            "b4 takes an address away; who gets the mails does not stand in the cover letter"
+                .into(),
+        )
+    } else if begins(&["base-commit:", "change-id:"]) {
+        Some("b4 writes that, and readers would take the first for it".into())
+    } else if line.starts_with(">#") {
+        Some("b4 makes `#` of `>#`; put a space before it".into())
+    } else if line.contains('\r') {
+        Some("CRLF; lines of mails end in LF here".into())
+    } else {
+        None
+    }
+}
+
+/// Lines that sign something off.
 pub fn sign_offs(text: &str) -> impl Iterator<Item = &str> {
     const BEGIN: &str = "signed-off-by:";
     let begins = |line: &str| {
@@ -197,18 +239,26 @@ mod tests {
     #[test]
     fn cover_letters() {
         for (cover, wrong) in [
-            ("", "begin with its subject"),
-            ("fs: x\nwhy\n", "begin with its subject"),
-            ("fs: x\n", "has no text"),
-            ("[PATCH] fs: x\n\nWhy.\n", "prefix"),
+            ("", "line 1: no subject"),
+            ("\nfs: x\n\nWhy.\n", "line 1: no subject"),
+            ("fs: x\nwhy\n", "line 2: an empty line"),
+            ("fs: x\n", "line 3: it does not say why"),
             (
-                "fs: x\n\nWhy.\n\nSigned-off-by: A <a@example.org>\n",
-                "sign-off",
+                "[PATCH] fs: x\n\nWhy.\n",
+                "line 1: the subject begins with [",
             ),
-            ("fs: x\n\nWhy.\n\nCc: A <a@example.org>\n", "address"),
-            ("fs: x\n\nWhy.\n\ncc: A <a@example.org>\n", "address"),
-            ("fs: x\n\nWhy.\n---\nmore\n", "ends it"),
-            ("fs: x\n\nWhy.\ndiff --git a/a b/a\n", "ends it"),
+            (
+                "fs: x\n\nWhy.\n\nsigned-off-BY: A <a@example.org>\n",
+                "line 5: a cover letter has no sign-off",
+            ),
+            (
+                "fs: x\n\nWhy.\n\nCc: A <a@example.org>\n",
+                "line 5: b4 takes an address",
+            ),
+            ("fs: x\n\nWhy.\nto: all\n", "line 4: b4 takes an address"),
+            ("fs: x\n\nWhy.\nBase-Commit: 1\n", "line 4: b4 writes that"),
+            ("fs: x\n\nWhy.\n---\nmore\n", "line 4: \"---\" ends"),
+            ("fs: x\n\nWhy.\ndiff --git a/a b/a\n", "line 4: "),
         ] {
             let failure = described(cover).unwrap_err();
             assert_eq!(failure.kind, Kind::Usage);

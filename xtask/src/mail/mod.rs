@@ -6,6 +6,7 @@ pub mod b4;
 pub mod base;
 pub mod checklist;
 pub mod cover;
+pub mod drawn;
 #[cfg(test)]
 mod fixture;
 pub mod graft;

@@ -2,13 +2,15 @@
 //! sent as far as anybody knows.
 
 use std::fmt::Display;
+use std::io::ErrorKind;
 use std::sync::LazyLock;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
-use super::mbox::Mail;
+use super::drawn;
+use super::mbox::{self, Mail};
 use crate::failure::{Failure, Kind, OrFail, Result};
 use crate::host::files;
 use crate::series::{Patch, parse};
@@ -129,6 +131,17 @@ pub fn read(series: &Utf8Path, version: u32) -> Result<Option<Record>> {
     Ok(Some(record))
 }
 
+/// The mails that are kept of a version; none if the file is missing.
+///
+/// # Errors
+/// [`Kind::Machinery`] if it cannot be read.
+pub fn mails(series: &Utf8Path, version: u32) -> Result<Vec<Mail>> {
+    match fs_err::read(path(series, version, "mbx")) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        read => Ok(mbox::parse(&read?)),
+    }
+}
+
 /// All versions before this one, the newest first.
 ///
 /// # Errors
@@ -145,6 +158,11 @@ pub fn earlier(series: &Utf8Path, version: u32) -> Result<Vec<Record>> {
         })
     });
     records.collect()
+}
+
+/// The newest that people have, of the newest first.
+pub fn last_sent(newest_first: &[Record]) -> Option<&Record> {
+    newest_first.iter().find(|record| record.is_sent())
 }
 
 /// All versions that are recorded, the newest first.
@@ -208,18 +226,35 @@ pub fn prepared(
     base_commit: &str,
     change_id: &str,
 ) -> Result<Record> {
-    let thread = Thread::of(version, mails, patches)?;
+    let pieces = of_files(patches);
+    let thread = Thread::of(version, mails, &pieces).map_err(refused)?;
     Ok(Record {
         state: State::Prepared,
         base_commit: base_commit.to_owned(),
         change_id: Some(change_id.to_owned()),
-        ..thread.record(version)
+        ..thread.record(version, &pieces)
     })
 }
 
-/// What the list has of a version, if that is exactly these patches.
+/// A record, and the mails that are kept with it.
+#[derive(Clone, Copy, Debug)]
+pub struct Kept<'a> {
+    pub record: &'a Record,
+    pub mails: &'a [Mail],
+}
+
+/// What the list has of a version.
+#[derive(Debug)]
+pub struct OfList {
+    pub record: Record,
+    /// Patches of the mbox that are none of it, for people.
+    pub aside: Vec<String>,
+}
+
+/// What the list has of a version, if that is what was recorded of it before, or exactly these patches: work goes on once
+/// something is prepared, and what was sent stays what it was.
 ///
-/// `prepared` is what `series mail` has recorded; it tells of the base what no mail does.
+/// What was recorded tells of the base what no mail does.
 ///
 /// # Errors
 /// [`Kind::Usage`] if the mbox has other patches, or lacks one.
@@ -227,28 +262,37 @@ pub fn sent(
     version: u32,
     mails: &[Mail],
     patches: &[Patch],
-    prepared: Option<&Record>,
-) -> Result<Record> {
-    let thread = Thread::of(version, mails, patches)?;
-    if let Some((sent, patch)) = thread.other(patches, prepared) {
-        return Err(refused(format!(
-            "\"{}\" ({}) is not what {} has now; if that was edited after it was sent, take the file of \
-             then",
-            sent.subject, sent.message_id, patch.path
-        )));
-    }
-    let mut record = thread.record(version);
-    if let Some(prepared) = prepared {
-        record.change_id = record.change_id.or_else(|| prepared.change_id.clone());
+    known: Option<Kept<'_>>,
+) -> Result<OfList> {
+    let try_them = |pieces: &[Piece]| {
+        let thread = Thread::of(version, mails, pieces)?;
+        match thread.other(pieces) {
+            Some(what) => Err(what),
+            None => Ok((thread.aside.clone(), thread.record(version, pieces))),
+        }
+    };
+    let of_known = known.map(|known| try_them(&of_record_before(known)));
+    let (aside, mut record) = match of_known {
+        Some(Ok(found)) => found,
+        // It may have been sent by hand, after the patches were edited.
+        Some(Err(why)) => try_them(&of_files(patches)).map_err(|_| refused(why))?,
+        None => try_them(&of_files(patches)).map_err(|why| {
+            refused(format!(
+                "{why}; if the patch files were edited after it was sent, take those of then"
+            ))
+        })?,
+    };
+    if let Some(Kept { record: known, .. }) = known {
+        record.change_id = record.change_id.or_else(|| known.change_id.clone());
         if record.base_commit.is_empty() {
-            record.base_commit.clone_from(&prepared.base_commit);
+            record.base_commit.clone_from(&known.base_commit);
         }
     }
     match record.base_commit.is_empty() {
         true => Err(refused(
             "no mail has a line `base-commit: ` with 40 hex digits",
         )),
-        false => Ok(record),
+        false => Ok(OfList { record, aside }),
     }
 }
 
@@ -256,67 +300,132 @@ fn refused(what: impl Display) -> Failure {
     Kind::Usage.error(format!("not recorded: {what}"))
 }
 
+/// Whether a patch changes what was recorded of one, which `mails` may have.
+pub fn is_still(sent: &Sent, mails: &[Mail], patch: &Patch) -> bool {
+    Piece::of_sent(sent, mails, String::new()).is(patch)
+}
+
+/// A patch that a mail may be of.
+struct Piece {
+    /// For people.
+    what: String,
+    subject: String,
+    digest: String,
+    /// The same, drawn otherwise.
+    mailed: Option<String>,
+    patch: Option<Patch>,
+}
+
+impl Piece {
+    fn of_sent(sent: &Sent, mails: &[Mail], what: String) -> Self {
+        let mail = find(mails, &sent.message_id);
+        Self {
+            what,
+            subject: sent.subject.clone(),
+            digest: sent.digest.clone(),
+            mailed: sent.mailed.clone(),
+            patch: mail.and_then(|mail| parse(Utf8Path::new(&mail.id), &mail.raw).ok()),
+        }
+    }
+
+    fn is(&self, other: &Patch) -> bool {
+        let digest = other.digest();
+        digest == self.digest
+            || Some(&digest) == self.mailed.as_ref()
+            || (self.patch.as_ref()).is_some_and(|patch| drawn::alike(patch, other))
+    }
+}
+
+fn of_files(patches: &[Patch]) -> Vec<Piece> {
+    let pieces = patches.iter().map(|patch| Piece {
+        what: format!("{} has now", patch.path),
+        subject: patch.subject.clone(),
+        digest: patch.digest(),
+        mailed: None,
+        patch: Some(patch.clone()),
+    });
+    pieces.collect()
+}
+
+fn of_record_before(Kept { record, mails }: Kept<'_>) -> Vec<Piece> {
+    let (version, how) = match record.state {
+        State::Prepared => (record.version, "prepared"),
+        State::Sent => (record.version, "sent"),
+    };
+    let pieces = record.patches.iter().zip(1..).map(|(sent, number)| {
+        let what = format!("is recorded as {how} of patch {number} of v{version}");
+        Piece::of_sent(sent, mails, what)
+    });
+    pieces.collect()
+}
+
 /// The mails of one version among all that there are.
 struct Thread<'a> {
     cover: Option<&'a Mail>,
     /// The mail that all others answer.
     first: &'a Mail,
-    patches: Vec<Sent>,
+    patches: Vec<(&'a Mail, Patch)>,
+    aside: Vec<String>,
 }
 
 impl<'a> Thread<'a> {
-    /// # Errors
-    /// [`Kind::Usage`] if a mail is missing, or of a patch that has another subject.
-    fn of(version: u32, mails: &'a [Mail], patches: &[Patch]) -> Result<Self> {
-        let (cover, by_place) = sort(version, mails, patches.len()).map_err(refused)?;
-        let first = cover.or_else(|| by_place.first().copied());
-        let first = first.ok_or_else(|| refused("the series has no patch"))?;
-        let sent = patches.iter().zip(by_place).map(|(patch, mail)| {
-            let (text, id, digest) = (&mail.subject.text, &mail.id, patch.digest());
-            if *text != patch.subject {
-                return Err(refused(format!(
-                    "\"{text}\" ({id}) is not what {} has now, \"{}\"",
-                    patch.path, patch.subject
-                )));
+    /// The error is what is wrong: a mail is missing, or of a patch that has another subject.
+    fn of(version: u32, mails: &'a [Mail], pieces: &[Piece]) -> std::result::Result<Self, String> {
+        let subjects: Vec<&str> = pieces.iter().map(|it| it.subject.as_str()).collect();
+        let Sorted {
+            cover,
+            patches,
+            aside,
+        } = sort(version, mails, &subjects)?;
+        let first = cover.or_else(|| patches.first().copied());
+        let first = first.ok_or("the series has no patch")?;
+        let parsed = pieces.iter().zip(patches).map(|(piece, mail)| {
+            let (text, id) = (&mail.subject.text, &mail.id);
+            if *text != piece.subject {
+                let Piece { what, subject, .. } = piece;
+                return Err(format!(
+                    "\"{text}\" ({id}) is not what {what}, \"{subject}\""
+                ));
             }
-            let mailed = parse(Utf8Path::new(id), &mail.raw)?.digest();
-            Ok(Sent {
-                message_id: id.clone(),
-                subject: patch.subject.clone(),
-                mailed: (mailed != digest).then_some(mailed),
-                digest,
-            })
+            let patch = parse(Utf8Path::new(id), &mail.raw).map_err(|why| why.to_string())?;
+            Ok((mail, patch))
         });
         Ok(Self {
             cover,
             first,
-            patches: sent.collect::<Result<_>>()?,
+            patches: parsed.collect::<std::result::Result<_, _>>()?,
+            aside,
         })
     }
 
-    /// The first that is neither drawn as its patch file is, nor as it was prepared of the same file.
-    fn other<'b>(
-        &self,
-        patches: &'b [Patch],
-        prepared: Option<&Record>,
-    ) -> Option<(&Sent, &'b Patch)> {
-        let drawn = |sent: &Sent| {
-            let known = prepared.into_iter().flat_map(|record| &record.patches);
-            known
-                .filter(|it| it.digest == sent.digest)
-                .any(|it| it.mailed == sent.mailed)
-        };
-        let mut pairs = self.patches.iter().zip(patches);
-        pairs.find(|(sent, _)| sent.mailed.is_some() && !drawn(sent))
+    /// What is wrong with the first that changes something else.
+    fn other(&self, pieces: &[Piece]) -> Option<String> {
+        let mut pairs = self.patches.iter().zip(pieces);
+        let ((mail, _), piece) = pairs.find(|((_, patch), piece)| !piece.is(patch))?;
+        let (subject, id, what) = (&piece.subject, &mail.id, &piece.what);
+        Some(format!("\"{subject}\" ({id}) is not what {what}"))
     }
 
     /// As the mails tell it.
-    fn record(self, version: u32) -> Record {
+    fn record(self, version: u32, pieces: &[Piece]) -> Record {
         let Self {
             cover,
             first,
             patches,
+            ..
         } = self;
+        let patches = patches
+            .into_iter()
+            .zip(pieces)
+            .map(|((mail, patch), piece)| {
+                let mailed = patch.digest();
+                Sent {
+                    message_id: mail.id.clone(),
+                    subject: piece.subject.clone(),
+                    mailed: (mailed != piece.digest).then_some(mailed),
+                    digest: piece.digest.clone(),
+                }
+            });
         Record {
             version,
             state: State::Sent,
@@ -327,7 +436,7 @@ impl<'a> Thread<'a> {
                 message_id: mail.id.clone(),
                 subject: mail.subject.text.clone(),
             }),
-            patches,
+            patches: patches.collect(),
         }
     }
 }
@@ -346,52 +455,129 @@ fn find<'a>(mails: &'a [Mail], id: &str) -> Option<&'a Mail> {
     mails.iter().find(|mail| mail.id == id)
 }
 
-/// The cover letter, and the patches in order.
-type Sorted<'a> = (Option<&'a Mail>, Vec<&'a Mail>);
+/// Mails of one version in their places.
+struct Sorted<'a> {
+    cover: Option<&'a Mail>,
+    patches: Vec<&'a Mail>,
+    /// Others, for people.
+    aside: Vec<String>,
+}
 
-/// The error is what is wrong with the mbox.
-fn sort(version: u32, mails: &[Mail], wanted: usize) -> std::result::Result<Sorted<'_>, String> {
-    let mut places: Vec<Option<&Mail>> = vec![None; wanted + 1];
+/// The error is what is wrong with the mbox. Lists keep several versions in one thread, and people answer with patches of
+/// their own: those of the version and of as many patches count; of these, a thread that has all of them.
+fn sort<'a>(
+    version: u32,
+    mails: &'a [Mail],
+    subjects: &[&str],
+) -> std::result::Result<Sorted<'a>, String> {
+    let wanted = subjects.len();
     let patches = mails
         .iter()
         .filter(|mail| mail.subject.is_patch && !mail.subject.is_reply);
+    let (mut aside, mut ours) = (Vec::new(), Vec::new());
     for mail in patches {
-        let (subject, id) = (&mail.subject, &mail.id);
-        let (number, all) = subject.place.unwrap_or((1, 1));
-        let title = format!("\"{}\" ({id})", subject.text);
-        if subject.version != version {
-            return Err(format!(
-                "{title} is of v{}, not of v{version}; take it out of the mbox",
-                subject.version
-            ));
-        }
-        if all != wanted || number > all {
-            return Err(format!(
-                "{title} is patch {number}/{all}, and the series has {}; take it out of the mbox if it is \
-                 none of them",
+        let (number, all) = place(mail);
+        if mail.subject.version != version {
+            aside.push(format!("{} is of v{}", title(mail), mail.subject.version));
+        } else if all != wanted || number > all {
+            aside.push(format!(
+                "{} is patch {number}/{all}, and the series has {}",
+                title(mail),
                 count(wanted, "patch")
             ));
+        } else {
+            ours.push(mail);
         }
-        if let Some(other) = places[number].replace(mail) {
+    }
+    let fits = |mail: &&Mail| {
+        let (number, _) = place(mail);
+        number == 0 || subjects[number - 1] == mail.subject.text
+    };
+    let mut whole = threads(&ours);
+    whole.retain(|thread| (1..=wanted).all(|at| thread.iter().any(|mail| place(mail).0 == at)));
+    if whole.len() > 1 {
+        let is_it = |thread: &Vec<&Mail>| {
+            (1..=wanted).all(|at| thread.iter().any(|mail| place(mail).0 == at && fits(mail)))
+        };
+        match whole.iter().filter(|thread| is_it(thread)).count() {
+            0 => {}
+            _ => whole.retain(is_it),
+        }
+    }
+    if let [thread] = whole.as_slice() {
+        let others = ours.iter().filter(|mail| !is_among(thread, mail));
+        aside.extend(others.map(|mail| format!("{} is in another thread", title(mail))));
+        ours.clone_from(thread);
+    }
+    let mut places: Vec<Vec<&Mail>> = vec![Vec::new(); wanted + 1];
+    for mail in ours {
+        places[place(mail).0].push(mail);
+    }
+    for (number, mails) in places.iter_mut().enumerate() {
+        if number > 0 && mails.len() > 1 && mails.iter().filter(|mail| fits(mail)).count() == 1 {
+            let others = mails.iter().filter(|mail| !fits(mail));
+            aside.extend(others.map(|mail| format!("{} has another subject", title(mail))));
+            mails.retain(fits);
+        }
+        if let [one, other, ..] = mails.as_slice() {
             return Err(format!(
-                "{title} and {} are both {number}/{all}; leave the one that counts",
-                other.id
+                "{} and {} are both {number}/{wanted}; leave the one that counts",
+                title(other),
+                one.id
             ));
         }
     }
-    let cover = places.remove(0);
-    let missing = |(place, number): (&Option<&Mail>, usize)| {
-        place.is_none().then(|| format!("{number}/{wanted}"))
-    };
-    let missing: Vec<_> = places.iter().zip(1..).filter_map(missing).collect();
+    let missing = places.iter().enumerate().skip(1);
+    let missing = missing.filter(|(_, mails)| mails.is_empty());
+    let missing: Vec<_> = missing.map(|(at, _)| format!("{at}/{wanted}")).collect();
     if !missing.is_empty() {
+        let aside = aside.iter().map(|what| format!("; {what}"));
         return Err(format!(
-            "the mbox has no [PATCH{} {}]",
+            "the mbox has no [PATCH{} {}]{}",
             suffix(version),
-            missing.join(", ")
+            missing.join(", "),
+            aside.collect::<String>()
         ));
     }
-    Ok((cover, places.into_iter().flatten().collect()))
+    let mut places = places.into_iter();
+    Ok(Sorted {
+        cover: places.next().and_then(|mails| mails.first().copied()),
+        patches: places.flatten().collect(),
+        aside,
+    })
+}
+
+/// Which one of how many.
+fn place(mail: &Mail) -> (usize, usize) {
+    mail.subject.place.unwrap_or((1, 1))
+}
+
+fn title(mail: &Mail) -> String {
+    format!("\"{}\" ({})", mail.subject.text, mail.id)
+}
+
+fn is_among(mails: &[&Mail], mail: &Mail) -> bool {
+    mails.iter().any(|other| other.id == mail.id)
+}
+
+/// Those that answer each other, or the same.
+fn threads<'a>(mails: &[&'a Mail]) -> Vec<Vec<&'a Mail>> {
+    fn ids(mail: &Mail) -> impl Iterator<Item = &String> {
+        std::iter::once(&mail.id).chain(&mail.answers)
+    }
+    let mut threads: Vec<Vec<&Mail>> = Vec::new();
+    for mail in mails {
+        let is_one = |thread: &Vec<&Mail>| {
+            let mut known = thread.iter().flat_map(|other| ids(other));
+            known.any(|id| ids(mail).any(|own| own == id))
+        };
+        let (with, mut rest): (Vec<_>, Vec<_>) = threads.into_iter().partition(is_one);
+        let mut joined = with.concat();
+        joined.push(*mail);
+        rest.push(joined);
+        threads = rest;
+    }
+    threads
 }
 
 fn suffix(version: u32) -> String {
@@ -439,7 +625,7 @@ mod tests {
     use crate::mail::b4::B4;
     use crate::mail::fixture::Fixture;
     use crate::mail::letter::{self, People, Recipients};
-    use crate::mail::mbox::{self, samples::mail};
+    use crate::mail::mbox::samples::mail;
     use crate::series::load;
 
     fn diff(line: &str) -> String {
@@ -559,22 +745,36 @@ mod tests {
         assert_eq!(prepared.patches[0].digest, file.digest());
         assert_ne!(prepared.patches[0].mailed, None);
         let of_list = mbox::parse(drawn("list@x", "c").as_bytes());
-        let record = sent(1, &of_list, patches, Some(&prepared)).unwrap();
+        let known = Kept {
+            record: &prepared,
+            mails: &[],
+        };
+        let record = sent(1, &of_list, patches, Some(known)).unwrap().record;
         assert!(record.is_sent());
         assert_eq!(record.first_id(), Some("list@x"));
         assert_eq!(record.change_id.as_deref(), Some("c-1"));
-        for (mails, patches, prepared) in [
-            (&of_list, [file.clone()], None),
-            (&of_list, [patch("fs: one", "d")], Some(&prepared)),
-            (
-                &mbox::parse(drawn("x@x", "d").as_bytes()),
-                [file.clone()],
-                Some(&prepared),
-            ),
+        // Work goes on: the file is another by then, or there are more.
+        let more = [patch("fs: new", "a"), patch("fs: one", "d")];
+        assert_eq!(
+            sent(1, &of_list, &more, Some(known)).unwrap().record,
+            record
+        );
+        let other = mbox::parse(drawn("x@x", "d").as_bytes());
+        for (mails, known, words) in [
+            (&of_list, None, "is not what 0001-x.patch has"),
+            (&other, Some(known), "recorded as prepared of patch 1 of v1"),
         ] {
-            let said = sent(1, mails, &patches, prepared).unwrap_err().to_string();
-            assert!(said.contains("is not what 0001-x.patch has"), "{said}");
+            let said = sent(1, mails, patches, known).unwrap_err().to_string();
+            assert!(said.contains(words), "{said}");
         }
+        // Or it was sent by hand, of the patches as they are.
+        let sent = sent(
+            1,
+            &mbox::parse(sample("h@x", "[PATCH] fs: one", &diff("d")).as_bytes()),
+            &more[1..],
+            Some(known),
+        );
+        assert_eq!(sent.unwrap().record.first_id(), Some("h@x"));
     }
 
     #[test]
@@ -614,13 +814,10 @@ mod tests {
                 None,
                 Some("\"fs: too\" (2@l) is not"),
             ),
+            (vec![&cover, &one, &two, &old], None, None),
+            (vec![&cover, &one, &two, &three], None, None),
             (
-                vec![&cover, &one, &two, &old],
-                None,
-                Some("(7@l) is of v1, not of v2"),
-            ),
-            (
-                vec![&cover, &one, &two, &three],
+                vec![&cover, &three],
                 None,
                 Some("is patch 3/3, and the series has 2 patches"),
             ),
@@ -631,9 +828,10 @@ mod tests {
             ),
         ] {
             let text: String = parts.into_iter().map(String::as_str).collect();
-            let got = sent(2, &mbox::parse(text.as_bytes()), &patches, prepared);
+            let known = prepared.map(|record: &Record| Kept { record, mails: &[] });
+            let got = sent(2, &mbox::parse(text.as_bytes()), &patches, known);
             match (got, wrong) {
-                (Ok(record), None) => {
+                (Ok(OfList { record, .. }), None) => {
                     let ids: Vec<_> = record
                         .patches
                         .iter()
@@ -650,6 +848,44 @@ mod tests {
                 (got, wrong) => panic!("{got:?} {wrong:?}"),
             }
         }
+    }
+
+    /// Lists keep all in one thread, and people answer with patches of their own.
+    #[test]
+    fn what_is_left_aside() {
+        let of = |id: &str, subject: &str, answers: &str, body: &str| {
+            let answers = match answers {
+                "" => String::new(),
+                id => format!("In-Reply-To: <{id}>\n"),
+            };
+            mail(id, "a <a@b>", subject, &answers, body)
+        };
+        let base = format!("base-commit: {BASE_COMMIT}\n");
+        let cover = of("0@l", "[PATCH 0/2] fs: all", "", &base);
+        let one = of("1@l", "[PATCH 1/2] fs: one", "0@l", &diff("c"));
+        let two = of("2@l", "[PATCH 2/2] fs: two", "0@l", &diff("d"));
+        let next = of("3@l", "[PATCH v2 1/2] fs: one", "0@l", &diff("e"));
+        let other = of("4@l", "[PATCH 2/2] fs: mine", "2@l", &diff("f"));
+        let alone = of("5@l", "[PATCH 1/2] fs: one", "", &diff("c"));
+        let cover_of = of("6@l", "[PATCH 0/2] fs: part", "", "");
+        let stray = of("7@l", "[PATCH] fs: other", "0@l", &diff("g"));
+        let patches = [patch("fs: one", "c"), patch("fs: two", "d")];
+        let mails = [cover, other, alone, cover_of, stray, one, two, next].concat();
+        let OfList { record, aside } =
+            sent(1, &mbox::parse(mails.as_bytes()), &patches, None).unwrap();
+        let ids = record.patches.iter().map(|it| it.message_id.as_str());
+        assert_eq!(ids.collect::<Vec<_>>(), ["1@l", "2@l"]);
+        assert_eq!(record.first_id(), Some("0@l"));
+        assert_eq!(
+            aside,
+            [
+                "\"fs: other\" (7@l) is patch 1/1, and the series has 2 patches",
+                "\"fs: one\" (3@l) is of v2",
+                "\"fs: one\" (5@l) is in another thread",
+                "\"fs: part\" (6@l) is in another thread",
+                "\"fs: mine\" (4@l) has another subject",
+            ]
+        );
     }
 
     /// As git and b4 write them, and as a list gives them back.
@@ -670,7 +906,8 @@ mod tests {
                 "From x Thu Jan  1 00:00:00 1970\nMessage-ID: <{number}@l>\nIn-Reply-To: <0@l>\n{mail}\n"
             );
         }
-        let record = sent(3, &mbox::parse(text.as_bytes()), &series.patches, None).unwrap();
+        let record = sent(3, &mbox::parse(text.as_bytes()), &series.patches, None);
+        let record = record.unwrap().record;
         let subjects: Vec<_> = record.patches.iter().map(|it| &it.subject).collect();
         let wanted: Vec<_> = series.patches.iter().map(|it| &it.subject).collect();
         assert_eq!(subjects, wanted);
@@ -722,7 +959,8 @@ mod tests {
             );
             let list = mbox::write(of_record(&prepared, &mails));
             let list = String::from_utf8(list).unwrap().replace('\n', "\r\n");
-            let record = sent(2, &mbox::parse(list.as_bytes()), &patches, None).unwrap();
+            let record = sent(2, &mbox::parse(list.as_bytes()), &patches, None);
+            let record = record.unwrap().record;
             assert_eq!(
                 Record {
                     state: State::Prepared,
@@ -745,8 +983,8 @@ mod tests {
             &mbox::parse(only.as_bytes()),
             &[patch("fs: one", "c")],
             None,
-        )
-        .unwrap();
+        );
+        let record = record.unwrap().record;
         assert_eq!(
             (record.cover.as_ref(), record.first_id()),
             (None, Some("1@l"))

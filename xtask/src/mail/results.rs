@@ -69,19 +69,18 @@ pub struct Pair<'a> {
 pub fn newest<'a>(runs: &'a [Input], wanted: &Wanted<'_>) -> Result<Pair<'a>> {
     let refuse = |what: String| Kind::Usage.error(format!("{what}; run: {}", command(wanted)));
     let runs: Vec<&Input> = newest_first(runs, wanted.base);
+    let part = |run: &Run| Some((Far::Partial, partial(run, wanted.cases)?));
     let of_patches = runs
         .iter()
         .copied()
         .filter(|it| !it.run.kernel.patches.is_empty());
-    let (patched, later) = choose(of_patches, |run| {
-        other(run, wanted).or_else(|| partial(run, wanted.cases))
-    })
-    .map_err(|why| {
-        refuse(format!(
-            "no results of these patches on {}: {why}",
-            wanted.base
-        ))
-    })?;
+    let (patched, later) = choose(of_patches, |run| other(run, wanted).or_else(|| part(run)))
+        .map_err(|why| {
+            refuse(format!(
+                "no results of these patches on {}: {why}",
+                wanted.base
+            ))
+        })?;
     if let Some(worse) = later.iter().find_map(|it| worse(it, &patched.run, wanted)) {
         return Err(refuse(worse));
     }
@@ -90,7 +89,8 @@ pub fn newest<'a>(runs: &'a [Input], wanted: &Wanted<'_>) -> Result<Pair<'a>> {
         .copied()
         .filter(|it| it.run.kernel.patches.is_empty());
     let (stock, _) = choose(of_stock, |run| {
-        no_match(run, &patched.run).or_else(|| partial(run, wanted.cases))
+        let other = no_match(run, &patched.run).map(|why| (Far::Source, why));
+        other.or_else(|| part(run))
     })
     .map_err(|why| {
         refuse(format!(
@@ -130,26 +130,44 @@ fn started(run: &Run) -> Option<Timestamp> {
     run.started.parse().ok()
 }
 
-/// The first of which nothing speaks against, and those before it; the error is what speaks against the very first.
+/// How far a run is from what is wanted, the nearest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Far {
+    /// It has not all cases.
+    Partial,
+    Source,
+    Content,
+    Patches,
+}
+
+/// What speaks against a run.
+type Against = (Far, String);
+
+/// The first of which nothing speaks against, and those before it; the error is what speaks against the nearest, and of
+/// those the newest.
 fn choose<'a>(
     runs: impl Iterator<Item = &'a Input>,
-    against: impl Fn(&Run) -> Option<String>,
+    against: impl Fn(&Run) -> Option<Against>,
 ) -> std::result::Result<(&'a Input, Vec<&'a Input>), String> {
-    let (mut before, mut first) = (Vec::new(), None);
+    let (mut before, mut all) = (Vec::new(), Vec::new());
     for input in runs {
         match against(&input.run) {
             None => return Ok((input, before)),
-            Some(why) => {
-                first.get_or_insert_with(|| format!("the newest, {}, {why}", input.name()));
-            }
+            Some(against) => all.push(against),
         }
         before.push(input);
     }
-    Err(first.unwrap_or_else(|| "there is none at all".into()))
+    let pairs = before.iter().zip(all).enumerate();
+    let nearest = pairs.min_by_key(|(_, (_, (far, _)))| *far);
+    Err(match nearest {
+        Some((0, (input, (_, why)))) => format!("the newest, {}, {why}", input.name()),
+        Some((_, (input, (_, why)))) => format!("the nearest, {}, {why}", input.name()),
+        None => "there is none at all".into(),
+    })
 }
 
 /// Why a run is not of these patches on this source. Subjects do not tell: people edit patches.
-fn other(run: &Run, wanted: &Wanted<'_>) -> Option<String> {
+fn other(run: &Run, wanted: &Wanted<'_>) -> Option<Against> {
     let kernel = &run.kernel;
     let subjects: Vec<&str> = wanted
         .patches
@@ -157,31 +175,31 @@ fn other(run: &Run, wanted: &Wanted<'_>) -> Option<String> {
         .map(|it| it.subject.as_str())
         .collect();
     if kernel.patches != subjects {
-        return Some(format!("has other patches ({})", kernel.title()));
+        let what = format!("has other patches ({})", kernel.title());
+        return Some((Far::Patches, what));
     }
     let content = match known(run) {
         Ok(content) => content,
-        Err(why) => return Some(why),
+        Err(why) => return Some((Far::Content, why)),
     };
     if content.edited {
         let what = "was made from a work tree with edits that are in no patch file (series refresh \
             writes them there)";
-        return Some(what.into());
+        return Some((Far::Content, what.into()));
     }
     let digests = content.patches.iter().zip(wanted.patches);
     let differing = digests
         .into_iter()
         .find(|(digest, patch)| **digest != patch.digest);
     if let Some((_, patch)) = differing {
-        return Some(edited_since(run, patch));
+        return Some((Far::Content, edited_since(run, patch)));
     }
-    (content.patches.len() != wanted.patches.len())
-        .then(|| "does not tell the content of each patch".to_owned())
-        .or_else(|| {
-            wanted
-                .source
-                .and_then(|source| other_source(run, content, source))
-        })
+    if content.patches.len() != wanted.patches.len() {
+        let what = "does not tell the content of each patch";
+        return Some((Far::Content, what.into()));
+    }
+    let source = wanted.source?;
+    Some((Far::Source, other_source(run, content, source)?))
 }
 
 fn known(run: &Run) -> std::result::Result<&Content, String> {
@@ -297,12 +315,17 @@ fn worse(later: &Input, whole: &Run, wanted: &Wanted<'_>) -> Option<String> {
 /// A line of the table.
 struct Row {
     name: String,
+    /// Of one filesystem, which the name has.
+    is_of_one: bool,
     stock: String,
     patched: String,
 }
 
-/// The table, fit for a mail: what differs, or fails with the patches. The rest is counted.
-pub fn table(pair: Pair<'_>, cases: &[CaseId]) -> String {
+/// The table, fit for a mail: what differs, or fails with the patches. The rest is counted. `stack` is what was tested; its
+/// last series is mailed.
+pub fn table(pair: Pair<'_>, cases: &[CaseId], stack: &[Series]) -> String {
+    let below = stack.split_last().map_or(&[][..], |(_, below)| below);
+    let below: Vec<&Series> = below.iter().filter(|it| !it.patches.is_empty()).collect();
     let mut rows = Vec::new();
     let (mut same, mut added) = (0, 0);
     for case in case_names(cases) {
@@ -321,6 +344,7 @@ pub fn table(pair: Pair<'_>, cases: &[CaseId]) -> String {
                     filesystem,
                     Row {
                         name: case.to_owned(),
+                        is_of_one: false,
                         stock,
                         patched,
                     },
@@ -330,12 +354,17 @@ pub fn table(pair: Pair<'_>, cases: &[CaseId]) -> String {
         let all = cases.iter().filter(|id| id.case == case).count();
         rows.extend(merged(of_case, all));
     }
-    let mut table = fold(&heading(pair, cases), "");
+    let filesystems = filesystems(cases);
+    let mut heading = heading(pair, cases, (&filesystems, &below));
+    if filesystems.len() > 1 && rows.iter().any(|row| !row.is_of_one) {
+        heading += " A row that names no filesystem is for all of them.";
+    }
+    let mut table = fold(&heading, "");
     table.push_str("\n\n");
     if !rows.is_empty() {
         let _ = writeln!(table, "{}", aligned(&rows));
     }
-    table + &tail(same, added) + "\n"
+    table + &tail(same, added, below.is_empty()) + "\n"
 }
 
 /// One row if all filesystems of a case agree, else one for each.
@@ -349,18 +378,44 @@ fn merged(mut rows: Vec<(Filesystem, Row)>, all: usize) -> Vec<Row> {
     } else {
         for (filesystem, row) in &mut rows {
             row.name = format!("{} ({filesystem})", row.name);
+            row.is_of_one = true;
         }
     }
     rows.into_iter().map(|(_, row)| row).collect()
 }
 
-fn heading(pair: Pair<'_>, cases: &[CaseId]) -> String {
+fn filesystems(cases: &[CaseId]) -> Vec<String> {
     let mut filesystems: Vec<String> = Vec::new();
     for name in cases.iter().map(|id| id.filesystem.to_string()) {
         if !filesystems.contains(&name) {
             filesystems.push(name);
         }
     }
+    filesystems
+}
+
+/// Without which patches, and with which.
+fn compared(below: &[&Series]) -> String {
+    if below.is_empty() {
+        return "without (stock) and with (patched) this series".into();
+    }
+    let patches: usize = below.iter().map(|series| series.patches.len()).sum();
+    let patches = match patches {
+        1 => "patch that it depends on".into(),
+        many => format!("{many} patches that it depends on"),
+    };
+    let names: Vec<&str> = below.iter().map(|series| series.name.as_str()).collect();
+    format!(
+        "without (stock) any and with (patched) this series and the {patches} ({})",
+        names.join(", ")
+    )
+}
+
+fn heading(
+    pair: Pair<'_>,
+    cases: &[CaseId],
+    (filesystems, below): (&[String], &[&Series]),
+) -> String {
     let kernel = &pair.patched.kernel;
     let source = kernel
         .source
@@ -371,10 +426,11 @@ fn heading(pair: Pair<'_>, cases: &[CaseId]) -> String {
         configs => format!(", options {}", configs.join(" + ")),
     };
     format!(
-        "{} on {}, without (stock) and with (patched) this series: Linux {}{source}{options}; \
-         {}.",
+        "{} on {}, {}: Linux {}{source}{options}; {}. The tests are a part of the project that \
+         this series comes from, and not of the series.",
         count(cases.len(), "test"),
         filesystems.join(" and "),
+        compared(below),
         kernel.version,
         machine(pair.patched)
     )
@@ -383,6 +439,7 @@ fn heading(pair: Pair<'_>, cases: &[CaseId]) -> String {
 fn aligned(rows: &[Row]) -> String {
     let head = Row {
         name: "test".into(),
+        is_of_one: false,
         stock: "stock".into(),
         patched: "patched".into(),
     };
@@ -402,15 +459,21 @@ fn aligned(rows: &[Row]) -> String {
     lines.collect()
 }
 
-fn tail(same: usize, added: usize) -> String {
+fn tail(same: usize, added: usize, is_alone: bool) -> String {
+    let [with, adds, without] = match is_alone {
+        true => ["this series", "it adds", "it"],
+        false => ["all these patches", "these add", "them"],
+    };
     let mut parts = Vec::new();
     if added > 0 {
         parts.push(format!(
-            "{added} more pass with this series and are skipped without: they test what it adds."
+            "{added} more pass with {with} and are skipped without: they test what {adds}."
         ));
     }
     if same > 0 {
-        parts.push(format!("{same} end the same way with and without it."));
+        parts.push(format!(
+            "{same} end the same way with and without {without}."
+        ));
     }
     fold(&parts.join(" "), "")
 }
@@ -608,6 +671,25 @@ mod tests {
                 ],
                 Some("is older than 000-one.patch, which was edited since"),
             ),
+            // The nearest says what is missing, and not one of another stack that is newer.
+            (
+                vec![
+                    stock(),
+                    run(25, true, |run| run.kernel.patches[0] = "x".into()),
+                    run(22, true, |run| run.results.truncate(6)),
+                    run(21, true, |run| run.results.truncate(7)),
+                    run(20, true, |run| content(run).patches[0] = "x".into()),
+                ],
+                Some("the nearest, runs/22, lacks 2 cases"),
+            ),
+            (
+                vec![
+                    run(25, false, |run| run.machine.accelerator = "kvm".into()),
+                    run(22, false, |run| run.results.truncate(7)),
+                    run(20, true, |_| ()),
+                ],
+                Some("the nearest, runs/22, lacks 1 case"),
+            ),
             // A later one of some cases, or of other patches, does not count; a later failure does.
             (
                 vec![
@@ -703,15 +785,48 @@ mod tests {
             patched: &patched.run,
         };
         assert_eq!(
-            table(pair, &ids()),
+            table(pair, &ids(), &[]),
             "8 tests on ext3 and xfs, without (stock) and with (patched) this series:\n\
-             Linux 6.12.117, linux-source-6.12 6.12.117-1; QEMU 10.0.2, tcg.\n\n  \
+             Linux 6.12.117, linux-source-6.12 6.12.117-1; QEMU 10.0.2, tcg. The\n\
+             tests are a part of the project that this series comes from, and not of\n\
+             the series. A row that names no filesystem is for all of them.\n\n  \
                test        stock   patched\n  \
                mended      FAILED  ok\n  \
                odd (ext3)  HUNG    ok\n\n\
              2 more pass with this series and are skipped without: they test what it\n\
              adds. 3 end the same way with and without it.\n"
         );
+    }
+
+    /// The patches below are not in the kernel that they are compared with.
+    #[test]
+    fn what_a_stack_changes_is_not_said_to_be_the_last_series() {
+        let (stock, patched) = (run(1, false, |_| ()), run(2, true, |_| ()));
+        let pair = Pair {
+            stock: &stock.run,
+            patched: &patched.run,
+        };
+        let layout = Layout::of_this_checkout().unwrap();
+        let load = |name: &str| load(&layout, "mainline", name).unwrap();
+        let stack = [load("generic-freeze"), load("ext3-ioctl")];
+        let said = table(pair, &ids(), &stack).replace('\n', " ");
+        for words in [
+            "without (stock) any and with (patched) this series and the 5 patches that it depends on \
+             (generic-freeze): Linux",
+            "2 more pass with all these patches and are skipped without: they test what these add.",
+            "3 end the same way with and without them.",
+        ] {
+            assert!(said.contains(words), "{words}: {said}");
+        }
+        let mut one = stack.clone();
+        one[0].patches.truncate(1);
+        let said = table(pair, &ids(), &one).replace('\n', " ");
+        assert!(
+            said.contains("and the patch that it depends on (generic-freeze):"),
+            "{said}"
+        );
+        let alone = table(pair, &ids(), &stack[1..]);
+        assert_eq!(alone, table(pair, &ids(), &[]));
     }
 
     #[test]
@@ -722,7 +837,7 @@ mod tests {
             stock: &stock.run,
             patched: &patched.run,
         };
-        let table = table(pair, &ids());
+        let table = table(pair, &ids(), &[]);
         assert!(table.contains("same (ext3)  FAILED  FAILED\n"), "{table}");
     }
 
@@ -760,7 +875,10 @@ mod tests {
             stock: &stock,
             patched: &patched,
         };
-        for line in table(pair, &ids).lines() {
+        let layout = Layout::of_this_checkout().unwrap();
+        let stack =
+            ["generic-freeze", "ext3-ioctl"].map(|it| load(&layout, "mainline", it).unwrap());
+        for line in table(pair, &ids, &stack).lines() {
             assert!(line.chars().count() <= WIDTH, "{line}");
         }
     }

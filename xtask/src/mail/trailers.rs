@@ -40,6 +40,8 @@ impl Trailer {
 pub struct Found {
     /// With the number of its patch, from 0; what answers the cover letter is for each.
     pub taken: Vec<(usize, Trailer)>,
+    /// The ids of the mails that have these.
+    mails: Vec<String>,
     /// What is not taken: for people to look at.
     pub left: Vec<Left>,
 }
@@ -76,20 +78,50 @@ pub fn find(mails: &[Mail], record: &Record) -> Found {
                     mail: mail.id.clone(),
                     why,
                 }),
-                None => found.take(&about, &trailer),
+                None => found.take(&about, &trailer, &mail.id),
             }
         }
     }
-    found.taken.sort_by_key(|(patch, _)| *patch);
+    let taken = std::mem::take(&mut found.taken).into_iter();
+    let mut taken: Vec<_> = taken.zip(std::mem::take(&mut found.mails)).collect();
+    taken.sort_by_key(|((patch, _), _)| *patch);
+    (found.taken, found.mails) = taken.into_iter().unzip();
     found
 }
 
 impl Found {
-    fn take(&mut self, patches: &[usize], trailer: &Trailer) {
+    fn take(&mut self, patches: &[usize], trailer: &Trailer, mail: &str) {
         for patch in patches {
             let known = |(of, it): &(usize, Trailer)| of == patch && it.same(trailer);
             if !self.taken.iter().any(known) {
                 self.taken.push((*patch, trailer.clone()));
+                self.mails.push(mail.to_owned());
+            }
+        }
+    }
+
+    /// Leaves those of one patch to people.
+    pub fn leave(&mut self, patch: usize, why: &str) {
+        let taken = std::mem::take(&mut self.taken).into_iter();
+        for ((of, trailer), mail) in taken.zip(std::mem::take(&mut self.mails)) {
+            if of == patch {
+                let why = why.to_owned();
+                self.left.push(Left { trailer, mail, why });
+            } else {
+                self.taken.push((of, trailer));
+                self.mails.push(mail);
+            }
+        }
+    }
+
+    /// Forgets those of one patch that its message has already.
+    pub fn forget(&mut self, patch: usize, message: &str) {
+        let there = of_message(message);
+        let taken = std::mem::take(&mut self.taken).into_iter();
+        for ((of, trailer), mail) in taken.zip(std::mem::take(&mut self.mails)) {
+            if of != patch || there.iter().all(|it| !it.same(&trailer)) {
+                self.taken.push((of, trailer));
+                self.mails.push(mail);
             }
         }
     }
@@ -252,12 +284,9 @@ fn same_person(a: &Person, b: &Person) -> bool {
 
 /// A message with more trailers: after those that it has, before a sign-off, and none that it has already.
 pub fn add(message: &str, trailers: &[Trailer]) -> String {
-    let mut lines: Vec<String> = message.trim_end().lines().map(str::to_owned).collect();
+    let mut lines = lines_of(message);
     let block = block(&lines);
-    let there: Vec<Trailer> = lines[block..]
-        .iter()
-        .filter_map(|line| trailer(line))
-        .collect();
+    let there = of_message(message);
     let mut new: Vec<&Trailer> = Vec::new();
     for trailer in trailers {
         if there
@@ -277,6 +306,17 @@ pub fn add(message: &str, trailers: &[Trailer]) -> String {
     let at = place(&lines, block);
     lines.splice(at..at, new.into_iter().map(Trailer::line));
     lines.join("\n") + "\n"
+}
+
+fn lines_of(message: &str) -> Vec<String> {
+    message.trim_end().lines().map(str::to_owned).collect()
+}
+
+/// Those that a message has.
+fn of_message(message: &str) -> Vec<Trailer> {
+    let lines = lines_of(message);
+    let own = lines[block(&lines)..].iter();
+    own.filter_map(|line| trailer(line)).collect()
 }
 
 /// Where the trailers begin: the last paragraph, if it has nothing else, and is not the subject.

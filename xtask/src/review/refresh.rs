@@ -13,6 +13,7 @@ use crate::host::git::Git;
 use crate::host::proc::Stop;
 use crate::kernel::carried::{self, Commit, Files, Notes};
 use crate::kernel::standing::{edits, is_ancestor, operation};
+use crate::kernel::tree::flags;
 use crate::kernel::worked::Worked;
 use crate::series::replace::{Change, Replacement};
 use crate::series::{INDEX, Patch, Series, index, listed, names, notes, notes_in, parse};
@@ -49,7 +50,8 @@ pub struct Plan {
 
 /// Compares the commits of a work tree with the patch files that it was made from.
 ///
-/// It is a usage error if the tree is in no state to be written back.
+/// # Errors
+/// [`Kind::Usage`] if the tree is in no state to be written back.
 pub fn plan(tree: &Worked, stack: Stack<'_>, stop: &Stop) -> Result<Plan> {
     let commits = commits(tree)?;
     let now = on_disk(stack)?;
@@ -84,12 +86,18 @@ pub struct Lost {
 }
 
 impl Plan {
-    /// Refuses what the user did not agree to.
+    /// Refuses what the user did not agree to. Others call it than `series refresh`, which alone has options to agree.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] with what would be overwritten or lost, and the commands that help.
     pub fn allow(&self, consent: Consent, tree: &Worked, stack: Stack<'_>) -> Result<()> {
+        let base = stack.folder.file_name().unwrap_or_default();
+        let flags = flags(base, stack.names);
         if !consent.overwrite && !self.edited.is_empty() {
             return Err(Kind::Usage.error(format!(
-                "patch files were edited since {} was made or last written back, and would be overwritten; test-kernel has \
-                 the tree follow them, or says how to keep the edits of both; --force overwrites them:{}",
+                "patch files were edited since {} was made or last written back, and would be overwritten; cargo xtask \
+                 series edit{flags} has the tree follow them, or says how to keep the edits of both; cargo xtask series \
+                 refresh{flags} --force overwrites them:{}",
                 tree.git.dir(),
                 excerpt(&self.edited)
             )));
@@ -102,7 +110,8 @@ impl Plan {
                 .collect();
             let diff: String = self.lost.iter().map(|lost| lost.diff.as_str()).collect();
             return Err(Kind::Usage.error(format!(
-                "to write the commits of {} to {} would lose this (--allow-loss does it):{words}{}{}",
+                "to write the commits of {} to {} would lose this (cargo xtask series refresh{flags} --allow-loss does \
+                 it):{words}{}{}",
                 tree.git.dir(),
                 stack.folder,
                 behind(tree)?,
@@ -113,6 +122,9 @@ impl Plan {
     }
 
     /// Replaces the files, all or none, and makes a note of it in the tree.
+    ///
+    /// # Errors
+    /// [`Kind::Machinery`] if they cannot be written.
     pub fn write(&self, tree: &Worked, stack: Stack<'_>) -> Result<()> {
         if !self.changes.is_empty() {
             Replacement::begin(stack.folder, &self.changes)?.finish()?;

@@ -6,10 +6,9 @@ use xshell::cmd;
 use super::order::Order;
 use crate::event::CaseId;
 use crate::failure::{Kind, OrFail, Result};
-use crate::flow::refresh::worked;
+use crate::flow::refresh::followed;
 use crate::flow::select;
 use crate::host::session::Session;
-use crate::kernel::tree::flags;
 use crate::kernel::worked::Worked;
 use crate::kernel::{self, bases};
 use crate::mail::Tested;
@@ -19,7 +18,6 @@ use crate::mail::record::{self, Record};
 use crate::mail::refuse;
 use crate::mail::results::{self, Wanted};
 use crate::report::inputs;
-use crate::review::refresh::{Consent, Stack, plan};
 use crate::series::{self, Patch, Series};
 
 #[derive(Debug)]
@@ -66,7 +64,7 @@ impl Draft {
         let changes = cover::changes(&folder, order.version)?;
         let earlier = record::earlier(&folder, order.version)?;
         let prepared = record::may_prepare(&folder, order.version)?;
-        let tree = followed(order, session)?;
+        let (tree, _) = followed(&order.base, &order.series, session)?;
         Ok(Self {
             dependencies: dependencies(&stack, &session.layout.patches().join(&order.base))?,
             results: results(order, &stack, &tree, session)?,
@@ -115,26 +113,6 @@ fn dependencies(stack: &[Series], folder: &Utf8Path) -> Result<Vec<Dependency>> 
     Ok(found)
 }
 
-/// The work tree, whose commits are these patch files.
-fn followed(order: &Order, session: &Session) -> Result<Worked> {
-    let tree = worked(&order.base, &order.series, session)?;
-    let folder = session.layout.patches().join(&order.base);
-    let stack = Stack {
-        names: &order.series,
-        folder: &folder,
-    };
-    let plan = plan(&tree, stack, &session.stop)?;
-    plan.allow(Consent::default(), &tree, stack)?;
-    match plan.changes.is_empty() {
-        true => Ok(tree),
-        false => Err(Kind::Usage.error(format!(
-            "{} and the patch files in {folder} differ; make them the same first: cargo xtask series refresh{}",
-            tree.git.dir(),
-            flags(&order.base, &order.series)
-        ))),
-    }
-}
-
 /// The commits of the last series, and what they stand on.
 fn tested(stack: &[Series], tree: &Worked) -> Result<Tested> {
     let git = &tree.git;
@@ -168,5 +146,5 @@ fn results(order: &Order, stack: &[Series], tree: &Worked, session: &Session) ->
         cases: &cases,
     };
     let pair = results::newest(&runs, &wanted)?;
-    Ok(results::table(pair, &cases))
+    Ok(results::table(pair, &cases, stack))
 }

@@ -154,7 +154,7 @@ impl Post<'_> {
         people.cc.extend(lists.iter().map(ToString::to_string));
         letter.recipients = Recipients::These(people);
         let mbox = folder.join(format!("v{}.mbx", order.version));
-        if let Some(last) = draft.earlier.first() {
+        if let Some(last) = record::last_sent(&draft.earlier) {
             let older = record::path(&draft.folder, last.version, "mbx");
             let text = fs_err::read(&older)?;
             let from = (draft.tested.repository.as_path(), upstream);

@@ -221,8 +221,20 @@ impl Office {
         fs_err::read_to_string(path).unwrap()
     }
 
-    /// Another version of the second patch, which was tested as well.
+    /// The mails as they were made.
+    fn send(&self) {
+        let order = crate::flow::sent::Order {
+            base: BASE.into(),
+            series: "s".into(),
+            version: 1,
+            mbox: self.shop.layout.mails(1).join("v1.mbx"),
+        };
+        crate::flow::sent::run(&order, &self.session()).unwrap();
+    }
+
+    /// Another version of the second patch, which was tested as well; the first was sent.
     fn next_version(&self) {
+        self.send();
         let script = "sed -i s/two/zwei/ a.c; git commit -q --all --amend --no-edit";
         self.shop.work(&["s"], script);
         self.refresh();
@@ -398,13 +410,7 @@ fn a_series_on_top_of_another() {
 fn what_was_sent_is_not_made_again() {
     let office = Office::open();
     office.mail(&office.order(1)).unwrap();
-    let order = sent::Order {
-        base: BASE.into(),
-        series: "s".into(),
-        version: 1,
-        mbox: office.shop.layout.mails(1).join("v1.mbx"),
-    };
-    sent::run(&order, &office.session()).unwrap();
+    office.send();
     let failure = office.mail(&office.order(1)).unwrap_err().to_string();
     assert!(failure.contains("-v 2"), "{failure}");
     office.next_version();

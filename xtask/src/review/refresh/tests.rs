@@ -327,7 +327,7 @@ fn a_tree_that_is_in_no_state_for_it_is_refused() {
         ),
         (
             "git checkout -q HEAD~1",
-            "would lose this (--allow-loss does it):\n  s/0003-two.patch: the patch (\"two\") and its notes (\"second two\" …)\nHEAD is an older commit",
+            "would lose this (cargo xtask series refresh --base x --series s --allow-loss does it):\n  s/0003-two.patch: the patch (\"two\") and its notes (\"second two\" …)\nHEAD is an older commit",
         ),
         (
             "git checkout -q HEAD~2",
@@ -488,7 +488,15 @@ fn patch_files_that_were_edited_meanwhile_are_not_overwritten() {
             said.contains(words) && said.contains("as it is now") || what == "removed",
             "{what}: {said}"
         );
-        assert!(said.contains("--force"), "{said}");
+        for way in [
+            "edit --base x --series s has",
+            "refresh --base x --series s --force",
+        ] {
+            assert!(
+                said.contains(&format!("cargo xtask series {way}")),
+                "{said}"
+            );
+        }
         similar_asserts::assert_eq!(whole(&shop, "s"), before, "{what}");
         let force = Consent {
             overwrite: true,
