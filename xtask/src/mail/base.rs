@@ -223,7 +223,10 @@ fn clone(path: &Utf8Path, stop: &Stop) -> Result<(Git, String)> {
 /// are those of others, as they are in a bare repository, where nobody works.
 fn is_published(git: &Git, commit: &str) -> Result<bool> {
     let bare = git.read(cmd!(git, "git rev-parse --is-bare-repository"))? == "true";
-    let mirrors = cmd!(git, "git config --type=bool --get-regexp ^remote\\..*\\.mirror$");
+    let mirrors = cmd!(
+        git,
+        "git config --type=bool --get-regexp ^remote\\..*\\.mirror$"
+    );
     let mirrors = git.output(mirrors, b"")?.stdout;
     let mirrors = String::from_utf8_lossy(&mirrors);
     let mut names = vec!["refs/tags", "refs/remotes"];

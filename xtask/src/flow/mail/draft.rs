@@ -9,10 +9,11 @@ use crate::failure::{Kind, OrFail, Result};
 use crate::flow::refresh::worked;
 use crate::flow::select;
 use crate::host::session::Session;
-use crate::kernel::tree::flags;
+use crate::kernel::tree::{self, flags};
 use crate::kernel::worked::Worked;
 use crate::kernel::{self, bases};
 use crate::mail::Tested;
+use crate::mail::checklist::Commits;
 use crate::mail::cover::{self, Section, Text};
 use crate::mail::identity::Identity;
 use crate::mail::record::{self, Record};
@@ -48,7 +49,14 @@ impl Draft {
         let (stack, series) = stack(order, session)?;
         refuse::unfit(&series)?;
         if order.to_list {
-            refuse::for_list(&series, Some(&identity.to_string()))?;
+            let tree = tree::name(&order.base, &order.series);
+            let commits = Commits {
+                base: &order.base,
+                series: &order.series,
+                tree: &session.layout.trees().join(tree),
+                patches: series.patches.len(),
+            };
+            refuse::for_list(&series, Some(&identity.to_string()), &commits)?;
         }
         let folder = session
             .layout

@@ -73,7 +73,7 @@ impl Post<'_> {
             proof::of(&mails, (&b4, &grafted), on, session)?;
             Ok(((), "the commits that were tested".to_owned()))
         })?;
-        let left = self.checklist(&mails, &grafted, &new)?;
+        let left = self.checklist(&mails, (&grafted, &ground.base), &new)?;
         self.record(&mails, &ground.base)?;
         files::discard(&folder, &session.stop)?;
         fs_err::rename(&new, &folder)?;
@@ -181,7 +181,12 @@ impl Post<'_> {
     }
 
     /// Writes the list of what is left to do; returns how much.
-    fn checklist(&self, mails: &Mails, grafted: &Grafted, folder: &Utf8Path) -> Result<usize> {
+    fn checklist(
+        &self,
+        mails: &Mails,
+        (grafted, base): (&Grafted, &Base),
+        folder: &Utf8Path,
+    ) -> Result<usize> {
         let Self {
             order,
             draft,
@@ -194,6 +199,9 @@ impl Post<'_> {
             series: &order.series,
             version: order.version,
             patches: &draft.series.patches,
+            tree: &draft.tested.repository,
+            unsent: &[],
+            published: base.published,
             identity: Some(&maker.identity.to_string()),
             recipients: &recipients,
             mails: &session.layout.mails(order.version),
@@ -204,12 +212,8 @@ impl Post<'_> {
         };
         let list = checklist::list(&mailing);
         files::write(&folder.join(checklist::FILE), list.text.as_bytes())?;
-        if mails.files.len() > checklist::MANY {
-            session.events.send(Event::Warning(format!(
-                "{} mails are many: past {} people stop reading; can a part be sent first?",
-                mails.files.len(),
-                checklist::MANY
-            )));
+        if let Some(many) = checklist::many(mails.files.len()) {
+            session.events.send(Event::Warning(many));
         }
         Ok(list.left)
     }

@@ -705,7 +705,10 @@ mod tests {
         for (script, wanted) in [
             ("die \"no MAINTAINERS\";\n", "get_maintainer"),
             // As some versions of Python take what has a comma where no address is.
-            ("print \"<>\\n\"", "get_maintainer.pl says what b4 takes for \"\""),
+            (
+                "print \"<>\\n\"",
+                "get_maintainer.pl says what b4 takes for \"\"",
+            ),
         ] {
             fs_err::write(tree.join("scripts/get_maintainer.pl"), script).unwrap();
             let failure = b4.prepare(&letter).unwrap_err();
@@ -721,7 +724,10 @@ mod tests {
         fs_err::create_dir_all(tree.join("scripts")).unwrap();
         let lines = [
             ("M T <m@x.y> (maintainer:A B (C, D))", "M T <m@x.y>"),
-            ("\"J. (R, S) U\" <j@x.y> (odd fixer:A <B>, C)", "\"J. (R, S) U\" <j@x.y>"),
+            (
+                "\"J. (R, S) U\" <j@x.y> (odd fixer:A <B>, C)",
+                "\"J. (R, S) U\" <j@x.y>",
+            ),
             ("l@x.y (open list:FILES (a@b and (c), d))", "l@x.y"),
             ("\"A \\\"B\\\" C\" <a@x.y>", "\"A \\\"B\\\" C\" <a@x.y>"),
             ("l@x.y", "l@x.y"),
@@ -734,7 +740,10 @@ mod tests {
         fs_err::write(&ask, recipients::ASK).unwrap();
         let ask = cmd!(PLAIN, "sh {ask} {tree} --nol");
         let kept = proc::read(&mut Command::from(ask), &Stop::default()).unwrap();
-        assert_eq!(kept.lines().collect::<Vec<_>>(), lines.map(|(_, kept)| kept));
+        assert_eq!(
+            kept.lines().collect::<Vec<_>>(),
+            lines.map(|(_, kept)| kept)
+        );
     }
 
     #[test]
