@@ -286,7 +286,7 @@ pub fn is_public(person: &str) -> bool {
         .split('.')
         .chain([&*name])
         .any(|it| DEAF.contains(&it));
-    domain.contains('.') && !is_deaf && !NOBODYS.iter().any(|end| is_below(&end))
+    domain.contains('.') && !is_deaf && !NOBODYS.iter().any(is_below)
 }
 
 /// What tells of a version that it was sent.

@@ -29,6 +29,8 @@ pub struct Draft {
     pub series: Series,
     /// What it depends on, as b4 has it: what was sent of the series below it.
     pub dependencies: Vec<String>,
+    /// The series below it of which nothing was sent.
+    pub unsent: Vec<String>,
     /// `patches/BASE/SERIES`.
     pub folder: Utf8PathBuf,
     pub text: Text,
@@ -67,9 +69,14 @@ impl Draft {
         let changes = cover::changes(&folder, order.version)?;
         let earlier = record::earlier(&folder, order.version)?;
         let prepared = record::may_prepare(&folder, order.version)?;
+        let (dependencies, unsent) = dependencies(order, session)?;
+        if order.to_list {
+            refuse::unsent(&unsent)?;
+        }
         let tree = followed(order, session)?;
         Ok(Self {
-            dependencies: dependencies(order, session)?,
+            dependencies,
+            unsent,
             results: results(order, &stack, &tree, session)?,
             tested: tested(&stack, &tree)?,
             series,
@@ -98,21 +105,24 @@ fn stack(order: &Order, session: &Session) -> Result<(Vec<Series>, Series)> {
     }
 }
 
-/// What was sent of the series that are below the last.
-fn dependencies(order: &Order, session: &Session) -> Result<Vec<String>> {
+/// What was sent of the series that are below the last, and those of which nothing was.
+fn dependencies(order: &Order, session: &Session) -> Result<(Vec<String>, Vec<String>)> {
     let folder = session.layout.patches().join(&order.base);
     let below = order
         .series
         .split_last()
         .map_or(&[][..], |(_, below)| below);
-    let mut found = Vec::new();
+    let (mut found, mut unsent) = (Vec::new(), Vec::new());
     for name in below {
         let records = record::all(&folder.join(name))?;
         let sent = records.into_iter().find(Record::is_sent);
+        if sent.is_none() {
+            unsent.push(name.clone());
+        }
         let id = sent.and_then(|it| Some(format!("change-id: {}:v{}", it.change_id?, it.version)));
         found.extend(id);
     }
-    Ok(found)
+    Ok((found, unsent))
 }
 
 /// The work tree, whose commits are these patch files.

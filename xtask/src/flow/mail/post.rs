@@ -21,7 +21,7 @@ use crate::mail::cover::{self, Parts};
 use crate::mail::graft::{Grafted, graft};
 use crate::mail::lend::lend_files;
 use crate::mail::letter::{Letter, Recipients};
-use crate::mail::{mbox, proof, record};
+use crate::mail::{mbox, proof, record, refuse};
 use crate::review::checkpatch;
 use crate::words::count;
 
@@ -105,6 +105,9 @@ impl Post<'_> {
             None => base::tag_of_version(&version()?),
         };
         let base = base::find(&upstream, &revision, session)?;
+        if order.to_list {
+            refuse::private(&base)?;
+        }
         let touched = base::touched(&draft.tested, &session.stop)?;
         let comparison = base::compare(&draft.tested, &base, &touched, &session.stop)?;
         session.events.note(comparison.to_string());
@@ -200,7 +203,7 @@ impl Post<'_> {
             version: order.version,
             patches: &draft.series.patches,
             tree: &draft.tested.repository,
-            unsent: &[],
+            unsent: &draft.unsent,
             published: base.published,
             identity: Some(&maker.identity.to_string()),
             recipients: &recipients,

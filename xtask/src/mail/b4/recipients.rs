@@ -23,6 +23,9 @@ printf '%s\n' "$said" | perl -pe 's/^((?:"(?:\\.|[^"\\])*"|[^"<>])*<[^<>]*>|\S+@
 
 impl B4 {
     /// The recipients, each of them once.
+    ///
+    /// # Errors
+    /// If a tree is no kernel's, or its script names nobody.
     pub(super) fn people(&self, recipients: &Recipients) -> Result<People> {
         let people = match recipients {
             Recipients::These(people) => people.clone(),
@@ -32,6 +35,9 @@ impl B4 {
     }
 
     /// Puts the recipients where whoever calls `b4 send` finds them, and has b4 add none that trailers name.
+    ///
+    /// # Errors
+    /// If the cover letter has what b4 would change.
     pub(super) fn send_to(&self, people: &People, cover: &str) -> Result<()> {
         let described = described(cover)?;
         let below = format!("{described}\n{}", people.lines());
