@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use camino::Utf8PathBuf;
 use mail_parser::{Address, Message, MessageParser};
 
+use super::checklist::mails;
 use super::letter::{People, address, sign_offs};
 use crate::failure::{Kind, Result};
 
@@ -25,11 +26,7 @@ impl Asked<'_> {
     /// # Errors
     /// [`Kind::Machinery`] with the first mail that is wrong.
     pub fn audit(&self, files: &[Utf8PathBuf]) -> Result<()> {
-        let wanted = if self.patches == 1 {
-            1
-        } else {
-            self.patches + 1
-        };
+        let wanted = mails(self.patches);
         if files.len() != wanted {
             let count = files.len();
             return Err(Kind::Machinery.error(format!("{count} mails instead of {wanted}")));

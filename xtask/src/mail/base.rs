@@ -73,6 +73,8 @@ pub struct Base {
     pub commit: String,
     /// A repository of ours that has the commit and its trees; no files, and no parents.
     pub repository: Utf8PathBuf,
+    /// Whether others have it, as far as a clone can tell; a commit of the user's own may be as good as any other.
+    pub published: bool,
 }
 
 /// Finds the commit of a revision, and fetches it without its files unless that was done before.
@@ -85,14 +87,23 @@ pub fn find(upstream: &Upstream, revision: &str, session: &Session) -> Result<Ba
             "{revision:?} is no revision: name a tag, a branch or all 40 digits of a commit with --onto"
         )));
     }
-    let (object, from) = match upstream {
+    let Asked {
+        object,
+        from,
+        published,
+    } = match upstream {
         Upstream::Path(path) => in_clone(path, revision, session)?,
-        Upstream::Url(url) => (at_url(url, revision, session)?, url.clone()),
+        Upstream::Url(url) => Asked {
+            object: at_url(url, revision, session)?,
+            from: url.clone(),
+            published: true,
+        },
     };
     let bases = session.layout.work("mail/bases");
     let known = Base {
         repository: bases.join(format!("{object}.git")),
         commit: object,
+        published,
     };
     if is_whole(&known, &session.stop)? {
         return Ok(known);
@@ -102,10 +113,11 @@ pub fn find(upstream: &Upstream, revision: &str, session: &Session) -> Result<Ba
         format!("fetching {revision} of {upstream}"),
         || {
             let (_guard, new) = files::temporary(&bases)?;
-            let commit = fetch(&new, &from, &known.commit, upstream, session)?;
+            let commit = fetch(&new, &from, (&known.commit, revision), upstream, session)?;
             let base = Base {
                 repository: bases.join(format!("{commit}.git")),
                 commit,
+                published,
             };
             publish(&new, &base, &session.stop)?;
             let said = format!("commit {}", &base.commit[..12]);
@@ -114,9 +126,19 @@ pub fn find(upstream: &Upstream, revision: &str, session: &Session) -> Result<Ba
     )
 }
 
+/// A revision of an upstream.
+struct Asked {
+    object: String,
+    /// The address of the repository that has it.
+    from: String,
+    published: bool,
+}
+
 /// Whether all trees are there: a machine that lost its power may have left only some.
 fn is_whole(base: &Base, stop: &Stop) -> Result<bool> {
-    let Base { commit, repository } = base;
+    let Base {
+        commit, repository, ..
+    } = base;
     let git = Git::at("/", stop);
     // Without --git-dir, git would take a repository further up for one that is damaged.
     let list = cmd!(git, "git --git-dir={repository} ls-tree -r -d {commit}");
@@ -132,15 +154,18 @@ fn publish(new: &Utf8Path, base: &Base, stop: &Stop) -> Result<()> {
     Ok(())
 }
 
-/// The object and the address of a revision in a repository of the user's.
-fn in_clone(path: &Utf8Path, revision: &str, session: &Session) -> Result<(String, String)> {
+/// A revision in a repository of the user's.
+fn in_clone(path: &Utf8Path, revision: &str, session: &Session) -> Result<Asked> {
     let wrong = |why: String| Kind::Usage.error(format!("--upstream {path}: {why}"));
     let (git, common) = clone(path, &session.stop)?;
     let path = git.dir();
     let Some(commit) = git.resolve(&format!("{revision}^{{commit}}"))? else {
-        return Err(wrong(format!(
-            "it has no commit {revision}: fetch it there (git -C {path} fetch --tags), or name another with --onto"
-        )));
+        return Err(wrong(match kind(&git, revision)? {
+            Some(kind) => of_kind(revision, &kind),
+            None => format!(
+                "it has no commit {revision}: fetch it there (git -C {path} fetch --tags), or name another with --onto"
+            ),
+        }));
     };
     if !is_whole_id(&commit) {
         return Err(wrong(
@@ -148,12 +173,36 @@ fn in_clone(path: &Utf8Path, revision: &str, session: &Session) -> Result<(Strin
                 .into(),
         ));
     }
-    if !is_published(&git, &commit)? {
+    let published = is_published(&git, &commit)?;
+    if !published {
         session.events.send(Event::Warning(format!(
             "no tag and no remote branch in {path} has {commit}: make sure that others can get it"
         )));
     }
-    Ok((commit, common))
+    Ok(Asked {
+        object: commit,
+        from: common,
+        published,
+    })
+}
+
+/// What a revision is, a tag of it followed; nothing if it is not there.
+fn kind(git: &Git, revision: &str) -> Result<Option<String>> {
+    // A path of a commit takes no suffix.
+    let object = match git.resolve(&format!("{revision}^{{}}"))? {
+        None => git.resolve(revision)?,
+        found => found,
+    };
+    let Some(object) = object else {
+        return Ok(None);
+    };
+    let kind = git.output(cmd!(git, "git cat-file -t {object}"), b"")?;
+    let said = String::from_utf8_lossy(&kind.stdout).trim().to_owned();
+    Ok((kind.status.success() && !said.is_empty()).then_some(said))
+}
+
+fn of_kind(revision: &str, kind: &str) -> String {
+    format!("{revision} is a {kind}, not a commit; name a commit, or a tag of one, with --onto")
 }
 
 /// A repository of the user's, and the folder that has its objects.
@@ -170,14 +219,24 @@ fn clone(path: &Utf8Path, stop: &Stop) -> Result<(Git, String)> {
     Ok((git, common))
 }
 
-/// Whether a tag or a branch of others has the commit; a commit of the user's own may have neither.
+/// Whether a tag or a branch of others has the commit; a commit of the user's own may have neither. In a mirror the branches
+/// are those of others, as they are in a bare repository, where nobody works.
 fn is_published(git: &Git, commit: &str) -> Result<bool> {
+    let bare = git.read(cmd!(git, "git rev-parse --is-bare-repository"))? == "true";
+    let mirrors = cmd!(
+        git,
+        "git config --type=bool --get-regexp ^remote\\..*\\.mirror$"
+    );
+    let mirrors = git.output(mirrors, b"")?.stdout;
+    let mirrors = String::from_utf8_lossy(&mirrors);
+    let mut names = vec!["refs/tags", "refs/remotes"];
+    if bare || mirrors.lines().any(|line| line.ends_with(" true")) {
+        names.push("refs/heads");
+    }
     // The first needs no look at the history.
     for how in ["--points-at", "--contains"] {
-        let refs = cmd!(
-            git,
-            "git for-each-ref --count=1 {how} {commit} refs/tags refs/remotes"
-        );
+        let names = &names;
+        let refs = cmd!(git, "git for-each-ref --count=1 {how} {commit} {names...}");
         if !git.read(refs)?.is_empty() {
             return Ok(true);
         }
@@ -242,7 +301,7 @@ fn is_whole_id(revision: &str) -> bool {
 fn fetch(
     new: &Utf8Path,
     from: &str,
-    object: &str,
+    (object, revision): (&str, &str),
     upstream: &Upstream,
     session: &Session,
 ) -> Result<String> {
@@ -260,9 +319,12 @@ fn fetch(
     // With a promisor, git would later fetch each file that it misses. There is none if the server sent all files.
     let forget = cmd!(git, "git config --remove-section remote.{REMOTE}");
     git.output(forget, b"")?;
-    let commit = git.resolve(&format!("{object}^{{commit}}"))?;
-    let commit = commit
-        .ok_or_else(|| Kind::Usage.error(format!("{object} of {upstream} is not a commit")))?;
+    let Some(commit) = git.resolve(&format!("{object}^{{commit}}"))? else {
+        let kind = kind(&git, object)?;
+        let kind = kind.as_deref().unwrap_or("thing that git does not know");
+        let what = of_kind(revision, kind);
+        return Err(Kind::Usage.error(format!("{upstream}: {what}")));
+    };
     has_parents(&git, &commit, upstream)?;
     git.read(cmd!(git, "git update-ref refs/heads/base {commit}"))?;
     Ok(commit)
@@ -329,6 +391,9 @@ impl fmt::Display for Comparison {
 }
 
 /// All files that the patches of a series touch, by old names and new ones.
+///
+/// # Errors
+/// If git does not have the commits.
 pub fn touched(tested: &Tested, stop: &Stop) -> Result<BTreeSet<String>> {
     let git = Git::at(&tested.repository, stop);
     let Tested { base, tip, .. } = tested;
@@ -387,6 +452,9 @@ pub fn compare(
 }
 
 /// Mode, type and id by name, of those files that the commit has.
+///
+/// # Errors
+/// If git does not have the commit.
 pub fn entries(
     git: &Git,
     commit: &str,
@@ -541,10 +609,29 @@ mod tests {
         let fixture = Fixture::new();
         let upstream = fixture.upstream();
         fixture.git(&upstream, "commit --quiet --allow-empty -m own");
-        for (revision, wanted) in [("v2", 0), ("HEAD", 1)] {
+        fixture.git(&fixture.dir, "clone --quiet --bare upstream bare");
+        fixture.git(&fixture.dir, "clone --quiet upstream mirror");
+        fixture.git(&fixture.dir, "clone --quiet upstream clone");
+        for name in ["mirror", "clone"] {
+            fixture.git(&fixture.dir.join(name), "remote remove origin");
+        }
+        fixture.git(&fixture.dir.join("mirror"), "config remote.x.mirror yes");
+        fixture.git(&fixture.dir.join("clone"), "config remote.x.mirror no");
+        let at = |name: &str| Upstream::Path(fixture.dir.join(name));
+        let url = Upstream::Url(format!("file://{upstream}"));
+        for (from, revision, wanted) in [
+            (at("upstream"), "v2", 0),
+            (at("upstream"), "HEAD", 1),
+            (at("bare"), "main", 0),
+            (at("mirror"), "main", 0),
+            (at("clone"), "main", 1),
+            (at("clone"), "main~1", 0),
+            (url, "main", 0),
+        ] {
             let (events, seen) = Events::channel();
             let session = fixture.session().told_to(events);
-            find(&Upstream::Path(upstream.clone()), revision, &session).unwrap();
+            let base = find(&from, revision, &session).unwrap();
+            assert_eq!(base.published, wanted == 0, "{from} {revision}");
             drop(session);
             let warned = seen
                 .iter()
@@ -583,22 +670,43 @@ mod tests {
         let upstream = fixture.upstream();
         fixture.git(&upstream, "tag -a -m again v2-again v2");
         fixture.git(&upstream, "tag -a -m tree v2-tree v2^{tree}");
+        fixture.git(&upstream, "tag plain-tree v2^{tree}");
+        fixture.git(&upstream, "tag blob v2:fs/a.c");
+        let tree = fixture.git(&upstream, "rev-parse v2^{tree}");
         let whole = fixture.public.to_uppercase();
         let tag = fixture.git(&upstream, "rev-parse v2-again");
         let places = [
             Upstream::Path(upstream.clone()),
             Upstream::Url(format!("file://{upstream}")),
         ];
+        let clone = find(&places[0], "v2:fs", &fixture.session()).unwrap_err();
+        assert!(clone.to_string().contains("v2:fs is a tree"), "{clone}");
         for place in &places {
             for revision in ["v2-again", &whole, &tag, "HEAD"] {
                 let found = find(place, revision, &fixture.session()).unwrap();
                 assert_eq!(found.commit, fixture.public, "{place} {revision}");
             }
-            for revision in [
-                "", "-x", "--all", "^v2", "v2..main", "v2-tree", "v*", "v2:fs",
+            for (revision, wanted) in [
+                ("", "no revision"),
+                ("-x", "no revision"),
+                ("--all", "no revision"),
+                ("^v2", "no revision"),
+                ("v2..main", ""),
+                ("v*", ""),
+                ("v2-tree", "v2-tree is a tree"),
+                ("plain-tree", "plain-tree is a tree"),
+                ("blob", "blob is a blob"),
+                (&tree, "is a tree"),
+                ("v2:fs", ""),
+                ("v2^{tree}", ""),
             ] {
                 let failure = find(place, revision, &fixture.session()).unwrap_err();
                 assert_eq!(failure.kind, Kind::Usage, "{place} {revision:?} {failure}");
+                let said = failure.to_string();
+                assert!(said.contains(wanted), "{place} {revision:?} {said}");
+                if wanted.contains(" is a ") {
+                    assert!(said.contains("name a commit"), "{said}");
+                }
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What is left for the person who sends: `CHECKLIST`. This program signs nothing off and sends nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
@@ -10,6 +10,7 @@ use regex::Regex;
 use super::fold;
 use super::letter::{address, same};
 use super::record::{self, Record};
+use crate::kernel::refs::BASE_REF;
 use crate::kernel::tree::flags;
 use crate::series::Patch;
 use crate::words::count;
@@ -22,6 +23,12 @@ pub struct Mailing<'a> {
     /// Those of the work tree, in order; the last is mailed.
     pub series: &'a [String],
     pub patches: &'a [Patch],
+    /// The work tree with the commits of the patches.
+    pub tree: &'a Utf8Path,
+    /// Those of `series` below the last that are not known to be sent as they are.
+    pub unsent: &'a [String],
+    /// Whether others have the base, as far as can be told.
+    pub published: bool,
     /// As git would send: `A Person <a@example.org>`.
     pub identity: Option<&'a str>,
     /// Addresses of all To and Cc.
@@ -39,35 +46,113 @@ pub struct Mailing<'a> {
 }
 
 /// Past this many mails people stop reading.
-pub const MANY: usize = 15;
+const MANY: usize = 15;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mark {
+    Done,
+    Todo,
+    /// What nobody but a person can tell; it is not counted as left to do.
+    Asked,
+}
 
 #[derive(Debug)]
 struct Item {
-    is_done: bool,
+    mark: Mark,
     what: String,
     /// Patches or lines that it is about.
     of: Vec<String>,
+    /// What to type.
+    how: Vec<String>,
 }
 
 impl Item {
+    fn new(mark: Mark, what: impl Into<String>) -> Self {
+        Self {
+            mark,
+            what: what.into(),
+            of: Vec::new(),
+            how: Vec::new(),
+        }
+    }
+
     fn todo(what: impl Into<String>) -> Self {
-        Self::of(what, Vec::new())
+        Self::new(Mark::Todo, what)
     }
 
     fn done(what: impl Into<String>) -> Self {
-        Self {
-            is_done: true,
-            ..Self::todo(what)
-        }
+        Self::new(Mark::Done, what)
     }
 
-    fn of(what: impl Into<String>, of: Vec<String>) -> Self {
-        Self {
-            is_done: false,
-            what: what.into(),
-            of,
+    fn asked(what: impl Into<String>) -> Self {
+        Self::new(Mark::Asked, what)
+    }
+
+    fn of(self, of: Vec<String>) -> Self {
+        Self { of, ..self }
+    }
+
+    fn how(self, how: Vec<String>) -> Self {
+        Self { how, ..self }
+    }
+}
+
+/// The commits of the patches that are mailed, in the work tree.
+#[derive(Clone, Copy, Debug)]
+pub struct Commits<'a> {
+    pub base: &'a str,
+    /// Those of the work tree, in order.
+    pub series: &'a [String],
+    pub tree: &'a Utf8Path,
+    /// How many of the commits are the last series.
+    pub patches: usize,
+}
+
+impl Commits<'_> {
+    /// Has the user sign off all of them.
+    pub fn sign(&self) -> String {
+        self.rebase("--signoff")
+    }
+
+    /// Makes the user the author of all of them.
+    pub fn own(&self) -> String {
+        self.rebase("--exec 'git commit --amend --no-edit --reset-author'")
+    }
+
+    /// Brings them into the patch files.
+    pub fn refresh(&self) -> String {
+        format!(
+            "cargo xtask series refresh{}",
+            flags(self.base, self.series)
+        )
+    }
+
+    fn rebase(&self, options: &str) -> String {
+        let tree = quoted(self.tree.as_str());
+        let after = match self.series.len() {
+            0 | 1 => BASE_REF.to_owned(),
+            _ => format!("HEAD~{}", self.patches),
+        };
+        format!("git -C {tree} rebase {options} {after}")
+    }
+}
+
+impl<'a> Mailing<'a> {
+    fn commits(&self) -> Commits<'a> {
+        let Self {
+            base, series, tree, ..
+        } = *self;
+        Commits {
+            base,
+            series,
+            tree,
+            patches: self.patches.len(),
         }
     }
+}
+
+fn quoted(word: &str) -> String {
+    shlex::try_quote(word).map_or_else(|_| word.to_owned(), Into::into)
 }
 
 /// Its name, beside the mails.
@@ -89,14 +174,22 @@ pub fn title(base: &str, series: &str, version: u32) -> String {
 pub fn list(mailing: &Mailing<'_>) -> List {
     let name = mailing.series.last().map_or("", String::as_str);
     let title = title(mailing.base, name, mailing.version);
-    let mut text = format!("{title}: [ ] is to be done, [x] is.\n\n");
+    let mut text = format!("{title}: [ ] is to be done, [x] is, and of [?] only you can tell.\n\n");
     let items = items(mailing);
-    let left = items.iter().filter(|item| !item.is_done).count();
-    for Item { is_done, what, of } in items {
-        let mark = if is_done { 'x' } else { ' ' };
-        let _ = writeln!(text, "{}", fold(&format!("[{mark}] {what}"), "    "));
-        for line in of {
+    let left = items.iter().filter(|item| item.mark == Mark::Todo).count();
+    for item in items {
+        let mark = match item.mark {
+            Mark::Done => 'x',
+            Mark::Todo => ' ',
+            Mark::Asked => '?',
+        };
+        let what = format!("[{mark}] {}", item.what);
+        let _ = writeln!(text, "{}", fold(&what, "    "));
+        for line in item.of {
             let _ = writeln!(text, "      {line}");
+        }
+        for line in item.how {
+            let _ = writeln!(text, "    $ {line}");
         }
     }
     text += &format!("\n{}", ways(mailing));
@@ -105,6 +198,8 @@ pub fn list(mailing: &Mailing<'_>) -> List {
 
 fn items(mailing: &Mailing<'_>) -> Vec<Item> {
     let mut items = vec![signed(mailing), identity(mailing), authors(mailing)];
+    items.extend(private(mailing));
+    items.extend(below_unsent(mailing.unsent).map(Item::todo));
     items.extend(before(mailing));
     items.extend(assisted(mailing));
     items.push(fixes(mailing));
@@ -112,7 +207,7 @@ fn items(mailing: &Mailing<'_>) -> Vec<Item> {
     items.extend(uapi(mailing));
     items.extend(xfs(mailing));
     items.extend(selftests(mailing));
-    items.extend(many(mailing));
+    items.extend(many(mails(mailing.patches.len())).map(Item::asked));
     items
 }
 
@@ -146,33 +241,52 @@ pub fn author(patch: &Patch) -> String {
     format!("{name} <{email}>")
 }
 
-/// Whether its author has signed it off.
-pub fn is_signed(patch: &Patch) -> bool {
+/// Who has not signed it off of those that have to: its author, and who sends it.
+pub fn unsigned(patch: &Patch, sender: Option<&str>) -> Vec<String> {
     let (message, author) = (message(patch), author(patch));
-    values(&message, "Signed-off-by").any(|by| same(by, &author))
+    let sender = sender.filter(|sender| !same(sender, &author));
+    let sender = sender.map(str::to_owned);
+    let is_missing =
+        |who: &String| !values(trailers(&message), "Signed-off-by").any(|by| same(by, who));
+    let all = [Some(author), sender].into_iter().flatten();
+    all.filter(is_missing).collect()
+}
+
+/// The last paragraph of a message, where git looks for trailers; the subject has none.
+fn trailers(message: &str) -> &str {
+    let parts = message.trim_end().rsplit_once("\n\n");
+    parts.map_or("", |(_, last)| last)
 }
 
 /// Whether people can write to `Name <address>`: neither a placeholder, nor one of this machine, nor one that takes no mail.
 pub fn is_public(person: &str) -> bool {
+    /// RFC 2606 and RFC 6762, and what machines call themselves.
     const NOBODYS: &[&str] = &[
-        ".internal",
-        ".invalid",
-        ".local",
-        ".localdomain",
-        ".localhost",
-        ".noreply.github.com",
+        "example",
+        "example.com",
+        "example.net",
+        "example.org",
+        "internal",
+        "invalid",
+        "local",
+        "localdomain",
+        "localhost",
+        "test",
     ];
-    let domain = address(person).and_then(|address| address.split_once('@'));
-    let domain = domain.map_or("", |(_, domain)| domain).to_lowercase();
-    domain.contains('.') && !NOBODYS.iter().any(|end| domain.ends_with(end))
-}
-
-/// How to change the commits of the patches.
-fn amend(option: &str, mailing: &Mailing<'_>) -> String {
-    format!(
-        " `git commit --amend {option}` for each, in the work tree, then `cargo xtask series refresh{}`.",
-        flags(mailing.base, mailing.series)
-    )
+    const DEAF: &[&str] = &["noreply", "no-reply"];
+    let address = address(person).and_then(|address| address.split_once('@'));
+    let (name, domain) = address.unwrap_or_default();
+    let [name, domain] = [name, domain].map(str::to_lowercase);
+    let domain = domain.trim_end_matches('.');
+    let is_below = |end: &&str| {
+        let before = domain.strip_suffix(*end);
+        before.is_some_and(|before| before.is_empty() || before.ends_with('.'))
+    };
+    let is_deaf = domain
+        .split('.')
+        .chain([&*name])
+        .any(|it| DEAF.contains(&it));
+    domain.contains('.') && !is_deaf && !NOBODYS.iter().any(is_below)
 }
 
 /// What tells of a version that it was sent.
@@ -182,17 +296,22 @@ fn sent(mailing: &Mailing<'_>, version: u32) -> String {
 }
 
 fn signed(mailing: &Mailing<'_>) -> Item {
-    let unsigned = mailing.patches.iter().filter(|patch| !is_signed(patch));
-    let unsigned: Vec<_> = unsigned.map(|patch| patch.subject.clone()).collect();
-    match unsigned.is_empty() {
-        true => Item::done("Each patch has a Signed-off-by of its author."),
-        false => Item::of(
-            "A Signed-off-by of the author is missing. Only you can give it: it says that you have \
-             the right to submit the patch (Documentation/process/submitting-patches.rst)."
-                .to_owned() + &amend("--signoff", mailing),
-            unsigned,
-        ),
+    let missing = |patch: &Patch| {
+        let who = unsigned(patch, mailing.identity);
+        (!who.is_empty()).then(|| format!("{}: {}", who.join(" and "), patch.subject))
+    };
+    let missing: Vec<_> = mailing.patches.iter().filter_map(missing).collect();
+    if missing.is_empty() {
+        return Item::done("Each patch has a Signed-off-by of its author and of whoever sends it.");
     }
+    let commits = mailing.commits();
+    Item::todo(
+        "A Signed-off-by of the author, or of you who send it, is missing. Only they can give it: it \
+         says that they have the right to submit the patch \
+         (Documentation/process/submitting-patches.rst). If it is true, yours is given by:",
+    )
+    .of(missing)
+    .how(vec![commits.sign(), commits.refresh()])
 }
 
 fn identity(mailing: &Mailing<'_>) -> Item {
@@ -229,13 +348,44 @@ fn authors(mailing: &Mailing<'_>) -> Item {
         .filter(|(author, _)| !is_public(author))
         .map(|(author, subject)| format!("{author}: {subject}"))
         .collect();
-    match nobodys.is_empty() {
-        true => Item::done("Each patch has an author with an address."),
-        false => Item::of(
-            "The author is a placeholder.".to_owned() + &amend("--reset-author", mailing),
-            nobodys,
-        ),
+    if nobodys.is_empty() {
+        return Item::done("Each patch has an author with an address.");
     }
+    let commits = mailing.commits();
+    let all = match nobodys.len() == mailing.patches.len() {
+        true => "If you are the author of all:",
+        false => {
+            "If you are the author of all, the others included (else make it a `rebase -i`, and take \
+             only these):"
+        }
+    };
+    Item::todo(format!(
+        "The author is nobody to whom people can write. {all}"
+    ))
+    .of(nobodys)
+    .how(vec![commits.own(), commits.refresh()])
+}
+
+fn private(mailing: &Mailing<'_>) -> Option<Item> {
+    (!mailing.published).then(|| {
+        Item::todo(
+            "No tag and no remote branch has the commit that the mails are for: make sure that \
+             others can get it, or make the mails for another with --onto.",
+        )
+    })
+}
+
+/// That a series cannot be applied by others, as these below it are not known to be sent.
+pub fn below_unsent(names: &[String]) -> Option<String> {
+    let (are, them) = match names.len() {
+        0 => return None,
+        1 => ("is", "that"),
+        _ => ("are", "these"),
+    };
+    Some(format!(
+        "It applies on top of {}, which {are} not known to be sent: send {them} first.",
+        names.join(" and ")
+    ))
 }
 
 /// What comes after a version should tell what people saw of it.
@@ -249,12 +399,15 @@ fn before(mailing: &Mailing<'_>) -> Option<Item> {
 }
 
 fn assisted(mailing: &Mailing<'_>) -> Vec<Item> {
-    let mut wrong = Vec::new();
+    let mut wrong: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut named = BTreeSet::new();
     for patch in mailing.patches {
         for line in message(patch).lines() {
             match assistance(line) {
-                Some(Err(_)) => wrong.push(format!("{line}: {}", patch.subject)),
+                Some(Err(_)) => {
+                    let of = wrong.entry(line.to_owned()).or_default();
+                    of.push(format!("    in {}", patch.subject));
+                }
                 Some(Ok(())) => _ = named.insert(line.to_owned()),
                 None => {}
             }
@@ -262,17 +415,17 @@ fn assisted(mailing: &Mailing<'_>) -> Vec<Item> {
     }
     let mut items = Vec::new();
     if !wrong.is_empty() {
-        items.push(Item::of(
-            "Assisted-by has to name a real tool and model, AGENT:MODEL [tools] \
-             (Documentation/process/coding-assistants.rst). Only you know what it was.",
-            wrong,
-        ));
+        let what = "Assisted-by has to name a real tool and model, AGENT:MODEL [tools] \
+             (Documentation/process/coding-assistants.rst). Only you know what it was.";
+        let lines = wrong.into_iter().flat_map(|(line, of)| {
+            let line = [line];
+            line.into_iter().chain(of)
+        });
+        items.push(Item::todo(what).of(lines.collect()));
     }
     if !named.is_empty() {
-        items.push(Item::of(
-            "Is that all, and is it true?",
-            named.into_iter().collect(),
-        ));
+        let named = named.into_iter().collect();
+        items.push(Item::asked("Is that all, and is it true?").of(named));
     }
     items
 }
@@ -327,7 +480,7 @@ pub fn assistance(line: &str) -> Option<Result<(), String>> {
 fn checkpatch(mailing: &Mailing<'_>) -> Item {
     match mailing.complaints {
         [] => Item::done("checkpatch.pl --strict has nothing to say, but for sign-offs."),
-        said => Item::of("checkpatch.pl --strict complains:", said.to_vec()),
+        said => Item::todo("checkpatch.pl --strict complains:").of(said.to_vec()),
     }
 }
 
@@ -344,15 +497,15 @@ fn fixes(mailing: &Mailing<'_>) -> Item {
         .map(|value| format!("Fixes: {value}"))
         .collect();
     match (all.is_empty(), wrong.is_empty()) {
-        (true, _) => Item::todo(
+        (true, _) => Item::asked(
             "No patch has a Fixes:. One that mends what an earlier commit broke needs it: `Fixes: \
              123456789abc (\"subject\")`, and Cc: stable@vger.kernel.org if released kernels have \
              that commit.",
         ),
-        (_, false) => Item::of(
+        (_, false) => Item::todo(
             "Fixes: has to be 12 or more hex digits and the subject, `123456789abc (\"subject\")`.",
-            wrong,
-        ),
+        )
+        .of(wrong),
         _ => Item::done(format!(
             "{} of the right form.",
             count(all.len(), "Fixes: line")
@@ -394,10 +547,10 @@ fn uapi(mailing: &Mailing<'_>) -> Vec<Item> {
             missing.join(" and ")
         )),
     };
-    let man = Item::of(
+    let man = Item::asked(
         "Is there a patch for man-pages? What programs may use from now on is described there:",
-        files,
-    );
+    )
+    .of(files);
     vec![lists, man]
 }
 
@@ -412,7 +565,7 @@ fn below<'a>(patch: &'a Patch, folder: &str) -> Vec<&'a str> {
 fn xfs(mailing: &Mailing<'_>) -> Option<Item> {
     let files = touched(mailing, |patch| below(patch, "fs/xfs/"));
     (!files.is_empty()).then(|| {
-        Item::todo(
+        Item::asked(
             "fs/xfs is touched: run fstests (./check -g quick, and -g freeze, on xfs), and say in \
              the cover letter what came of it.",
         )
@@ -428,24 +581,24 @@ fn selftests(mailing: &Mailing<'_>) -> Option<Item> {
         .collect();
     if !targets.is_empty() {
         let targets = targets.into_iter().collect::<Vec<_>>().join(" ");
-        return Some(Item::todo(format!(
+        return Some(Item::asked(format!(
             "kselftest: make -C {FOLDER} TARGETS=\"{targets}\" run_tests, on the patched kernel."
         )));
     }
     let is_new = !touched(mailing, of_uapi).is_empty();
     is_new.then(|| {
-        Item::todo(format!(
+        Item::asked(format!(
             "An interface without a test in {FOLDER}: maintainers ask for one."
         ))
     })
 }
 
-fn many(mailing: &Mailing<'_>) -> Option<Item> {
-    let mails = mails(mailing.patches.len());
+/// What is said of more mails than people read.
+pub fn many(mails: usize) -> Option<String> {
     (mails > MANY).then(|| {
-        Item::todo(format!(
+        format!(
             "{mails} mails are many: past {MANY} people stop reading. Can a part be sent first?"
-        ))
+        )
     })
 }
 
@@ -466,7 +619,6 @@ pub const SEND_EMAIL: &[&str] = &[
 ];
 
 fn ways(mailing: &Mailing<'_>) -> String {
-    let quoted = |word: &str| shlex::try_quote(word).map_or_else(|_| word.to_owned(), Into::into);
     let paths = [mailing.mails, mailing.repository, mailing.b4];
     let [mails, repository, b4] = paths.map(|path| quoted(path.as_str()));
     let lines = [
@@ -476,6 +628,14 @@ fn ways(mailing: &Mailing<'_>) -> String {
             SEND_EMAIL.join(" ")
         ),
     ];
+    let mut b4_is = "b4 send gives the mails new Message-Ids. Without a key of patatt's (\"patatt.signingkey is not \
+        set\") it is b4 send --no-sign."
+        .to_owned();
+    if mailing.series.len() > 1 {
+        b4_is += " At \"pre-flight checks are failing: b4 prep --check-deps\", Enter goes on: the series is for \
+            patches that were looked for without asking a server; b4 prep --check-deps asks one.";
+    }
+    let b4_is = fold(&b4_is, "");
     let after = fold(
         &format!(
             "Afterwards, with the list's mbox of it (b4 mbox MESSAGE-ID): {}",
@@ -483,7 +643,10 @@ fn ways(mailing: &Mailing<'_>) -> String {
         ),
         "",
     );
-    format!("To send, one of:\n  {}\n{after}\n", lines.join("\n  "))
+    format!(
+        "To send, one of:\n  {}\n{b4_is}\n{after}\n",
+        lines.join("\n  ")
+    )
 }
 
 #[cfg(test)]
@@ -532,6 +695,9 @@ mod tests {
             base: "mainline",
             series: &[],
             patches: &[],
+            tree: Utf8Path::new("the tree"),
+            unsent: &[],
+            published: true,
             identity: None,
             recipients,
             earlier: &[],
@@ -554,11 +720,17 @@ mod tests {
             )
         })
         .text;
-        text.replace("\n    ", " ")
+        unfolded(&text)
     }
 
-    const ME: &str = "Me <me@example.org>";
-    const LISTS: &[&str] = &[
+    /// Lines that belong together in one.
+    fn unfolded(text: &str) -> String {
+        static FOLD: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\n    (\w)").unwrap());
+        FOLD.replace_all(text, " $1").into_owned()
+    }
+
+    const ME: &str = "Me <me@freeze.dev>";
+    const LISTS: &[&str; 2] = &[
         "linux-api@vger.kernel.org",
         "man <linux-man@vger.kernel.org>",
     ];
@@ -593,7 +765,7 @@ mod tests {
 
     #[test]
     fn what_is_on_the_list() {
-        let signed = "Signed-off-by: Me <ME@example.org>";
+        let signed = "Signed-off-by: Me <ME@freeze.dev>";
         let fixed = format!("Fixes: 123456789abc (\"fs: y\")\n{signed}");
         let uapi: &[&str] = &["include/uapi/linux/fs.h"];
         let both: &[&str] = &[
@@ -607,7 +779,7 @@ mod tests {
                 &["a"][..],
                 signed,
                 &[][..],
-                "[x] Each patch has a Signed-off-by of its author.",
+                "[x] Each patch has a Signed-off-by of its author and of whoever sends it.",
                 "uapi",
             ),
             (
@@ -615,7 +787,7 @@ mod tests {
                 &["a"],
                 "",
                 &[],
-                "[ ] A Signed-off-by of the author is missing.",
+                "[ ] A Signed-off-by of the author, or of you who send it, is missing.",
                 "[ ] The author",
             ),
             (
@@ -631,7 +803,7 @@ mod tests {
                 &["a"],
                 signed,
                 &[],
-                "[ ] The author is a placeholder",
+                "[ ] The author is nobody",
                 "[x] Each",
             ),
             (
@@ -639,7 +811,7 @@ mod tests {
                 &["a"],
                 "Assisted-by: LLM",
                 &[],
-                "Assisted-by: LLM: fs: x",
+                "      Assisted-by: LLM\n          in fs: x",
                 "Is that all",
             ),
             (
@@ -647,7 +819,7 @@ mod tests {
                 &["a"],
                 "Assisted-by: A:m",
                 &[],
-                "[ ] Is that all, and is it true?",
+                "[?] Is that all, and is it true?",
                 "has to name",
             ),
             (
@@ -655,7 +827,7 @@ mod tests {
                 &["a"],
                 signed,
                 &[],
-                "[ ] No patch has a Fixes:.",
+                "[?] No patch has a Fixes:.",
                 "right form",
             ),
             (
@@ -695,10 +867,17 @@ mod tests {
                 uapi,
                 signed,
                 LISTS,
-                "An interface without a test",
+                "[?] An interface without a test",
                 "kselftest:",
             ),
-            (ME, uapi, signed, LISTS, "man-pages", "kselftest:"),
+            (
+                ME,
+                uapi,
+                signed,
+                LISTS,
+                "[?] Is there a patch for man-pages?",
+                "kselftest:",
+            ),
             (
                 ME,
                 both,
@@ -720,7 +899,7 @@ mod tests {
                 &["fs/xfs/xfs_super.c"],
                 signed,
                 &[],
-                "run fstests",
+                "[?] fs/xfs is touched: run fstests",
                 "kselftest",
             ),
         ] {
@@ -733,8 +912,21 @@ mod tests {
     #[test]
     fn whom_nobody_can_answer() {
         for (person, wanted) in [
-            ("a@example.org", true),
-            ("A <a@example.org>", true),
+            ("a@freeze.dev", true),
+            ("A <a@freeze.dev>", true),
+            ("A <a@latest.dev>", true),
+            ("A <a@myexample.org>", true),
+            ("A <a@example.org.de>", true),
+            ("A <a@example.org>", false),
+            ("A <a@mail.Example.COM>", false),
+            ("A <a@example.net>", false),
+            ("A <a@b.example>", false),
+            ("A <a@b.test>", false),
+            ("A <a@b.test.>", false),
+            ("A <1+a@users.noreply.codeberg.org>", false),
+            ("A <a@noreply.gitlab.com>", false),
+            ("A <noreply@freeze.dev>", false),
+            ("A <no-reply@freeze.dev>", false),
             ("a@localhost", false),
             ("a@box.local", false),
             ("a@BOX.LOCALDOMAIN", false),
@@ -885,7 +1077,7 @@ mod tests {
                 Some("me <me@host>"),
                 "[ ] The mails would be from me <me@host>",
             ),
-            (Some(ME), "[x] The mails are from Me <me@example.org>."),
+            (Some(ME), "[x] The mails are from Me <me@freeze.dev>."),
         ] {
             let text = list(&[], identity, &[]);
             assert!(text.contains(wanted), "{text}");
@@ -919,7 +1111,7 @@ mod tests {
         let text = list(&series.patches, Some(ME), LISTS);
         for words in [
             "[ ] A Signed-off-by",
-            "--signoff` for each, in the work tree, then `cargo xtask series refresh --base mainline`.",
+            "$ git -C 'the tree' rebase --signoff refs/worktree/base\n    $ cargo xtask series refresh --base mainline\n",
             "[ ] The author is",
             "[ ] Assisted-by has",
             "run fstests",
@@ -928,5 +1120,143 @@ mod tests {
             assert!(text.contains(words), "{text}");
         }
         assert_eq!(lists(&series.patches).len(), 2);
+    }
+
+    #[test]
+    fn whoever_sends_signs_too_and_where_git_looks_for_it() {
+        let signed = "Signed-off-by: Me <me@freeze.dev>";
+        let you = "You <you@freeze.dev>";
+        let both = format!("Signed-off-by: {you}\n{signed}");
+        let quoted = format!("{signed}\n\nis what he wrote.");
+        for (from, trailers, wanted) in [
+            (ME, signed, &[][..]),
+            (you, signed, &[you]),
+            (you, "Signed-off-by: You <you@freeze.dev>", &[ME]),
+            (you, &both, &[]),
+            (you, "", &[you, ME]),
+            (ME, &quoted, &[ME]),
+        ] {
+            let patch = patch(from, &["a"], trailers);
+            assert_eq!(unsigned(&patch, Some(ME)), wanted, "{from} {trailers}");
+            let text = list(&[patch], Some(ME), &[]);
+            let missing = format!("      {}: fs: x\n", wanted.join(" and "));
+            assert_eq!(text.contains(&missing), !wanted.is_empty(), "{text}");
+        }
+        let alone = parse(
+            Utf8Path::new("x.patch"),
+            format!("From: {ME}\nDate: Fri, 27 Nov 2026 10:00:00 +0100\nSubject: {signed}\n\n---\n\n{DIFF}")
+                .as_bytes(),
+        );
+        assert_eq!(unsigned(&alone.unwrap(), None), [ME]);
+    }
+
+    const DIFF: &str =
+        "diff --git a/a b/a\nindex 1..2 100644\n--- a/a\n+++ b/a\n@@ -1 +1 @@\n-b\n+c\n";
+
+    /// Questions stay; all else can be done.
+    #[test]
+    fn nothing_can_be_left_to_do() {
+        let files = [
+            "fs/xfs/a.c",
+            "include/uapi/linux/fs.h",
+            "tools/testing/selftests/x/y",
+        ];
+        let trailers = "Assisted-by: A:m\nSigned-off-by: Me <me@freeze.dev>";
+        let patches = vec![patch(ME, &files, trailers); 16];
+        let people = LISTS.map(str::to_owned);
+        let mailing = Mailing {
+            patches: &patches,
+            identity: Some(ME),
+            ..of(&people, "m".into(), "r".into())
+        };
+        let List { text, left } = super::list(&mailing);
+        assert_eq!((left, text.matches("\n[?]").count()), (0, 6), "{text}");
+        let lower = ["a", "b"].map(str::to_owned);
+        for (unsent, published, wanted) in [
+            (&lower[..0], false, "[ ] No tag and no remote branch"),
+            (
+                &lower[..1],
+                true,
+                "[ ] It applies on top of a, which is not known to be sent: send that first.",
+            ),
+            (
+                &lower,
+                true,
+                "[ ] It applies on top of a and b, which are not known to be sent: send these first.",
+            ),
+        ] {
+            let List { text, left } = super::list(&Mailing {
+                unsent,
+                published,
+                ..mailing
+            });
+            assert!(left == 1 && unfolded(&text).contains(wanted), "{text}");
+        }
+    }
+
+    /// Each as it stands in the list, in a shell.
+    #[test]
+    fn what_is_to_be_typed_does_what_it_says() {
+        let stack = ["a", "b"].map(str::to_owned);
+        for (series, changed) in [(&stack[..1], 3), (&stack[..], 2)] {
+            let dir = tempfile::tempdir().unwrap();
+            let tree = Utf8Path::from_path(dir.path()).unwrap().join("it's a tree");
+            fs_err::create_dir(&tree).unwrap();
+            let config = tree.with_file_name("config");
+            fs_err::write(&config, CONFIG).unwrap();
+            let run = |line: &str| {
+                let line = cmd!(PLAIN, "sh -euc {line}")
+                    .env("GIT_CONFIG_NOSYSTEM", "1")
+                    .env("GIT_CONFIG_GLOBAL", &config)
+                    .env("GIT_EDITOR", "false");
+                let mut line = Command::from(line);
+                line.current_dir(&tree);
+                proc::read(&mut line, &Stop::default()).unwrap()
+            };
+            run(
+                "git init -q; git commit -q --allow-empty -m base; git update-ref refs/worktree/base HEAD; \
+                 git checkout -q --detach; for i in 1 2 3; do echo $i > a; git add a; git commit -q -m $i \
+                 --author='s <s@localhost>'; done",
+            );
+            let commits = Commits {
+                base: "6.1",
+                series,
+                tree: &tree,
+                patches: changed,
+            };
+            // From elsewhere as well.
+            run(&format!("cd /; {}", commits.own()));
+            run(&format!("cd /; {}", commits.sign()));
+            let said = run(
+                "git log --format='%ae %s %(trailers:key=Signed-off-by,valueonly,separator=,)' refs/worktree/base..",
+            );
+            let lines: Vec<_> = said.lines().collect();
+            let mine = ["3", "2", "1"].map(|it| format!("me@example.org {it} Me <me@example.org>"));
+            assert_eq!(lines[..changed], mine[..changed], "{said}");
+            assert!(
+                lines[changed..]
+                    .iter()
+                    .all(|it| it.trim() == "s@localhost 1"),
+                "{said}"
+            );
+            assert_eq!(lines.len(), 3);
+        }
+    }
+
+    #[test]
+    fn what_b4_asks_for_is_told() {
+        let stack = ["a", "b"].map(str::to_owned);
+        for (series, wanted) in [(&stack[..1], false), (&stack[..], true)] {
+            let text = super::list(&Mailing {
+                series,
+                ..of(&[], "m".into(), "r".into())
+            })
+            .text
+            .replace('\n', " ");
+            assert_eq!(text.contains("Enter goes on"), wanted, "{text}");
+            for words in ["b4 send --no-sign", "new Message-Ids"] {
+                assert!(text.contains(words), "{text}");
+            }
+        }
     }
 }

@@ -206,6 +206,9 @@ impl Work<'_> {
 }
 
 /// Copies objects from one repository to another.
+///
+/// # Errors
+/// [`Kind::Machinery`] if the first does not have them all.
 pub fn copy<'a>(from: &Git, to: &Git, objects: impl Iterator<Item = &'a str>) -> Result<()> {
     let list: String = objects.map(|object| format!("{object}\n")).collect();
     let pack = cmd!(from, "git pack-objects --quiet --stdout");

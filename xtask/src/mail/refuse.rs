@@ -7,7 +7,10 @@ use std::sync::LazyLock;
 use camino::Utf8PathBuf;
 use regex::Regex;
 
-use super::checklist::{assistance, author, is_public, is_signed, unreachable};
+use super::base::Base;
+use super::checklist::{
+    Commits, assistance, author, below_unsent, is_public, unreachable, unsigned,
+};
 use super::mbox::Subject;
 use crate::failure::{Kind, Result};
 use crate::series::{Patch, Series};
@@ -33,14 +36,56 @@ pub fn unfit(series: &Series) -> Result<()> {
 /// to which nobody can answer. `identity` is whom git would send as.
 ///
 /// # Errors
-/// As [`unfit`]; that of the identity has no file.
-pub fn for_list(series: &Series, identity: Option<&str>) -> Result<()> {
-    let faults = series.patches.iter().flat_map(|patch| {
-        let faults = nobody(patch).into_iter().chain(sign_off(patch));
-        faults.chain(tools(patch))
+/// As [`unfit`]; that of the identity has no file, and the last lines say how to go on.
+pub fn for_list(series: &Series, identity: Option<&str>, commits: &Commits<'_>) -> Result<()> {
+    let patches = || series.patches.iter();
+    let nobodys: Vec<Fault> = patches().filter_map(nobody).collect();
+    let unsigned: Vec<Fault> = patches().filter_map(|it| sign_off(it, identity)).collect();
+    let mut how = Vec::new();
+    if !nobodys.is_empty() {
+        how.push(format!(
+            "to be the author of all patches: {}",
+            commits.own()
+        ));
+    }
+    if !unsigned.is_empty() {
+        how.push(format!(
+            "to sign all off, if it is true what that says: {}",
+            commits.sign()
+        ));
+    }
+    if !how.is_empty() {
+        how.push(format!("then: {}", commits.refresh()));
+    }
+    let mut faults = [nobodys, unsigned, patches().flat_map(tools).collect()].concat();
+    let place = |path: &Utf8PathBuf| patches().position(|it| it.path == *path);
+    faults.sort_by_key(|fault| place(&fault.path));
+    let lines = faults.iter().map(ToString::to_string);
+    let lines = lines.chain(unreachable(identity)).chain(how);
+    refused(&lines.collect::<Vec<_>>())
+}
+
+/// Refuses a base that nobody else is known to have.
+///
+/// # Errors
+/// [`Kind::Usage`]
+pub fn private(base: &Base) -> Result<()> {
+    let said = (!base.published).then(|| {
+        format!(
+            "no tag and no remote branch of --upstream has {}, so nobody else can apply the patches: \
+             name a public commit with --onto, or fetch there what was published (git fetch --tags)",
+            base.commit
+        )
     });
-    let lines = faults.map(|fault| fault.to_string());
-    refused(&lines.chain(unreachable(identity)).collect::<Vec<_>>())
+    refused(said.as_slice())
+}
+
+/// Refuses a series on top of these, which are not known to be sent.
+///
+/// # Errors
+/// [`Kind::Usage`]
+pub fn unsent(names: &[String]) -> Result<()> {
+    refused(below_unsent(names).as_slice())
 }
 
 fn refused(lines: &[String]) -> Result<()> {
@@ -250,21 +295,20 @@ fn numbering(file: &File<'_>, number: usize, all: usize) -> Option<Fault> {
 fn nobody(patch: &Patch) -> Option<Fault> {
     let (file, author) = (File::of(patch), author(patch));
     (!is_public(&author)).then(|| {
-        let what = format!(
-            "nobody can write to the author {author}: `git commit --amend --reset-author` in the work \
-             tree (`series edit`), then `series refresh`"
-        );
-        file.fault(file.header("From"), what)
+        file.fault(
+            file.header("From"),
+            format!("nobody can write to the author {author}"),
+        )
     })
 }
 
-fn sign_off(patch: &Patch) -> Option<Fault> {
+fn sign_off(patch: &Patch, sender: Option<&str>) -> Option<Fault> {
     let file = File::of(patch);
-    (!is_signed(patch)).then(|| {
+    let who = unsigned(patch, sender);
+    (!who.is_empty()).then(|| {
         let what = format!(
-            "no Signed-off-by of {}, and this program invents none: if it is true, `git commit --amend \
-             --signoff` in the work tree (`series edit`), then `series refresh`",
-            author(patch)
+            "no Signed-off-by of {}, and this program invents none",
+            who.join(" and ")
         );
         file.fault(file.header("From"), what)
     })
@@ -519,34 +563,69 @@ mod tests {
                     .as_bytes(),
             )
         };
-        let me = "Me <me@example.org>";
-        let good = of("good", me, "Signed-off-by: Me <ME@example.org>");
+        let me = "Me <me@freeze.dev>";
+        let good = of("good", me, "Signed-off-by: Me <ME@freeze.dev>");
         let wrong = of(
             "wrong",
             "b <b@localhost>",
-            "Assisted-by: LLM\nSigned-off-by: Me <me@example.org>",
+            "Assisted-by: LLM\nSigned-off-by: Me <me@freeze.dev>",
         );
+        let names = ["s".to_owned()];
+        let commits = Commits {
+            base: "6.1",
+            series: &names,
+            tree: Utf8Path::new("a tree"),
+            patches: 2,
+        };
         let both = |identity| {
             let patches = vec![good.clone(), wrong.clone()];
-            let said = for_list(&series(patches), identity).unwrap_err();
+            let said = for_list(&series(patches), identity, &commits).unwrap_err();
             said.to_string()
         };
         let said = both(None);
         let lines: Vec<_> = said.lines().collect();
         for (line, words) in lines.iter().zip([
-            "wrong:1: nobody can write to the author b <b@localhost>: `git commit --amend --reset-author`",
-            "wrong:1: no Signed-off-by of b <b@localhost>, and this program invents none: if it is true, \
-             `git commit --amend --signoff`",
+            "wrong:1: nobody can write to the author b <b@localhost>",
+            "wrong:1: no Signed-off-by of b <b@localhost>, and this program invents none",
             "wrong:7: \"Assisted-by: LLM\" names no tool",
             "Git does not know who you are",
+            "to be the author of all patches: git -C 'a tree' rebase --exec '",
+            "to sign all off, if it is true what that says: git -C 'a tree' rebase --signoff refs/worktree/base",
+            "then: cargo xtask series refresh --base 6.1 --series s",
         ]) {
             assert!(line.starts_with(words), "{line}");
         }
-        assert_eq!(lines.len(), 4, "{said}");
-        assert_eq!(both(Some(me)).lines().count(), 3);
+        assert_eq!(lines.len(), 7, "{said}");
+        assert_eq!(both(Some(me)).lines().count(), 6);
         assert!(both(Some("me@host")).contains("from me@host, which nobody can answer"));
         let fine = series(vec![good.clone()]);
-        for_list(&fine, Some(me)).unwrap();
+        for_list(&fine, Some(me), &commits).unwrap();
+        let other = Some("You <you@freeze.dev>");
+        let failure = for_list(&fine, other, &commits).unwrap_err().to_string();
+        let said = "good:1: no Signed-off-by of You <you@freeze.dev>,";
+        assert!(failure.starts_with(said), "{failure}");
+    }
+
+    #[test]
+    fn what_others_do_not_have() {
+        let base = |published| Base {
+            commit: "0123".into(),
+            repository: "r".into(),
+            published,
+        };
+        private(&base(true)).unwrap();
+        unsent(&[]).unwrap();
+        for (refused, wanted) in [
+            (
+                private(&base(false)),
+                "no remote branch of --upstream has 0123",
+            ),
+            (unsent(&["a".into()]), "on top of a, which is not known"),
+        ] {
+            let failure = refused.unwrap_err();
+            assert_eq!(failure.kind, Kind::Usage);
+            assert!(failure.to_string().contains(wanted), "{failure}");
+        }
     }
 
     #[test]

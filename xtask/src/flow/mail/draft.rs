@@ -9,9 +9,11 @@ use crate::failure::{Kind, OrFail, Result};
 use crate::flow::refresh::followed;
 use crate::flow::select;
 use crate::host::session::Session;
+use crate::kernel::tree;
 use crate::kernel::worked::Worked;
 use crate::kernel::{self, bases};
 use crate::mail::Tested;
+use crate::mail::checklist::Commits;
 use crate::mail::cover::{self, Section, Text};
 use crate::mail::identity::Identity;
 use crate::mail::record::{self, Record};
@@ -53,7 +55,14 @@ impl Draft {
         let (stack, series) = stack(order, session)?;
         refuse::unfit(&series)?;
         if order.to_list {
-            refuse::for_list(&series, Some(&identity.to_string()))?;
+            let tree = tree::name(&order.base, &order.series);
+            let commits = Commits {
+                base: &order.base,
+                series: &order.series,
+                tree: &session.layout.trees().join(tree),
+                patches: series.patches.len(),
+            };
+            refuse::for_list(&series, Some(&identity.to_string()), &commits)?;
         }
         let folder = session
             .layout
@@ -64,9 +73,13 @@ impl Draft {
         let changes = cover::changes(&folder, order.version)?;
         let earlier = record::earlier(&folder, order.version)?;
         let prepared = record::may_prepare(&folder, order.version)?;
+        let dependencies = dependencies(&stack, &session.layout.patches().join(&order.base))?;
+        if order.to_list {
+            refuse::unsent(&unsent(&dependencies))?;
+        }
         let (tree, _) = followed(&order.base, &order.series, session)?;
         Ok(Self {
-            dependencies: dependencies(&stack, &session.layout.patches().join(&order.base))?,
+            dependencies,
             results: results(order, &stack, &tree, session)?,
             tested: tested(&stack, &tree)?,
             series,
@@ -111,6 +124,12 @@ fn dependencies(stack: &[Series], folder: &Utf8Path) -> Result<Vec<Dependency>> 
         });
     }
     Ok(found)
+}
+
+/// Those of the series that were not sent as they are.
+pub fn unsent(dependencies: &[Dependency]) -> Vec<String> {
+    let unsent = dependencies.iter().filter(|it| it.sent.is_none());
+    unsent.map(|it| it.series.clone()).collect()
 }
 
 /// The commits of the last series, and what they stand on.

@@ -5,7 +5,7 @@ use std::fmt;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::draft::Draft;
+use super::draft::{Draft, unsent};
 use super::order::{Maker, Order};
 use crate::deps::need::{self, Need};
 use crate::event::Event;
@@ -22,7 +22,7 @@ use crate::mail::graft::{Grafted, graft};
 use crate::mail::lend::lend_files;
 use crate::mail::letter::{Letter, Recipients};
 use crate::mail::record::Record;
-use crate::mail::{mbox, proof, record};
+use crate::mail::{mbox, proof, record, refuse};
 use crate::review::checkpatch;
 use crate::words::count;
 
@@ -78,7 +78,7 @@ impl Post<'_> {
             proof::of(&mails, (&b4, &grafted), on, session)?;
             Ok(((), "the commits that were tested".to_owned()))
         })?;
-        let left = self.checklist(&mails, &new)?;
+        let left = self.checklist(&mails, &ground.base, &new)?;
         let record = self.record(&mails, &ground.base)?;
         let mbox = fs_err::read(&mails.mbox)?;
         files::discard(&folder, &session.stop)?;
@@ -114,6 +114,9 @@ impl Post<'_> {
             None => base::tag_of_version(&version()?),
         };
         let base = base::find(&upstream, &revision, session)?;
+        if order.to_list {
+            refuse::private(&base)?;
+        }
         let touched = base::touched(&draft.tested, &session.stop)?;
         let comparison = base::compare(&draft.tested, &base, &touched, &session.stop)?;
         session.events.note(comparison.to_string());
@@ -191,7 +194,7 @@ impl Post<'_> {
     }
 
     /// Writes the list of what is left to do; returns how much.
-    fn checklist(&self, mails: &Mails, folder: &Utf8Path) -> Result<usize> {
+    fn checklist(&self, mails: &Mails, base: &Base, folder: &Utf8Path) -> Result<usize> {
         let Self {
             order,
             draft,
@@ -205,6 +208,9 @@ impl Post<'_> {
             series: &order.series,
             version: order.version,
             patches: &draft.series.patches,
+            tree: &draft.tested.repository,
+            unsent: &unsent(&draft.dependencies),
+            published: base.published,
             identity: Some(&maker.identity.to_string()),
             recipients: &recipients,
             mails: &place,
@@ -215,12 +221,8 @@ impl Post<'_> {
         };
         let list = checklist::list(&mailing);
         files::write(&folder.join(checklist::FILE), list.text.as_bytes())?;
-        if mails.files.len() > checklist::MANY {
-            session.events.send(Event::Warning(format!(
-                "{} mails are many: past {} people stop reading; can a part be sent first?",
-                mails.files.len(),
-                checklist::MANY
-            )));
+        if let Some(many) = checklist::many(mails.files.len()) {
+            session.events.send(Event::Warning(many));
         }
         Ok(list.left)
     }

@@ -9,12 +9,23 @@ use super::super::graft::BASE_BRANCH;
 use super::super::letter::{People, Recipients, address, addressed, described, person};
 use super::B4;
 use crate::failure::{Kind, OrFail, Result};
+use crate::host::files;
 
 /// Whom b4 does not add to the recipients.
 const EXCLUDED: &str = "b4.email-exclude";
+/// `sh FILE TREE OPTIONS`: what the script says, without what follows an address. Some versions of Python read nothing at
+/// all, as a precaution, out of lines one of which has a comma there, such as `(maintainer:A B (C, D))`.
+pub(super) const ASK: &str = r#"cd "$1" || exit
+shift
+said=$(perl scripts/get_maintainer.pl "$@") || exit
+printf '%s\n' "$said" | perl -pe 's/^((?:"(?:\\.|[^"\\])*"|[^"<>])*<[^<>]*>|\S+@\S+)\s+\(.*\)\s*$/$1\n/'
+"#;
 
 impl B4 {
     /// The recipients, each of them once.
+    ///
+    /// # Errors
+    /// If a tree is no kernel's, or its script names nobody.
     pub(super) fn people(&self, recipients: &Recipients) -> Result<People> {
         let people = match recipients {
             Recipients::These(people) => people.clone(),
@@ -24,6 +35,9 @@ impl B4 {
     }
 
     /// Puts the recipients where whoever calls `b4 send` finds them, and has b4 add none that trailers name.
+    ///
+    /// # Errors
+    /// If the cover letter has what b4 would change.
     pub(super) fn send_to(&self, people: &People, cover: &str) -> Result<()> {
         let described = described(cover)?;
         let below = format!("{described}\n{}", people.lines());
@@ -48,8 +62,10 @@ impl B4 {
         }
         // As b4 would call it in a work tree that has it; it reads the tree that it stands in.
         let options = "--nogit --nogit-fallback --nogit-chief-penguins --norolestats";
-        let tree = shlex::try_quote(tree.as_str()).or_fail(Kind::Usage)?;
-        let line = format!("env -C {tree} perl scripts/get_maintainer.pl {options}");
+        let ask = self.home.join("get_maintainer.sh");
+        files::write(&ask, ASK.as_bytes())?;
+        let quoted = shlex::try_join(["sh", ask.as_str(), tree.as_str()]).or_fail(Kind::Usage)?;
+        let line = format!("{quoted} {options}");
         let commands = [
             ("b4.send-auto-to-cmd", format!("{line} --nol")),
             ("b4.send-auto-cc-cmd", format!("{line} --nom")),
@@ -60,6 +76,12 @@ impl B4 {
         let mut people = addressed(&found);
         if people == People::default() {
             return Err(Kind::Machinery.error(format!("{script} names nobody; b4 said:\n{said}")));
+        }
+        let mut all = people.to.iter().chain(&people.cc);
+        if let Some(who) = all.find(|who| address(who).is_none()) {
+            return Err(Kind::Machinery.error(format!(
+                "{script} says what b4 takes for {who:?}, to whom nobody can write; b4 said:\n{said}"
+            )));
         }
         people.cc.extend(self.named_in_patches()?);
         Ok(people)
