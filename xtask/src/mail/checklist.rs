@@ -661,8 +661,9 @@ mod tests {
     use crate::host::layout::Layout;
     use crate::host::proc::{self, Stop};
     use crate::host::session::Session;
-    use crate::mail::b4::B4;
+    use crate::mail::b4::{B4, Mails};
     use crate::mail::fixture::Fixture;
+    use crate::mail::graft::Grafted;
     use crate::mail::letter::{Letter, People, Recipients};
     use crate::mail::record::State;
     use crate::mail::record::samples::record;
@@ -1014,15 +1015,11 @@ mod tests {
         assert!(said.contains("<0@x>") && said.contains("<1@x>"), "{said}");
     }
 
-    #[test]
-    #[ignore = "takes b4 from PyPI; cargo xtask ci sees to it"]
-    fn b4_sends_from_the_repository_that_it_was_driven_in() {
-        let (fixture, session) = (
-            Fixture::new(),
-            Session::new(Layout::of_this_checkout().unwrap(), Stop::default()),
-        );
-        let grafted = fixture.grafted();
-        let b4 = B4::open(&grafted, &deps::b4(&session).unwrap(), &session).unwrap();
+    /// Mails that b4 has written, and the line of the list that sends them by b4.
+    fn written(fixture: &Fixture, grafted: &Grafted) -> (Mails, String) {
+        let session = Session::new(Layout::of_this_checkout().unwrap(), Stop::default());
+        let program = deps::b4(&session).unwrap();
+        let b4 = B4::open(grafted, &program, &session).unwrap();
         let letter = Letter {
             cover: "fs: all\n\nWhy.\n".into(),
             version: 1,
@@ -1034,23 +1031,42 @@ mod tests {
         };
         let folder = fixture.dir.join("mails");
         let mails = b4.write(&letter, &folder, &folder.join("mbx")).unwrap();
-        let recipients = [mails.people.to, mails.people.cc].concat();
-        let all = ways(&of(&recipients, &folder, &grafted.repository));
+        let recipients = [mails.people.to.as_slice(), &mails.people.cc].concat();
+        let all = ways(&Mailing {
+            b4: &program,
+            ..of(&recipients, &folder, &grafted.repository)
+        });
         let (_, line) = all.split_once("with b4:   ").unwrap();
-        let program = deps::b4(&session).unwrap();
-        let dry = format!("{program} --offline-mode --no-interactive send --dry-run --no-sign");
-        let line = line.lines().next().unwrap().replace("b4 send", &dry);
-        fs_err::write(
-            fixture.dir.join("config"),
-            "[sendemail]\n\tsmtpserver = /bin/false\n",
-        )
-        .unwrap();
+        (mails, line.lines().next().unwrap().to_owned())
+    }
+
+    /// What b4 says to a person whose mails go to a file `outbox`.
+    fn said_to_person(fixture: &Fixture, line: &str, input: &[u8]) -> String {
+        let dir = &fixture.dir;
+        let server = format!("#!/bin/sh\ncat >> {dir}/outbox\n");
+        fs_err::write(dir.join("server"), server).unwrap();
+        let config = format!(
+            "[user]\n\tname = Me\n\temail = me@example.org\n[sendemail]\n\tsmtpserver = {dir}/server\n"
+        );
+        fs_err::write(dir.join("config"), config).unwrap();
+        let line = line.replace(" send", " --offline-mode send");
+        let line = format!("chmod +x {dir}/server; {line}");
         let send = cmd!(PLAIN, "sh -euc {line}")
             .env("GIT_CONFIG_NOSYSTEM", "1")
-            .env("GIT_CONFIG_GLOBAL", fixture.dir.join("config"))
-            .env("HOME", &fixture.dir);
-        let output = proc::output(&mut Command::from(send), b"", &Stop::default()).unwrap();
-        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &output.stderr();
+            .env("GIT_CONFIG_GLOBAL", dir.join("config"))
+            .env("HOME", dir);
+        let output = proc::output(&mut Command::from(send), input, &Stop::default()).unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned() + &output.stderr()
+    }
+
+    #[test]
+    #[ignore = "takes b4 from PyPI; cargo xtask ci sees to it"]
+    fn b4_sends_from_the_repository_that_it_was_driven_in() {
+        let fixture = Fixture::new();
+        let grafted = fixture.grafted();
+        let (_, line) = written(&fixture, &grafted);
+        let dry = line.replace(" send", " send --dry-run --no-sign");
+        let said = said_to_person(&fixture, &dry, b"");
         for line in [
             "To: list@example.org\n",
             "Cc: \"Last, First\" <b@example.org>\n",
@@ -1061,6 +1077,33 @@ mod tests {
         // The user's own server counts again.
         let server = fixture.git(&grafted.repository, "config --list --local");
         assert!(!server.contains("smtpserver"), "{server}");
+    }
+
+    /// A series on top of another, sent to a program that keeps the mails.
+    #[test]
+    #[ignore = "takes b4 from PyPI; cargo xtask ci sees to it"]
+    fn what_is_told_of_b4_is_true() {
+        let fixture = Fixture::new();
+        let (mails, line) = written(&fixture, &fixture.grafted_second());
+        let outbox = fixture.dir.join("outbox");
+        let checks = "b4 prep --check-deps";
+        let said = said_to_person(&fixture, &line, b"\n\n");
+        for words in [checks, "patatt.signingkey is not set"] {
+            assert!(said.contains(words), "{words}: {said}");
+        }
+        assert!(!outbox.exists(), "{said}");
+        let unsigned = line.replace(" send", " send --no-sign");
+        let said = said_to_person(&fixture, &unsigned, b"\n\n");
+        assert!(said.contains(checks), "{said}");
+        let sent = fs_err::read_to_string(&outbox).expect(&said);
+        let made = fs_err::read_to_string(&mails.files[0]).unwrap();
+        let id = |text: &str| {
+            let mut lines = text.lines();
+            let id = lines.find(|line| line.to_lowercase().starts_with("message-id:"));
+            id.unwrap().to_owned()
+        };
+        assert!(sent.contains("\nTo: list@example.org"), "{sent}");
+        assert_ne!(id(&sent), id(&made));
     }
 
     const CONFIG: &str = "[user]\n\tname = Me\n\temail = me@example.org\n[sendemail]\n\
