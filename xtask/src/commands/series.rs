@@ -427,6 +427,27 @@ mod tests {
     }
 
     #[test]
+    fn words_that_agree_to_something() {
+        let parsed = |words: &[&str]| Series::try_parse_from(words).unwrap().options.command;
+        for (more, wanted) in [(&[][..], false), (&["--again"], true)] {
+            let words = [&["series", "sent", "-v", "1", "--mbox", "m"], more].concat();
+            let command = parsed(&words);
+            assert!(
+                matches!(&command, Command::Sent(it) if it.again == wanted),
+                "{command:?}"
+            );
+        }
+        for (more, wanted) in [(&[][..], false), (&["--changed"], true)] {
+            let words = [&["series", "trailers", "--mbox", "m"], more].concat();
+            let command = parsed(&words);
+            assert!(
+                matches!(&command, Command::Trailers(it) if it.order().changed == wanted),
+                "{command:?}"
+            );
+        }
+    }
+
+    #[test]
     fn words_of_a_rebase() {
         let parsed = |words: &[&str]| {
             let words = ["series", "rebase"].iter().chain(words);

@@ -76,9 +76,7 @@ fn keep(order: &Order, anew: bool, session: &Session) -> Result<u8> {
 fn known(folder: &Utf8Path, version: u32) -> Result<Option<(Record, Vec<Mail>)>> {
     let record = match record::read(folder, version) {
         Err(failure) if failure.kind == Kind::Usage => {
-            text(&visible(&format!(
-                "written anew, as it is no record: {failure}"
-            )));
+            text(&visible(&format!("not looked at: {failure}")));
             None
         }
         read => read?,

@@ -111,8 +111,10 @@ pub fn described(cover: &str) -> Result<String> {
     Ok(kept.collect())
 }
 
-/// The subject and the text of a cover letter, if programs leave it as it is: whoever wrote it, and whatever was added. The
-/// error has the line.
+/// The subject and the text of a cover letter, if programs leave it as it is: whoever wrote it, and whatever was added.
+///
+/// # Errors
+/// The line, and what is wrong with it.
 pub fn parts(cover: &str) -> std::result::Result<(&str, String), (usize, String)> {
     for (line, number) in cover.lines().zip(1..) {
         if let Some(what) = unfit(line) {

@@ -850,6 +850,34 @@ mod tests {
         }
     }
 
+    /// A fresh clone has no record, and b4 draws with other options than refresh, and with whole ids.
+    #[test]
+    fn without_a_record_ids_tell_that_it_is_the_same() {
+        let [old, new] = ["0123456789ab", "ba9876543210"];
+        let ids = |more: &str| format!("index {old}{more}..{new}{more} 100644");
+        let upper = "@@ -1,2 +1,4 @@\n a\n+x\n+a\n b\n";
+        let lower = "@@ -1,2 +1,4 @@\n+a\n+x\n a\n b\n";
+        let drawn = |ids: &str, hunk: &str| {
+            format!(
+                "Why.\n\n---\ndiff --git a/a b/a\n{ids}\n--- a/a\n+++ b/a\n{hunk}-- \nbase-commit: {BASE_COMMIT}\n"
+            )
+        };
+        let file = sample("f@x", "[PATCH] fs: one", &drawn(&ids(""), upper));
+        let (_, file) = file.split_once('\n').unwrap();
+        let file = parse(Utf8Path::new("0001-x.patch"), file.as_bytes()).unwrap();
+        let patches = std::slice::from_ref(&file);
+        let of_list = |ids: &str, hunk: &str| {
+            let mail = sample("l@x", "[PATCH] fs: one", &drawn(ids, hunk));
+            sent(1, &mbox::parse(mail.as_bytes()), patches, None)
+        };
+        let whole = ids(&"c".repeat(28));
+        let record = of_list(&whole, lower).unwrap().record;
+        assert_eq!(record.patches[0].digest, file.digest());
+        assert_ne!(record.patches[0].mailed, None);
+        of_list(&whole, &lower.replace("+x", "+y")).unwrap_err();
+        of_list(&whole.replace(new, old), lower).unwrap_err();
+    }
+
     /// Lists keep all in one thread, and people answer with patches of their own.
     #[test]
     fn what_is_left_aside() {
