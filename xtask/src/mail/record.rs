@@ -853,7 +853,7 @@ mod tests {
     /// A fresh clone has no record, and b4 draws with other options than refresh, and with whole ids.
     #[test]
     fn without_a_record_ids_tell_that_it_is_the_same() {
-        let [old, new] = ["0123456789ab", "ba9876543210"];
+        let [old, new] = ["0123456789ab", "9876543210ab"];
         let ids = |more: &str| format!("index {old}{more}..{new}{more} 100644");
         let upper = "@@ -1,2 +1,4 @@\n a\n+x\n+a\n b\n";
         let lower = "@@ -1,2 +1,4 @@\n+a\n+x\n a\n b\n";
