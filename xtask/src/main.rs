@@ -4,6 +4,8 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
 
 mod bench;
+#[allow(dead_code, reason = "the command line will call it")]
+mod bisect;
 mod commands;
 mod deps;
 mod diff;
@@ -28,7 +30,6 @@ use clap::Parser;
 
 use commands::Cli;
 use failure::{Kind, Result};
-use flow::bisect;
 use report::output;
 
 fn main() -> ExitCode {
@@ -38,7 +39,7 @@ fn main() -> ExitCode {
         Err(by_clap) => output::told(&by_clap),
     };
     let code = match output::settle(end) {
-        end if bisect::is_asked(std::env::args_os()) => bisect::exit_code(&end),
+        end if flow::bisect::is_asked(std::env::args_os()) => flow::bisect::exit_code(&end),
         Err(failure) => failure.kind.exit_code(),
         Ok(code) => code,
     };

@@ -4,10 +4,10 @@
 const ORDER: &[&str] = &[
     "commands",
     "flow",
+    "bisect",
     "mail",
     "bench",
     "vm",
-    "mail",
     "report",
     "review",
     "kernel",
