@@ -39,7 +39,7 @@ fn main() -> ExitCode {
         Err(by_clap) => output::told(&by_clap),
     };
     let code = match output::settle(end) {
-        end if flow::bisect::is_asked(std::env::args_os()) => flow::bisect::exit_code(&end),
+        end if flow::git_bisect::is_asked(std::env::args_os()) => flow::git_bisect::exit_code(&end),
         Err(failure) => failure.kind.exit_code(),
         Ok(code) => code,
     };

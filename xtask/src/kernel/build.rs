@@ -25,7 +25,7 @@ use crate::host::space;
 use crate::words::count;
 
 /// Enters every fingerprint: to be raised when this module builds differently.
-const RECIPE: &str = "1";
+const RECIPE: &str = "2";
 /// What fingerprints call the compiler, with ccache or without: the kernel is the same.
 const COMPILER: &str = "ccache gcc";
 /// Where tinyconfig begins, and what it adds; see `scripts/kconfig/Makefile`.
@@ -127,6 +127,24 @@ impl Build<'_> {
             fingerprint,
             rebuilt: true,
         })
+    }
+
+    /// Makes the configuration only.
+    ///
+    /// # Errors
+    /// [`Kind::Build`] if an option got lost.
+    pub fn configure(&self, session: &Session) -> Result<()> {
+        let (compiler, out) = (compiler(&session.stop)?, self.folder.join("out"));
+        fs_err::create_dir_all(&out)?;
+        let ccache = Ccache::find(session)?;
+        let make = self.make(&compiler, ccache, "build.log", &out, session);
+        make.configure()
+    }
+
+    /// Forgets what was compiled: the next build is one from clean.
+    pub fn clean(&self, session: &Session) -> Result<()> {
+        files::remove(&self.folder.join("finished.json"))?;
+        files::discard(&self.folder.join("out"), &session.stop)
     }
 
     /// Names all that the result depends on.
@@ -255,7 +273,9 @@ impl Make<'_> {
         command
             .env("KBUILD_BUILD_USER", "freeze")
             .env("KBUILD_BUILD_HOST", "localhost")
-            .env("KBUILD_BUILD_TIMESTAMP", DATE);
+            .env("KBUILD_BUILD_TIMESTAMP", DATE)
+            // Otherwise the kernel says how often it was linked.
+            .env("KBUILD_BUILD_VERSION", "1");
         match &self.ccache {
             Some(ccache) => ccache.set(command),
             None => Ccache::forgo(command),
@@ -435,6 +455,13 @@ impl Make<'_> {
                 "there is no space left to build in {}: {said}",
                 self.build.folder
             )),
+            (proc::Error::Failed(_), None) if killed(stderr).is_some() => {
+                Kind::Machinery.error(format!(
+                    "a compiler of {} was killed, perhaps for want of memory: {}",
+                    self.build.title,
+                    killed(stderr).unwrap_or_default()
+                ))
+            }
             (proc::Error::Failed(_), None) if !errors.is_empty() => {
                 let shown = errors[..errors.len().min(SHOWN)].join("\n");
                 let more = errors.len().saturating_sub(SHOWN);
@@ -451,6 +478,18 @@ impl Make<'_> {
             (error, _) => error.or(Kind::Build),
         }
     }
+}
+
+/// The line that says that somebody else has ended a program that make started, in gcc's words or in make's.
+fn killed(stderr: &str) -> Option<&str> {
+    let words = [
+        "Killed signal terminated program",
+        "Terminated signal terminated program",
+        "] Killed",
+        "] Terminated",
+    ];
+    let says_so = |line: &&str| words.iter().any(|words| line.contains(words));
+    stderr.lines().find(says_so)
 }
 
 /// An expectation, as long as it may be true.
@@ -550,6 +589,27 @@ mod tests {
             ("Documentation/kbuild/kconfig.rst", false),
         ] {
             assert_eq!(is_config_input(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_compiler_that_was_killed_says_nothing_of_a_kernel() {
+        for (stderr, told) in [
+            (
+                "gcc: fatal error: Killed signal terminated program cc1\n",
+                true,
+            ),
+            (
+                "make[3]: *** [scripts/Makefile.build:229: fs/super.o] Killed\n",
+                true,
+            ),
+            ("fs/super.c:9: error: 'Killed' undeclared\n", false),
+            (
+                "make[3]: *** [scripts/Makefile.build:229: fs/super.o] Error 1\n",
+                false,
+            ),
+        ] {
+            assert_eq!(killed(stderr).is_some(), told, "{stderr}");
         }
     }
 

@@ -5,11 +5,22 @@ use std::collections::BTreeSet;
 use camino::{Utf8Path, Utf8PathBuf};
 use xshell::cmd;
 
-use super::clone;
 use super::given::{LANDMARKS, is_kernel};
+use super::{clone, given, repository};
 use crate::failure::{Kind, Result};
 use crate::host::files;
 use crate::host::git::Git;
+use crate::host::session::Session;
+
+/// A repository of ours for what is made of a tree's commits, and the name that tells it from those of other trees.
+pub fn borrow(path: &Utf8Path, session: &Session) -> Result<(String, Git)> {
+    let path = path
+        .canonicalize_utf8()
+        .map_err(|error| Kind::Usage.error(format!("--tree {path}: {error}")))?;
+    let name = given::name(&path);
+    let repository = repository::open(&name, None, session)?;
+    Ok((name, repository))
+}
 
 /// Lets a repository read the objects of the tree at `path`, and returns the commit that `revision` is there, and what to
 /// call it. What is checked out there, and what is not committed, does not matter.

@@ -1,0 +1,3 @@
+//! Which commit broke freezing, with proof.
+
+mod judge;

@@ -1,0 +1,137 @@
+//! A work tree that nobody edits: it moves from commit to commit, and only files that differ are written.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use xshell::cmd;
+
+use super::tree::Tree;
+use crate::failure::Result;
+use crate::host::files;
+use crate::host::git::Git;
+use crate::host::phase::phase;
+use crate::host::session::Session;
+
+/// A work tree of a repository of ours.
+#[derive(Debug)]
+pub struct Checkout {
+    repository: Utf8PathBuf,
+    path: Utf8PathBuf,
+}
+
+impl Checkout {
+    /// The one of this name, which need not be there yet.
+    pub fn new(repository: Utf8PathBuf, name: &str, session: &Session) -> Self {
+        Self {
+            path: session.layout.trees().join(name),
+            repository,
+        }
+    }
+
+    pub fn path(&self) -> &Utf8Path {
+        &self.path
+    }
+
+    /// Brings it to a commit, whatever a run that was killed has left there.
+    ///
+    /// What git does not know goes: to make, a file that is left over may be one to compile.
+    pub fn go(&self, commit: &str, session: &Session) -> Result<Tree> {
+        let (path, git) = (&self.path, Git::at(&self.path, &session.stop));
+        let is_there = self.is_there(&git)?;
+        let what = match is_there {
+            true => format!("moving {path}"),
+            false => format!("checking out {path}"),
+        };
+        phase(&session.events, what, || {
+            if !is_there {
+                self.make(commit, session)?;
+            }
+            let index = cmd!(
+                git,
+                "git rev-parse --path-format=absolute --git-path index.lock"
+            );
+            files::remove(git.read(index)?.as_str().into())?;
+            git.read(cmd!(git, "git reset --quiet --hard {commit}"))?;
+            git.read(cmd!(git, "git clean -ffdxq"))?;
+            Ok(((), format!("at {}", &commit[..12.min(commit.len())])))
+        })?;
+        Ok(Tree {
+            content: git.read(cmd!(git, "git rev-parse 'HEAD^{tree}'"))?,
+            path: path.clone(),
+            edited: false,
+            ground: None,
+        })
+    }
+
+    /// Not only a folder, and no work tree of another repository, as after a move of the checkout.
+    fn is_there(&self, git: &Git) -> Result<bool> {
+        if !self.path.join(".git").exists() {
+            return Ok(false);
+        }
+        let common = cmd!(git, "git rev-parse --path-format=absolute --git-common-dir");
+        let common = git.output(common, b"")?;
+        let ours = String::from_utf8_lossy(&common.stdout).trim() == self.repository;
+        Ok(ours && git.resolve("HEAD")?.is_some())
+    }
+
+    fn make(&self, commit: &str, session: &Session) -> Result<()> {
+        files::discard(&self.path, &session.stop)?;
+        let (path, git) = (&self.path, Git::at(&self.repository, &session.stop));
+        git.read(cmd!(
+            git,
+            "git worktree add --force --force --quiet --no-checkout --detach {path} {commit}"
+        ))?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::layout::Layout;
+    use crate::host::proc::Stop;
+
+    #[test]
+    fn it_goes_to_any_commit_from_whatever_was_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        let session = Session::new(Layout::at(dir.join("here")), Stop::default());
+        let user = dir.join("user");
+        fs_err::create_dir(&user).unwrap();
+        let git = Git::at(&user, &Stop::default());
+        git.read(cmd!(git, "git init --quiet")).unwrap();
+        let commits = ["one", "two"].map(|name| {
+            fs_err::write(user.join(name), name).unwrap();
+            fs_err::write(user.join("same"), "x").unwrap();
+            git.read(cmd!(git, "git add --all")).unwrap();
+            git.read(cmd!(git, "git commit --quiet --message {name}"))
+                .unwrap();
+            git.read(cmd!(git, "git rev-parse HEAD")).unwrap()
+        });
+        let checkout = Checkout::new(user.join(".git"), "x@bisect", &session);
+        let tree = checkout.go(&commits[1], &session).unwrap();
+        let time = || fs_err::metadata(tree.path.join("same")).unwrap().modified();
+        let before = time().unwrap();
+        assert!(tree.path.join("two").exists());
+        fs_err::write(tree.path.join("left.c"), "").unwrap();
+        fs_err::write(tree.path.join("one"), "edited").unwrap();
+        fs_err::write(user.join(".git/worktrees/x@bisect/index.lock"), "").unwrap();
+
+        let older = checkout.go(&commits[0], &session).unwrap();
+        assert_ne!(older.content, tree.content);
+        assert!(!tree.path.join("two").exists() && !tree.path.join("left.c").exists());
+        assert_eq!(
+            fs_err::read_to_string(tree.path.join("one")).unwrap(),
+            "one"
+        );
+        assert_eq!(time().unwrap(), before, "only what differs is written");
+
+        fs_err::remove_dir_all(&tree.path).unwrap();
+        assert!(
+            checkout
+                .go(&commits[1], &session)
+                .unwrap()
+                .path
+                .join("two")
+                .exists()
+        );
+    }
+}

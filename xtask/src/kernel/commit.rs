@@ -1,0 +1,372 @@
+//! Kernels of the commits of one tree, one after the other in one work tree and one build folder.
+//!
+//! What a commit is built with is chosen by the version that its Makefile has: a range may cross versions.
+
+use std::collections::BTreeSet;
+
+use camino::Utf8PathBuf;
+use xshell::cmd;
+
+use super::apply::apply;
+use super::bases::{self, Base};
+use super::build::{self, Build};
+use super::checkout::Checkout;
+use super::config;
+use super::present::Present;
+use super::source::{self, Source};
+use super::tree::Tree;
+use super::version::{series_of, version_of};
+use super::{Kernel, cherry, opened};
+use crate::event::Event;
+use crate::failure::{Failure, Kind, Result};
+use crate::host::git::Git;
+use crate::host::lock;
+use crate::host::session::Session;
+use crate::host::space;
+use crate::series::{self, Series};
+use crate::words::count;
+
+/// Ends the names of work trees and build folders for this.
+const SUFFIX: &str = "@bisect";
+/// A disk with less than that is full: what failed may have failed for that.
+const LEAST_FREE: u64 = 64 << 20;
+/// For another build of a tree that was built before.
+const TO_REBUILD: u64 = 512 << 20;
+
+/// What each commit is built with.
+#[derive(Clone, Debug)]
+pub struct Recipe {
+    /// A tree of the user's, which is only read.
+    pub tree: Utf8PathBuf,
+    /// In the place of the base that is nearest to the commit's version.
+    pub base: Option<String>,
+    /// Names of series that are applied, as far as the commit does not have them.
+    pub series: Vec<String>,
+    /// Names of extra fragments.
+    pub configs: Vec<String>,
+    /// For make; as many as there are processors if `None`.
+    pub jobs: Option<usize>,
+}
+
+/// A commit, with what is done to it first.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    pub commit: &'a str,
+    /// Commits that are picked where they apply.
+    pub picks: &'a [String],
+    /// A commit that is taken back.
+    pub revert: Option<&'a str>,
+}
+
+/// Why a commit makes no kernel.
+#[derive(Debug)]
+pub struct Obstacle {
+    pub stage: Stage,
+    pub why: Failure,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    Patching,
+    Configuring,
+    Compiling,
+}
+
+/// Builds the commits of a tree.
+#[derive(Debug)]
+pub struct Workbench {
+    recipe: Recipe,
+    name: String,
+    /// Of ours; it reads the objects of the tree.
+    repository: Git,
+    checkout: Checkout,
+}
+
+/// A commit that is ready to be built.
+struct Ready<'a> {
+    source: Source,
+    base: &'a Base,
+    version: String,
+    present: Present<'a>,
+    tip: String,
+}
+
+impl Workbench {
+    /// Finds out what is wrong with the recipe; nothing is built yet.
+    pub fn open(recipe: Recipe, session: &Session) -> Result<Self> {
+        let (name, repository) = source::borrow(&recipe.tree, session)?;
+        for base in bases::load(&session.layout)? {
+            let is_chosen = recipe.base.as_ref().is_none_or(|it| *it == base.name);
+            if is_chosen {
+                config::fragments(&session.layout, &base.name, &recipe.configs)?;
+            }
+        }
+        if let Some(base) = &recipe.base {
+            bases::find(&session.layout, base)?;
+        }
+        let name = name + SUFFIX;
+        Ok(Self {
+            checkout: Checkout::new(repository.dir().to_owned(), &name, session),
+            recipe,
+            name,
+            repository,
+        })
+    }
+
+    /// Where the kernels are built; `build.log` in it is what make said last.
+    pub fn folder(&self, session: &Session) -> Utf8PathBuf {
+        build::folder(&session.layout, &self.name, &self.recipe.configs)
+    }
+
+    /// Makes the kernel of a commit. Of what does not compile all is compiled again, once: stale objects were seen to
+    /// be the reason.
+    ///
+    /// # Errors
+    /// What says nothing about the commit; what does is an [`Obstacle`].
+    pub fn make(
+        &self,
+        wanted: &Wanted<'_>,
+        session: &Session,
+    ) -> Result<std::result::Result<Kernel, Obstacle>> {
+        let _lock = lock::hold(&session.layout.work("lock"), session)?;
+        self.require_space(session)?;
+        let bases = bases::load(&session.layout)?;
+        let source = self.source(wanted, session)?;
+        let Some(source) = source else {
+            let why = Kind::Build.error(format!(
+                "{} cannot be taken back",
+                short(wanted.revert.unwrap_or_default())
+            ));
+            return Ok(Err(Obstacle {
+                stage: Stage::Patching,
+                why,
+            }));
+        };
+        let version = self.version(&source)?;
+        let base = self.base(&bases, &version)?;
+        let (series, others) = self.series(&base.name, session)?;
+        let ready = Present::of(&source, &series, &others, &session.stop).and_then(|present| {
+            let tip = apply(&source, &present.missing, &session.stop)?;
+            Ok(Ready {
+                source: source.clone(),
+                base,
+                version,
+                present,
+                tip,
+            })
+        });
+        match self.on(Stage::Patching, ready, session)? {
+            Err(obstacle) => Ok(Err(obstacle)),
+            Ok(ready) => self.build(&ready, session),
+        }
+    }
+
+    /// The files that the last build has read, by their paths in the tree.
+    pub fn read(&self, session: &Session) -> Result<BTreeSet<String>> {
+        let out = self.folder(session).join("out");
+        opened::files(self.checkout.path(), &out)
+    }
+
+    /// With picks, or with a commit taken back; none if that cannot be done.
+    fn source(&self, wanted: &Wanted<'_>, session: &Session) -> Result<Option<Source>> {
+        let git = &self.repository;
+        let (commit, _) = source::lend(git, &self.recipe.tree, wanted.commit)?;
+        let commit = match wanted.revert {
+            None => commit,
+            Some(culprit) => match cherry::reverted(git, &commit, culprit)? {
+                Some(commit) => commit,
+                None => return Ok(None),
+            },
+        };
+        let (commit, left_out) = cherry::picked(git, &commit, wanted.picks)?;
+        for pick in left_out {
+            session.events.note(format!(
+                "--pick {} does not apply to {}, and is left out",
+                short(&pick),
+                short(wanted.commit)
+            ));
+        }
+        let mut label = format!("commit {}", short(wanted.commit));
+        if let Some(culprit) = wanted.revert {
+            label += &format!(" without {}", short(culprit));
+        }
+        Ok(Some(Source {
+            name: self.name.clone(),
+            label,
+            repository: git.dir().to_owned(),
+            commit,
+        }))
+    }
+
+    fn version(&self, source: &Source) -> Result<String> {
+        let (git, commit) = (&self.repository, &source.commit);
+        let makefile = git.read(cmd!(git, "git cat-file blob {commit}:Makefile"))?;
+        version_of(&makefile).ok_or_else(|| {
+            Kind::Machinery.error(format!("the Makefile of {} names no version", source.label))
+        })
+    }
+
+    fn base<'a>(&self, bases: &'a [Base], version: &str) -> Result<&'a Base> {
+        let chosen = match &self.recipe.base {
+            Some(name) => bases.iter().find(|base| base.name == *name),
+            None => nearest(bases, version),
+        };
+        chosen.ok_or_else(|| Kind::Usage.error("configs/kernels.toml has no base to build with"))
+    }
+
+    /// Those that are applied, and the other ones of the base, which may be there.
+    fn series(&self, base: &str, session: &Session) -> Result<(Vec<Series>, Vec<Series>)> {
+        let wanted = &self.recipe.series;
+        let load = |name: &String| series::load(&session.layout, base, name);
+        let series = wanted.iter().map(load).collect::<Result<_>>()?;
+        let others = series::known(&session.layout, base).into_iter();
+        let others = others.filter(|name| !wanted.contains(name));
+        Ok((series, others.filter_map(|name| load(&name).ok()).collect()))
+    }
+
+    fn build(
+        &self,
+        ready: &Ready<'_>,
+        session: &Session,
+    ) -> Result<std::result::Result<Kernel, Obstacle>> {
+        let tree = self.checkout.go(&ready.tip, session)?;
+        let fragments = config::fragments(&session.layout, &ready.base.name, &self.recipe.configs)?;
+        let build = Build {
+            tree: &tree,
+            fragments: &fragments,
+            jobs: self.recipe.jobs,
+            folder: self.folder(session),
+            title: format!("{} ({})", ready.version, ready.source.label),
+        };
+        let configured = build.configure(session);
+        if let Err(obstacle) = self.on(Stage::Configuring, configured, session)? {
+            return Ok(Err(obstacle));
+        }
+        let built = match self.on(Stage::Compiling, build.run(session), session)? {
+            Ok(built) => Ok(built),
+            Err(obstacle) => {
+                session.events.send(Event::Warning(format!(
+                    "{}\nit is built once more from clean",
+                    obstacle.why
+                )));
+                build.clean(session)?;
+                self.on(Stage::Compiling, build.run(session), session)?
+            }
+        };
+        match built {
+            Ok(built) => Ok(Ok(self.kernel(ready, tree, built)?)),
+            Err(obstacle) => Ok(Err(obstacle)),
+        }
+    }
+
+    fn kernel(&self, ready: &Ready<'_>, tree: Tree, built: build::Built) -> Result<Kernel> {
+        let (git, commit) = (&self.repository, &ready.source.commit);
+        Ok(Kernel {
+            image: built.image,
+            lease: built.lease,
+            base: ready.base.name.clone(),
+            version: ready.version.clone(),
+            source: ready.source.label.clone(),
+            tree: tree.path,
+            build: built.out,
+            series: self.recipe.series.clone(),
+            patches: ready.present.subjects(),
+            digests: ready.present.digests(),
+            source_tree: git.read(cmd!(git, "git rev-parse {commit}'^{tree}'"))?,
+            content: tree.content,
+            edited: false,
+            provides: ready.present.provides(),
+            fingerprint: built.fingerprint,
+            rebuilt: built.rebuilt,
+        })
+    }
+
+    /// Tells what a commit is to blame for from all other failures.
+    fn on<T>(
+        &self,
+        stage: Stage,
+        done: Result<T>,
+        session: &Session,
+    ) -> Result<std::result::Result<T, Obstacle>> {
+        match done {
+            Ok(done) => Ok(Ok(done)),
+            Err(why) if why.kind == Kind::Build => {
+                // Git, too, fails where nothing can be written.
+                space::require(&session.layout.work(""), LEAST_FREE, "to go on")
+                    .map_err(|full| full.context(why.to_string()))?;
+                Ok(Err(Obstacle { stage, why }))
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    fn require_space(&self, session: &Session) -> Result<()> {
+        let built = self.folder(session).join("out/vmlinux").exists();
+        let needed = match (self.checkout.path().exists(), built) {
+            (true, true) => TO_REBUILD,
+            (true, false) => space::BUILD,
+            (false, _) => space::TREE + space::BUILD,
+        };
+        space::require(&session.layout.work(""), needed, "to build a kernel")
+    }
+}
+
+fn short(commit: &str) -> &str {
+    &commit[..12.min(commit.len())]
+}
+
+/// The base whose version is the same, or else nearest.
+fn nearest<'a>(bases: &'a [Base], version: &str) -> Option<&'a Base> {
+    let wanted = place(version)?;
+    let distance = |base: &&Base| {
+        let place = base.version().and_then(place);
+        place.map_or(u32::MAX, |place| place.abs_diff(wanted))
+    };
+    bases.iter().min_by_key(distance)
+}
+
+/// Where a version stands among all: since 4.0, there are some twenty of each first number.
+fn place(version: &str) -> Option<u32> {
+    let (first, second) = series_of(version).split_once('.')?;
+    Some(first.parse::<u32>().ok()? * 20 + second.parse::<u32>().ok()?)
+}
+
+/// Words for how many files a kernel is made of.
+pub fn words_of(read: &BTreeSet<String>) -> String {
+    format!("the kernel is made of {}", count(read.len(), "file"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_base_is_that_of_the_version_or_the_nearest() {
+        let base = |name: &str, version: &str| Base {
+            name: name.into(),
+            package: format!("linux-source-{version}"),
+            suite: None,
+        };
+        let bases = [
+            base("6.12", "6.12"),
+            base("6.1", "6.1"),
+            base("mainline", "7.3"),
+        ];
+        for (version, wanted) in [
+            ("6.12.117", "6.12"),
+            ("6.12.0-rc3", "6.12"),
+            ("6.1.0", "6.1"),
+            ("5.10.1", "6.1"),
+            ("6.5.0", "6.1"),
+            ("6.11.0-rc7", "6.12"),
+            ("6.17.0", "6.12"),
+            ("6.19.0", "mainline"),
+            ("7.0.0-rc1", "mainline"),
+            ("8.1.0", "mainline"),
+        ] {
+            let found = nearest(&bases, version).unwrap();
+            assert_eq!(found.name, wanted, "{version}");
+        }
+        assert!(nearest(&[], "6.1").is_none());
+    }
+}
