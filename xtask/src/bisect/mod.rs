@@ -3,6 +3,8 @@
 //! The search knows neither kernels nor guests: a [`Judge`] builds and tests one commit. What a search is for is a
 //! [`Plan`], what came of it a [`Found`].
 
+pub mod letter;
+pub mod report;
 mod signature;
 
 use std::collections::BTreeSet;
