@@ -100,6 +100,11 @@ impl Layout {
         self.work("benchmarks")
     }
 
+    /// Searches for the commit that broke something, a folder each.
+    pub fn bisections(&self) -> Utf8PathBuf {
+        self.work("bisections")
+    }
+
     /// The Python environment that holds virtme-ng.
     pub fn venv(&self) -> Utf8PathBuf {
         self.work("venv")

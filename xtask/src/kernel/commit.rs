@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use xshell::cmd;
 
 use super::apply::apply;
@@ -36,6 +36,8 @@ const TO_REBUILD: u64 = 512 << 20;
 /// What each commit is built with.
 #[derive(Clone, Debug)]
 pub struct Recipe {
+    /// Of the work tree and the build folder.
+    pub name: String,
     /// A tree of the user's, which is only read.
     pub tree: Utf8PathBuf,
     /// In the place of the base that is nearest to the commit's version.
@@ -76,10 +78,18 @@ pub enum Stage {
 #[derive(Debug)]
 pub struct Workbench {
     recipe: Recipe,
-    name: String,
     /// Of ours; it reads the objects of the tree.
     repository: Git,
     checkout: Checkout,
+}
+
+/// The name for what is built of a tree.
+///
+/// # Errors
+/// [`Kind::Usage`] if it is not there.
+pub fn name(tree: &Utf8Path, session: &Session) -> Result<String> {
+    let (name, _) = source::of_tree(tree, session)?;
+    Ok(name + SUFFIX)
 }
 
 /// A commit that is ready to be built.
@@ -94,7 +104,7 @@ struct Ready<'a> {
 impl Workbench {
     /// Finds out what is wrong with the recipe; nothing is built yet.
     pub fn open(recipe: Recipe, session: &Session) -> Result<Self> {
-        let (name, repository) = source::borrow(&recipe.tree, session)?;
+        let (_, repository) = source::of_tree(&recipe.tree, session)?;
         for base in bases::load(&session.layout)? {
             let is_chosen = recipe.base.as_ref().is_none_or(|it| *it == base.name);
             if is_chosen {
@@ -104,18 +114,21 @@ impl Workbench {
         if let Some(base) = &recipe.base {
             bases::find(&session.layout, base)?;
         }
-        let name = name + SUFFIX;
         Ok(Self {
-            checkout: Checkout::new(repository.dir().to_owned(), &name, session),
+            checkout: Checkout::new(repository.dir().to_owned(), &recipe.name, session),
             recipe,
-            name,
             repository,
         })
     }
 
+    /// The work tree, which is at the commit that was built last.
+    pub fn tree(&self) -> &Utf8Path {
+        self.checkout.path()
+    }
+
     /// Where the kernels are built; `build.log` in it is what make said last.
     pub fn folder(&self, session: &Session) -> Utf8PathBuf {
-        build::folder(&session.layout, &self.name, &self.recipe.configs)
+        build::folder(&session.layout, &self.recipe.name, &self.recipe.configs)
     }
 
     /// Makes the kernel of a commit. Of what does not compile all is compiled again, once: stale objects were seen to
@@ -191,7 +204,7 @@ impl Workbench {
             label += &format!(" without {}", short(culprit));
         }
         Ok(Some(Source {
-            name: self.name.clone(),
+            name: self.recipe.name.clone(),
             label,
             repository: git.dir().to_owned(),
             commit,

@@ -29,4 +29,7 @@ pub mod tree;
 pub mod version;
 pub mod worked;
 
-pub use prepare::{Kernel, are_names, checked, of_each_base, prepare, provide_tree, require_stock};
+pub use prepare::{
+    Kernel, SeriesCommits, are_names, checked, commits_of_series, of_each_base, prepare,
+    provide_tree, require_stock,
+};

@@ -13,7 +13,7 @@ use crate::host::git::Git;
 use crate::host::session::Session;
 
 /// A repository of ours for what is made of a tree's commits, and the name that tells it from those of other trees.
-pub fn borrow(path: &Utf8Path, session: &Session) -> Result<(String, Git)> {
+pub fn of_tree(path: &Utf8Path, session: &Session) -> Result<(String, Git)> {
     let path = path
         .canonicalize_utf8()
         .map_err(|error| Kind::Usage.error(format!("--tree {path}: {error}")))?;

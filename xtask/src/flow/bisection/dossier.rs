@@ -1,0 +1,156 @@
+//! What is kept of a search: `bisect.json`, `report.md`, `report.eml`.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use xshell::cmd;
+
+use super::{Order, Range};
+use crate::bisect::report::{About, Dossier, markdown, short};
+use crate::bisect::{End, Found, Named, Side, letter};
+use crate::deps::need::program;
+use crate::event::CaseResult;
+use crate::failure::Result;
+use crate::host::environment::PLAIN;
+use crate::host::files;
+use crate::host::git::Git;
+use crate::host::proc::{self, Stop};
+use crate::host::session::Session;
+use crate::kernel::commit::{Recipe, Workbench};
+use crate::mail::letter::People;
+use crate::report::inputs::{Input, RESULTS};
+use crate::report::output;
+
+/// What `get_maintainer.pl` is told: nothing that takes the history, which a borrowed tree may not have.
+const MAINTAINERS: &[&str] = &[
+    "--nogit",
+    "--nogit-fallback",
+    "--nogit-chief-penguins",
+    "--norolestats",
+];
+
+/// Writes all of it, and returns where the draft of a mail is, if there is something to mail.
+pub fn write(
+    found: &Found,
+    recipe: &Recipe,
+    order: &Order,
+    folder: &Utf8Path,
+    session: &Session,
+) -> Result<Option<Utf8PathBuf>> {
+    let git = Git::at(&found.plan.tree, &session.stop);
+    let culprit = match &found.end {
+        End::Culprit { culprit, .. } => Some(culprit),
+        _ => None,
+    };
+    let about = culprit.map(|it| about(&git, it)).transpose()?;
+    let [before, after] = sides(found, &folder.join("commits"));
+    let dossier = Dossier {
+        found,
+        about: about.as_ref(),
+        sides: [before.as_ref(), after.as_ref()],
+        command: &order.command,
+    };
+    let json = serde_json::to_vec_pretty(found).map_err(anyhow::Error::from)?;
+    files::write(&folder.join("bisect.json"), &json)?;
+    files::write(&folder.join("report.md"), markdown(&dossier).as_bytes())?;
+    let (Range::Tree { tree, .. }, Some(culprit)) = (&order.range, culprit) else {
+        return Ok(None);
+    };
+    let workbench = Workbench::open(recipe.clone(), session)?;
+    let maintainers = maintainers(&git, workbench.tree(), &culprit.commit, &session.stop)?;
+    // Where the tree is on this machine is nobody's business.
+    let name = tree.file_name().unwrap_or("linux");
+    let command = order.command.replace(tree.as_str(), name);
+    let letter = letter::draft(
+        &Dossier {
+            command: &command,
+            ..dossier
+        },
+        &maintainers,
+    );
+    let path = folder.join("report.eml");
+    match letter {
+        Some(letter) => {
+            files::write(&path, letter.as_bytes())?;
+            Ok(Some(path))
+        }
+        None => Ok(None),
+    }
+}
+
+fn about(git: &Git, culprit: &Named) -> Result<About> {
+    let commit = &culprit.commit;
+    let log = cmd!(
+        git,
+        "git log -1 --no-notes --no-show-signature --encoding=UTF-8 --format=%an%x20<%ae>%x00%aI%x00%B {commit}"
+    );
+    let log = git.read(log)?;
+    let mut fields = log.splitn(3, '\0').map(str::to_owned);
+    let mut next = || fields.next().unwrap_or_default();
+    let describe = cmd!(git, "git describe --contains --match v* {commit}");
+    let release = git.output(describe, b"")?;
+    let release = (release.status.success())
+        .then(|| String::from_utf8_lossy(&release.stdout).trim().to_owned());
+    Ok(About {
+        author: next(),
+        date: next(),
+        message: next(),
+        release,
+    })
+}
+
+/// The case before the change and after it, as it was run last.
+fn sides(found: &Found, commits: &Utf8Path) -> [Option<CaseResult>; 2] {
+    let End::Culprit { culprit, proof } = &found.end else {
+        return [None, None];
+    };
+    let before = proof
+        .parents
+        .iter()
+        .find(|(_, side)| *side == Some(Side::Old));
+    let before = before.map(|(parent, _)| parent);
+    [before, Some(culprit)].map(|commit| result(found, commits, commit?))
+}
+
+/// Of this commit, or of the one whose image is the same.
+fn result(found: &Found, commits: &Utf8Path, commit: &Named) -> Option<CaseResult> {
+    let signature = found.signature.as_ref()?;
+    let same = found.steps.iter().filter(|step| step.of == *commit);
+    let same = same.filter_map(|step| step.same_as.as_deref());
+    let mut all = std::iter::once(commit.commit.as_str()).chain(same);
+    let run = all.find_map(|commit| {
+        let latest = commits.join(short(commit)).join("latest");
+        Input::read(latest.join(RESULTS)).ok()
+    })?;
+    let is_it = |result: &&CaseResult| {
+        result.id.case == signature.case && result.id.filesystem == signature.filesystem
+    };
+    let mut results: Vec<&CaseResult> = run.run.results.iter().filter(is_it).collect();
+    results.sort_by_key(|result| !result.verdict.is_failure());
+    results.first().map(|result| (*result).clone())
+}
+
+/// Whom get_maintainer.pl of this tree names for what a commit touches; nobody, with a warning, if it cannot.
+fn maintainers(git: &Git, tree: &Utf8Path, commit: &str, stop: &Stop) -> Result<People> {
+    let diff = git.output(cmd!(git, "git diff-tree --patch {commit}^1 {commit}"), b"")?;
+    let ask = |only: &str| -> Result<Option<Vec<String>>> {
+        if program("perl").is_none() {
+            return Ok(None);
+        }
+        let line = cmd!(
+            PLAIN,
+            "env -C {tree} perl scripts/get_maintainer.pl {MAINTAINERS...} {only}"
+        );
+        let said = proc::output(line, &diff.stdout, stop)?;
+        let people = String::from_utf8_lossy(&said.stdout);
+        let people = people.lines().map(str::to_owned).collect();
+        Ok(said.status.success().then_some(people))
+    };
+    match (ask("--nol")?, ask("--nom")?) {
+        (Some(to), Some(cc)) => Ok(People { to, cc }),
+        _ => {
+            output::warn(
+                "whom get_maintainer.pl names is not among the recipients of report.eml: it takes perl",
+            );
+            Ok(People::default())
+        }
+    }
+}

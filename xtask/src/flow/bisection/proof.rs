@@ -1,0 +1,451 @@
+//! The real thing: a history of some thirty commits on top of our series, among them all that a search can meet, built,
+//! booted and searched. It takes what `cargo xtask test-kernel --series generic-freeze --series ext3-ioctl` has got and
+//! compiled: `cargo test -p xtask -- --ignored bisection::proof`.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::symlink;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use harness::wire::Filesystem::Ext3;
+use xshell::cmd;
+
+use super::judge::{Bench, Trial};
+use super::{Order, Range, Search, trial};
+use crate::bisect::{Build, Commit, Judge, Outcome, Reason, Scope, Terms, Untestable};
+use crate::event::{Event, Events, Verdict};
+use crate::flow::prepare::Guests;
+use crate::host::git::Git;
+use crate::host::layout::Layout;
+use crate::host::proc::Stop;
+use crate::host::session::Session;
+use crate::kernel::commit::{Recipe, Workbench};
+use crate::kernel::request::{Part, Request};
+use crate::kernel::{commits_of_series, tree};
+use crate::vm::accelerator::Choice;
+use crate::vm::boot::Way;
+use crate::vm::root::init;
+
+const SUPER: &str = "fs/super.c";
+const IOCTL: &str = "fs/ioctl.c";
+const STATFS: &str = "fs/statfs.c";
+const PNODE: &str = "fs/pnode.c";
+const PAGE: &str = "Documentation/filesystems/freeze.rst";
+/// Of no kernel that we build.
+const DRIVER: &str = "drivers/usb/core/usb.c";
+
+/// What a commit does to one file.
+#[derive(Clone, Copy, Debug)]
+enum Edit {
+    /// These words for others.
+    Replace(&'static str, &'static str, &'static str),
+    /// Lines at the end.
+    Append(&'static str, &'static str),
+}
+
+use Edit::{Append, Replace};
+
+const NESTS: &str = "return sb->s_writers.freeze_ucount < FREEZE_UCOUNT_MAX;";
+const NEVER_NESTS: &str = "return sb->s_writers.freeze_ucount < 1;";
+const HOLDS_REMAIN: &str = "freeze_dec(sb, who);\n\t\terror = 0;";
+const HOLDS_FAIL: &str = "freeze_dec(sb, who);\n\t\terror = -EIO;";
+const NOT_FROZEN: &str = "int error = -EINVAL;\n\tint released;";
+const NEVER_FAILS: &str = "int error = 0;\n\tint released;";
+const NO_QUEUE: &str = "if (!freeze_wq)\n\t\tpanic";
+const PANICS: &str = "if (freeze_wq)\n\t\tpanic";
+const RESET: &str = "if (get_user(timeout_sec, timeout))\n\t\treturn -EFAULT;\n";
+const HANGS: &str =
+    "if (get_user(timeout_sec, timeout))\n\t\treturn -EFAULT;\n\tfor (;;)\n\t\tcond_resched();\n";
+const CANNOT: &str = "return -EOPNOTSUPP;\n\n\tif (cmd == FIFREEZE)";
+const CANNOT_SAYS_NO: &str = "return -EINVAL;\n\n\tif (cmd == FIFREEZE)";
+const INCLUDED: &str = "if (!super_lock_excl(sb))\n\t\treturn -EINVAL;\n\tw->freeze_starting++;";
+/// One of five freezes fails in three of ten runs.
+const FLAKY: &str = "if (get_random_u32_below(100) < 7)\n\t\treturn -EAGAIN;\n\
+    \tif (!super_lock_excl(sb))\n\t\treturn -EINVAL;\n\tw->freeze_starting++;";
+
+/// The commits of the main line up to where the side branch begins, by their subjects.
+const BEFORE: &[(&str, &[Edit])] = &[
+    ("doc: one", &[Append(PAGE, "One.\n")]),
+    ("note: one", &[Append(SUPER, NOTES[0])]),
+    ("driver: one", &[Append(DRIVER, "/* One. */\n")]),
+    ("note: two", &[Append(SUPER, NOTES[1])]),
+    ("half: begin", &[Append(IOCTL, "#error half of a change\n")]),
+    (
+        "half: end",
+        &[Replace(IOCTL, "#error half of a change\n", "")],
+    ),
+    ("control: break", &[Replace(SUPER, NOT_FROZEN, NEVER_FAILS)]),
+    (
+        "control: repair",
+        &[Replace(SUPER, NEVER_FAILS, NOT_FROZEN)],
+    ),
+    ("doc: two", &[Append(PAGE, "Two.\n")]),
+    (
+        "pick: break",
+        &[Append(
+            STATFS,
+            "int freeze_left(void)\n{\n\treturn freeze_forgotten;\n}\n",
+        )],
+    ),
+    ("pick: note", &[Append(SUPER, NOTES[2])]),
+    ("pick: repair", &[Replace(STATFS, "freeze_forgotten", "0")]),
+    ("boot: break", &[Replace(SUPER, NO_QUEUE, PANICS)]),
+    ("boot: repair", &[Replace(SUPER, PANICS, NO_QUEUE)]),
+    (
+        "comment: one",
+        &[Replace(SUPER, "- mount structures", "- mount structures.")],
+    ),
+];
+
+/// The side branch.
+const SIDE: &[(&str, &[Edit])] = &[
+    (
+        "side: note",
+        &[Append(
+            PNODE,
+            "static const char freeze_side[] __used = \"one\";\n",
+        )],
+    ),
+    (CULPRIT, &[Replace(SUPER, NESTS, NEVER_NESTS)]),
+    (
+        "side: note again",
+        &[Append(
+            PNODE,
+            "static const char freeze_side_2[] __used = \"two\";\n",
+        )],
+    ),
+];
+const CULPRIT: &str = "fs: simplify the count of holds";
+
+/// The main line beside it.
+const BESIDE: &[(&str, &[Edit])] = &[
+    ("other: break", &[Replace(SUPER, HOLDS_REMAIN, HOLDS_FAIL)]),
+    ("other: note", &[Append(SUPER, NOTES[3])]),
+    ("other: repair", &[Replace(SUPER, HOLDS_FAIL, HOLDS_REMAIN)]),
+];
+const MERGE: &str = "Merge the side branch";
+
+/// And after the merge.
+const AFTER: &[(&str, &[Edit])] = &[
+    ("doc: three", &[Append(PAGE, "Three.\n")]),
+    (
+        "case: break another",
+        &[Replace(IOCTL, CANNOT, CANNOT_SAYS_NO)],
+    ),
+    ("case: hang another", &[Replace(IOCTL, RESET, HANGS)]),
+    ("note: five", &[Append(SUPER, NOTES[4])]),
+    ("doc: four", &[Append(PAGE, "Four.\n")]),
+    ("note: six", &[Append(SUPER, NOTES[5])]),
+    ("driver: two", &[Append(DRIVER, "/* Two. */\n")]),
+    ("note: seven", &[Append(SUPER, NOTES[6])]),
+];
+
+/// A branch of its own, from where the history begins.
+const FLAKES: &[(&str, &[Edit])] = &[
+    ("flaky: note", &[Append(SUPER, NOTES[0])]),
+    (FLAKE, &[Replace(SUPER, INCLUDED, FLAKY)]),
+    ("flaky: doc", &[Append(PAGE, "Flaky.\n")]),
+    ("flaky: note again", &[Append(SUPER, NOTES[1])]),
+    ("flaky: last", &[Append(SUPER, NOTES[2])]),
+];
+const FLAKE: &str = "fs: be busy now and then";
+
+const NOTES: [&str; 7] = [
+    "static const char freeze_note_1[] __used = \"one\";\n",
+    "static const char freeze_note_2[] __used = \"two\";\n",
+    "static const char freeze_note_3[] __used = \"three\";\n",
+    "static const char freeze_note_4[] __used = \"four\";\n",
+    "static const char freeze_note_5[] __used = \"five\";\n",
+    "static const char freeze_note_6[] __used = \"six\";\n",
+    "static const char freeze_note_7[] __used = \"seven\";\n",
+];
+
+/// The files that were changed, and the last commit.
+#[derive(Clone, Debug)]
+struct Branch {
+    files: BTreeMap<&'static str, String>,
+    tip: String,
+}
+
+/// A tree of the user's with the history.
+struct History {
+    git: Git,
+    /// Ids by subjects.
+    commits: BTreeMap<&'static str, String>,
+    base: Branch,
+}
+
+impl History {
+    /// In a folder `tree`, with what a work tree and an index of it would have left alone.
+    fn make(tree: &Utf8Path, repository: &Utf8Path, base: &str) -> Self {
+        fs_err::create_dir_all(tree).unwrap();
+        let git = Git::at(tree, &Stop::default());
+        git.read(cmd!(git, "git init --quiet --initial-branch=main"))
+            .unwrap();
+        let alternates = tree.join(".git/objects/info/alternates");
+        fs_err::write(alternates, format!("{repository}/objects\n")).unwrap();
+        git.read(cmd!(git, "git read-tree {base}")).unwrap();
+        let mut history = Self {
+            git,
+            commits: BTreeMap::new(),
+            base: Branch {
+                files: BTreeMap::new(),
+                tip: base.to_owned(),
+            },
+        };
+        history.grow();
+        history
+    }
+
+    fn grow(&mut self) {
+        let base = self.base.clone();
+        let flakes = self.line(base.clone(), FLAKES);
+        self.branch("flakes", &flakes.tip);
+        let before = self.line(base, BEFORE);
+        let side = self.line(before.clone(), SIDE);
+        let beside = self.line(before, BESIDE);
+        let edits: Vec<Edit> = SIDE.iter().flat_map(|(_, edits)| *edits).copied().collect();
+        let merge = self.commit(&beside, MERGE, &edits, Some(&side.tip));
+        let last = self.line(merge, AFTER);
+        self.branch("main", &last.tip);
+    }
+
+    fn branch(&self, name: &str, commit: &str) {
+        let git = &self.git;
+        git.read(cmd!(git, "git update-ref refs/heads/{name} {commit}"))
+            .unwrap();
+    }
+
+    fn line(&mut self, from: Branch, commits: &[(&'static str, &'static [Edit])]) -> Branch {
+        commits.iter().fold(from, |branch, (subject, edits)| {
+            self.commit(&branch, subject, edits, None)
+        })
+    }
+
+    fn commit(
+        &mut self,
+        on: &Branch,
+        subject: &'static str,
+        edits: &[Edit],
+        side: Option<&str>,
+    ) -> Branch {
+        let git = self.git.clone();
+        let mut branch = on.clone();
+        for edit in edits {
+            let (Replace(file, ..) | Append(file, _)) = *edit;
+            let text = branch.files.entry(file).or_insert_with(|| self.text(file));
+            *text = edited(text, edit);
+        }
+        let tip = &on.tip;
+        git.read(cmd!(git, "git read-tree {tip}")).unwrap();
+        for (file, text) in &branch.files {
+            let blob = git.pipe(cmd!(git, "git hash-object -w --stdin"), text.as_bytes());
+            let entry = format!("100644,{},{file}", blob.unwrap());
+            git.read(cmd!(git, "git update-index --cacheinfo {entry}"))
+                .unwrap();
+        }
+        let tree = git.read(cmd!(git, "git write-tree")).unwrap();
+        let parents = [Some(on.tip.as_str()), side];
+        let parents = parents.into_iter().flatten().flat_map(|it| ["-p", it]);
+        let message = format!("{subject}\n\nSigned-off-by: A Developer <developer@example.org>\n");
+        let commit = cmd!(git, "git commit-tree {parents...} -F - {tree}");
+        branch.tip = git.pipe(commit, message.as_bytes()).unwrap();
+        self.commits.insert(subject, branch.tip.clone());
+        branch
+    }
+
+    fn text(&self, file: &str) -> String {
+        let (git, base) = (&self.git, &self.base.tip);
+        git.read(cmd!(git, "git cat-file blob {base}:{file}"))
+            .unwrap()
+            + "\n"
+    }
+
+    fn id(&self, subject: &str) -> &str {
+        &self.commits[subject]
+    }
+}
+
+fn edited(text: &str, edit: &Edit) -> String {
+    match edit {
+        Replace(file, from, to) => {
+            assert_eq!(text.matches(from).count(), 1, "{file}: {from}");
+            text.replace(from, to)
+        }
+        Append(_, lines) => text.to_owned() + lines,
+    }
+}
+
+/// A checkout of its own, with the sources of this one; work tree and build have the names that they have here, so that
+/// the compiler's cache knows them.
+struct Place {
+    session: Session,
+    history: History,
+    recipe: Recipe,
+    init: Utf8PathBuf,
+}
+
+const SERIES: [&str; 2] = ["generic-freeze", "ext3-ioctl"];
+
+impl Place {
+    fn open() -> Self {
+        let here = Layout::of_this_checkout().unwrap();
+        let root = here.work("proof");
+        let layout = Layout::at(&root);
+        fs_err::create_dir_all(layout.work("")).unwrap();
+        for (there, link) in [
+            (here.patches(), layout.patches()),
+            (here.configs(), layout.configs()),
+            (here.sources(), layout.sources()),
+            (here.work("apt"), layout.work("apt")),
+        ] {
+            if link.symlink_metadata().is_err() {
+                symlink(there, link).unwrap();
+            }
+        }
+        let session = told(&Session::new(layout, Stop::default()));
+        let series = SERIES.map(str::to_owned).to_vec();
+        let request = request(&series);
+        let commits = commits_of_series(&request, &session).unwrap();
+        let (base, _) = commits.patches.last().unwrap();
+        let user = root.join("linux");
+        crate::host::files::remove(&user).unwrap();
+        let history = History::make(&user, &commits.repository, base);
+        let builder = Session::new(here, Stop::default());
+        let ((), init) = init::beside(|| Ok(()), &builder).unwrap();
+        Self {
+            recipe: Recipe {
+                name: tree::name("6.12", &series),
+                tree: user,
+                base: None,
+                series: vec![],
+                configs: vec![],
+                jobs: None,
+            },
+            session,
+            history,
+            init,
+        }
+    }
+
+    fn bench<'a>(&'a self, trial: &'a Trial, folder: &Utf8Path) -> Bench<'a> {
+        let workbench = Workbench::open(self.recipe.clone(), &self.session).unwrap();
+        let (init, folder) = (self.init.clone(), folder.to_owned());
+        Bench::new(workbench, trial, request(&[]), init, folder, &self.session)
+    }
+}
+
+fn request(series: &[String]) -> Request {
+    Request {
+        base: "6.12".into(),
+        tree: None,
+        series: series.to_vec(),
+        configs: vec![],
+        part: Part::Whole,
+        jobs: None,
+    }
+}
+
+/// The same session, whose notes are printed.
+fn told(session: &Session) -> Session {
+    let (events, receiver) = Events::channel();
+    std::thread::spawn(move || {
+        for event in receiver {
+            match event {
+                Event::Note(text) | Event::Warning(text) => println!("{text}"),
+                Event::PhaseEnded {
+                    what,
+                    outcome,
+                    took,
+                } => {
+                    println!("{what}: {outcome} ({took:.1?})");
+                }
+                Event::CaseEnded(result) => println!(
+                    "{} {} {} ({:.1?})",
+                    result.id.name(),
+                    result.verdict.word(),
+                    result.verdict.reason(),
+                    result.took
+                ),
+                _ => {}
+            }
+        }
+    });
+    session.told_to(events)
+}
+
+fn nesting() -> Trial {
+    let guests = Guests {
+        accel: Choice::Tcg,
+        way: Way::Initramfs,
+    };
+    let filters = ["^n_freezes_need_n_thaws$".to_owned()];
+    trial((&filters, &[Ext3]), "error_not_frozen", guests, None).unwrap()
+}
+
+/// What the judge says of a commit, in a word.
+fn judged(bench: &mut Bench<'_>, commit: &Commit<'_>) -> (String, Option<String>) {
+    let begun = std::time::Instant::now();
+    let word = |untestable: Untestable| <&str>::from(untestable.reason).to_owned();
+    let image = match bench.build(commit).unwrap() {
+        Build::Image(image) => image,
+        Build::Untestable(why) => return (word(why), None),
+    };
+    let built = begun.elapsed();
+    let outcome = bench.test(commit, 2).unwrap();
+    println!(
+        "built in {built:.1?}, tested in {:.1?}",
+        begun.elapsed() - built
+    );
+    let words = match outcome {
+        Outcome::Untestable(why) => word(why),
+        Outcome::Ran { control, .. } if control != Verdict::Passed => "control".into(),
+        Outcome::Ran { results, .. } => results[0].verdict.reason().to_owned(),
+    };
+    (words, Some(image))
+}
+
+#[test]
+#[ignore = "builds and boots kernels, with what test-kernel has got"]
+fn each_kind_of_commit_is_told_for_what_it_is() {
+    let place = Place::open();
+    let trial = nesting();
+    let folder = place.session.layout.work("judged");
+    crate::host::files::remove(&folder).unwrap();
+    let mut bench = place.bench(&trial, &folder);
+    let history = &place.history;
+    let fix = [history.id("pick: repair").to_owned()];
+    let of = |subject: &str| (history.id(subject).to_owned(), false, None);
+    let without = |subject: &str, culprit: &str| {
+        let culprit = history.id(culprit).to_owned();
+        (history.id(subject).to_owned(), false, Some(culprit))
+    };
+    let no_apply: &str = Reason::DoesNotApply.into();
+    let no_compile: &str = Reason::DoesNotCompile.into();
+    let no_boot: &str = Reason::DoesNotBoot.into();
+    for ((id, picked, revert), wanted) in [
+        (of("note: two"), ""),
+        (of("control: break"), "control"),
+        (of("boot: break"), no_boot),
+        (of("other: break"), "FITHAW"),
+        (of("side: note again"), "FIFREEZE"),
+        (without("note: seven", CULPRIT), ""),
+        (without("side: note", CULPRIT), no_apply),
+        ((history.id("pick: break").to_owned(), true, None), ""),
+        (of("half: begin"), no_compile),
+    ] {
+        let picks: &[String] = if picked { &fix } else { &[] };
+        let commit = Commit {
+            id: &id,
+            picks,
+            revert: revert.as_deref(),
+        };
+        let (said, _) = judged(&mut bench, &commit);
+        println!("{id}: {said}");
+        assert!(
+            said.starts_with(wanted) && wanted.is_empty() == said.is_empty(),
+            "{said}, not {wanted}"
+        );
+    }
+    let read = bench.read().unwrap();
+    assert!(read.contains(SUPER) && !read.contains(DRIVER) && !read.contains(PAGE));
+}

@@ -1,0 +1,97 @@
+//! Which patch of our own series breaks a case: each patch is a commit, and the good end is looked for.
+
+use camino::Utf8PathBuf;
+use harness::wire::Feature;
+
+use super::judge::Trial;
+use crate::bisect::{Build, Commit, Judge, Outcome};
+use crate::event::Verdict;
+use crate::failure::{Kind, Result};
+use crate::host::session::Session;
+use crate::kernel::request::Request;
+use crate::kernel::{self, SeriesCommits};
+
+/// The patches of a base's series as commits.
+pub struct Patches {
+    pub repository: Utf8PathBuf,
+    commits: SeriesCommits,
+}
+
+pub fn patches(request: &Request, names: &[String], session: &Session) -> Result<Patches> {
+    let request = Request {
+        series: names.to_vec(),
+        ..request.clone()
+    };
+    let commits = kernel::commits_of_series(&request, session)?;
+    Ok(Patches {
+        repository: commits.repository.clone(),
+        commits,
+    })
+}
+
+impl Patches {
+    /// The last patch.
+    pub fn tip(&self) -> String {
+        let last = self.commits.patches.last();
+        last.map_or(self.commits.base.clone(), |(commit, _)| commit.clone())
+    }
+
+    /// The source, and each patch on top of it.
+    fn all(&self) -> Vec<&str> {
+        let patches = self.commits.patches.iter();
+        let patches = patches.map(|(commit, _)| commit.as_str());
+        std::iter::once(self.commits.base.as_str())
+            .chain(patches)
+            .collect()
+    }
+
+    /// Where the features of the cases are there for the first time.
+    fn providing(&self, trial: &Trial) -> Result<usize> {
+        let needs = trial.cases.iter().filter_map(|(case, _)| case.needs);
+        let places = needs.map(|feature: Feature| {
+            let mut patches = self.commits.patches.iter();
+            let place = patches.position(|(_, provides)| provides.contains(&feature));
+            place.map(|place| place + 1).ok_or_else(|| {
+                Kind::Usage.error(format!(
+                    "no patch of --series provides the {feature}, which the case needs"
+                ))
+            })
+        });
+        let places: Vec<usize> = places.collect::<Result<_>>()?;
+        Ok(places.into_iter().max().unwrap_or(0))
+    }
+}
+
+/// The first patch from the one that provides what the cases need on which all of them pass, or the base's own source.
+///
+/// # Errors
+/// [`Kind::Untested`] if they pass on none: then no patch has broken them.
+pub fn first_good(patches: &Patches, trial: &Trial, judge: &mut dyn Judge) -> Result<String> {
+    let from = patches.providing(trial)?;
+    for id in &patches.all()[from..] {
+        let commit = Commit {
+            id,
+            picks: &[],
+            revert: None,
+        };
+        let Build::Image(_) = judge.build(&commit)? else {
+            continue;
+        };
+        if passes(&judge.test(&commit, 1)?) {
+            return Ok((*id).to_owned());
+        }
+    }
+    Err(Kind::Untested.error(
+        "the cases pass with no number of patches of the series: no patch has broken them, and test-kernel says how they fail",
+    ))
+}
+
+fn passes(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Ran { results, control } => {
+            let passed = |verdict: &Verdict| *verdict == Verdict::Passed;
+            passed(control) && results.iter().all(|result| passed(&result.verdict))
+        }
+        Outcome::Untestable(_) => false,
+    }
+}
