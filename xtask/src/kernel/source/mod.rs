@@ -10,6 +10,6 @@ mod stream;
 mod unpack;
 
 pub use given::{Given, name_some};
-pub use lent::lend;
+pub use lent::{borrow, lend};
 pub use obtain::{FRESH, is_known, obtain, sweep, version};
 pub use repository::Source;
