@@ -4,7 +4,6 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
 
 mod bench;
-#[allow(dead_code, reason = "the command line will call it")]
 mod bisect;
 mod commands;
 mod deps;

@@ -3,9 +3,16 @@
 //! The search knows neither kernels nor guests: a [`Judge`] builds and tests one commit. What a search is for is a
 //! [`Plan`], what came of it a [`Found`].
 
+mod ends;
+mod git;
+mod lab;
 pub mod letter;
+mod odds;
+mod relevant;
 pub mod report;
+pub mod search;
 mod signature;
+mod state;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,6 +24,20 @@ use strum::IntoStaticStr;
 
 use crate::event::{CaseResult, Verdict};
 use crate::failure::{FAILED, Kind, PASSED, Result};
+
+impl Runs {
+    pub fn total(self) -> u32 {
+        self.passed + self.failed + self.other
+    }
+}
+
+impl std::ops::AddAssign for Runs {
+    fn add_assign(&mut self, more: Self) {
+        self.passed += more.passed;
+        self.failed += more.failed;
+        self.other += more.other;
+    }
+}
 
 /// What is built: a commit, with what is done to it first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,6 +205,9 @@ pub enum Side {
     New,
 }
 
+/// On which side a commit is, or why nobody can say: then it is skipped.
+pub type Judgement = std::result::Result<Side, Untestable>;
+
 /// A commit, for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Named {
@@ -197,8 +221,7 @@ pub struct Named {
 pub struct Step {
     pub of: Named,
     pub why: Purpose,
-    /// `Err` is a skip.
-    pub verdict: std::result::Result<Side, Untestable>,
+    pub verdict: Judgement,
     /// Of the case that the search is about; none where nothing ran.
     pub runs: Runs,
     /// Names the image by its content, if there is one.
@@ -278,13 +301,17 @@ pub enum Reverted {
 }
 
 impl Found {
-    /// 0: found and verified; 1: found, and not verified; 4: no verdict.
+    /// 0: found and verified; 1: found, and not verified, or too flaky to be sure; 4: no verdict.
     pub fn exit_code(&self) -> u8 {
         match &self.end {
-            End::Culprit { proof, .. } if proof.holds() => PASSED,
+            End::Culprit { proof, .. } if proof.holds() && self.is_sure() => PASSED,
             End::Culprit { .. } => FAILED,
             End::OneOf(_) | End::Nothing(_) => Kind::Untested.exit_code(),
         }
+    }
+
+    fn is_sure(&self) -> bool {
+        self.confidence >= self.plan.confidence
     }
 }
 
@@ -298,12 +325,19 @@ impl Proof {
     }
 }
 
-pub fn search(
-    _: &Plan,
-    _: &mut dyn Judge,
-    _: &camino::Utf8Path,
-    _: bool,
-    _: &crate::host::session::Session,
-) -> Result<Found> {
-    todo!()
+impl Plan {
+    pub fn revision(&self, side: Side) -> &str {
+        match side {
+            Side::Old => &self.old,
+            Side::New => &self.new,
+        }
+    }
+}
+
+impl Untestable {
+    /// For people: `does not compile: fs/super.c:12: error: …`.
+    pub fn line(&self) -> String {
+        let reason: &str = self.reason.into();
+        format!("{reason}: {}", self.words)
+    }
 }

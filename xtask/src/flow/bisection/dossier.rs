@@ -1,4 +1,4 @@
-//! What is kept of a search: `bisect.json`, `report.md`, `report.eml`.
+//! What is kept of a search beside its `bisect.json`: `report.md`, `report.eml`.
 
 use camino::{Utf8Path, Utf8PathBuf};
 use xshell::cmd;
@@ -48,8 +48,6 @@ pub fn write(
         sides: [before.as_ref(), after.as_ref()],
         command: &order.command,
     };
-    let json = serde_json::to_vec_pretty(found).map_err(anyhow::Error::from)?;
-    files::write(&folder.join("bisect.json"), &json)?;
     files::write(&folder.join("report.md"), markdown(&dossier).as_bytes())?;
     let (Range::Tree { tree, .. }, Some(culprit)) = (&order.range, culprit) else {
         return Ok(None);

@@ -183,11 +183,11 @@ fn search(
             )
         }
     };
-    let found = bisect::search(
+    let found = bisect::search::search(
         &plan,
-        &mut bench(recipe.clone())?,
-        folder,
         order.resume,
+        folder,
+        &mut bench(recipe.clone())?,
         session,
     )?;
     Ok((found, recipe))

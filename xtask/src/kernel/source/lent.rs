@@ -29,13 +29,7 @@ pub fn lend(repository: &Git, path: &Utf8Path, revision: &str) -> Result<(String
         .canonicalize_utf8()
         .map_err(|error| Kind::Usage.error(format!("--tree {path}: {error}")))?;
     let git = repository.elsewhere(&path);
-    let usage = |error| clone::unusable(&path, error);
-    let format = cmd!(git, "git rev-parse --show-object-format");
-    if git.read(format).map_err(usage)? != "sha1" {
-        return Err(Kind::Usage.error(format!(
-            "--tree {path} is a repository with SHA-256 names, which others cannot borrow from"
-        )));
-    }
+    require_sha1(&git)?;
     let peeled = format!("{revision}^{{commit}}");
     let commit = git.resolve(&peeled)?.ok_or_else(|| {
         Kind::Usage.error(format!(
@@ -43,12 +37,25 @@ pub fn lend(repository: &Git, path: &Utf8Path, revision: &str) -> Result<(String
         ))
     })?;
     require_kernel(&git, &path, &commit)?;
+    borrow(repository, &git)?;
+    let short = &commit[..12.min(commit.len())];
+    let label = format!("{path} at {revision} ({short})");
+    Ok((commit, label))
+}
+
+/// Lets a repository read the objects of another, and know where a shallow one ends.
+///
+/// # Errors
+/// [`Kind::Usage`] if the other is no repository, or names its objects in another way.
+pub fn borrow(repository: &Git, from: &Git) -> Result<()> {
+    require_sha1(from)?;
     let places = ["objects", "shallow"].map(|name| {
         let place = cmd!(
-            git,
+            from,
             "git rev-parse --path-format=absolute --git-path {name}"
         );
-        git.read(place).map(Utf8PathBuf::from).map_err(usage)
+        let place = from.read(place).map(Utf8PathBuf::from);
+        place.map_err(|error| clone::unusable(from.dir(), error))
     });
     let [objects, shallow] = places;
     let (objects, shallow) = (objects?, shallow?);
@@ -62,9 +69,21 @@ pub fn lend(repository: &Git, path: &Utf8Path, revision: &str) -> Result<(String
             &fs_err::read_to_string(shallow)?,
         )?;
     }
-    let short = &commit[..12.min(commit.len())];
-    let label = format!("{path} at {revision} ({short})");
-    Ok((commit, label))
+    Ok(())
+}
+
+fn require_sha1(git: &Git) -> Result<()> {
+    let path = git.dir();
+    let format = git.read(cmd!(git, "git rev-parse --show-object-format"));
+    match format
+        .map_err(|error| clone::unusable(path, error))?
+        .as_str()
+    {
+        "sha1" => Ok(()),
+        _ => Err(Kind::Usage.error(format!(
+            "--tree {path} is a repository with SHA-256 names, which others cannot borrow from"
+        ))),
+    }
 }
 
 /// Of the commit, and with all that a build reads.

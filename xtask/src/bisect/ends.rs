@@ -1,0 +1,214 @@
+//! The two ends of a range, before anything is searched: that they are what they are said to be, and how often the one
+//! that fails does so.
+
+use std::collections::BTreeSet;
+
+use super::lab::{Care, Lab, Subject, Tested};
+use super::odds;
+use super::signature::{Ending, Ends, look};
+use super::state::Commits;
+use super::{Judgement, Plan, Runs, Scope, Side, Signature, Terms};
+use crate::failure::Result;
+
+/// How often an end is run, as long as that does not tell how often a step has to.
+const CHUNKS: [u32; 4] = [5, 20, 50, 125];
+/// An end that has passed so often passes.
+const PASSES: u32 = 25;
+/// More runs a step than anybody waits for.
+const MOST: u32 = 500;
+
+/// What is known once both ends were tested.
+#[derive(Debug)]
+pub struct Proven {
+    pub ends: Ends,
+    pub old: Tested,
+    pub new: Tested,
+    /// How often the end that fails did so.
+    pub rate: Runs,
+    /// How often each step is to run the case.
+    pub runs: u32,
+    /// In a sentence, if that is not often enough.
+    pub short: Option<String>,
+}
+
+impl Proven {
+    pub fn signature(&self) -> Option<&Signature> {
+        self.ends.new.as_ref().or(self.ends.old.as_ref())
+    }
+
+    /// What each side is by its own runs.
+    pub fn sides(&self) -> [Judgement; 2] {
+        [&self.old, &self.new].map(|end| side(&self.ends, end).1)
+    }
+
+    /// Why there is nothing to search, in a sentence.
+    pub fn obstacle(&self, plan: &Plan) -> Option<String> {
+        let said = |side| (plan.terms.word(side), plan.revision(side));
+        let ((old, good), (new, bad)) = (said(Side::Old), said(Side::New));
+        let [is_old, is_new] = self.sides();
+        match (&is_old, &is_new) {
+            (Ok(Side::Old), Ok(Side::New)) => None,
+            (Ok(Side::New), Ok(Side::Old)) => Some(format!(
+                "the ends are swapped: --{old} {good} fails, and --{new} {bad} passes"
+            )),
+            (Ok(Side::Old), Ok(Side::Old)) => Some(format!(
+                "--{new} {bad} is not {new}: it passes as --{old} {good} does"
+            )),
+            (Ok(Side::New), Ok(Side::New)) => Some(format!(
+                "--{old} {good} is not {old}: it fails as --{new} {bad} does"
+            )),
+            (Err(why), _) => Some(format!("--{old} {good} says nothing: {}", why.line())),
+            (_, Err(why)) => Some(format!("--{new} {bad} says nothing: {}", why.line())),
+        }
+    }
+}
+
+/// Tests both ends.
+pub fn test(plan: &Plan, lab: &mut Lab<'_>, commits: &Commits) -> Result<Proven> {
+    let mut new = measure(plan, lab, &commits.new)?;
+    let fails = look(&new.endings).0.is_some();
+    let mut old = match steps(plan, &new.endings).filter(|_| fails) {
+        Some(runs) => test_end(plan, lab, &commits.old, runs)?,
+        None => measure(plan, lab, &commits.old)?,
+    };
+    let ends = ends(plan, &old, &new);
+    let failing = if ends.new.is_some() { &new } else { &old };
+    let rate = side(&ends, failing).0;
+    let wanted = steps(plan, &failing.endings).unwrap_or(MOST);
+    let runs = plan.runs.unwrap_or(wanted.min(MOST));
+    for (end, commit) in [(&mut old, &commits.old), (&mut new, &commits.new)] {
+        top_up(plan, lab, end, commit, runs)?;
+    }
+    let short = (wanted > runs).then(|| {
+        format!("each step ran the case {runs} times, where its rate of failures asks for {wanted} or more")
+    });
+    Ok(Proven {
+        ends,
+        old,
+        new,
+        rate,
+        runs,
+        short,
+    })
+}
+
+/// How both ends look. Of good and bad, the good one has no look of its own: it has to pass.
+fn ends(plan: &Plan, old: &Tested, new: &Tested) -> Ends {
+    let (of_new, known) = look(&new.endings);
+    let (of_old, known_before) = look(&old.endings);
+    let swapped = of_new.is_none();
+    let of_old =
+        of_old.filter(|it| swapped || plan.terms == Terms::OldNew && Some(it) != of_new.as_ref());
+    let of_old = of_old.filter(|_| swapped || !plan.any_failure);
+    // Ends that are swapped are named by the look of the wrong one, and refused.
+    let (of_old, of_new) = match (plan.terms, of_old) {
+        (Terms::GoodBad, Some(failing)) => (None, Some(failing)),
+        (_, of_old) => (of_old, of_new),
+    };
+    Ends {
+        old: of_old,
+        new: of_new,
+        known: if swapped { known_before } else { known },
+        any_failure: plan.any_failure,
+    }
+}
+
+/// The side that an end is on by its runs, whatever it was said to be.
+pub fn side(ends: &Ends, end: &Tested) -> (Runs, Judgement) {
+    match &end.untestable {
+        Some(why) => (Runs::default(), Err(why.clone())),
+        None if ends.old.is_none() && ends.new.is_none() => {
+            let passed = u32::try_from(end.endings.len()).unwrap_or(u32::MAX);
+            let runs = Runs {
+                passed,
+                ..Runs::default()
+            };
+            (runs, Ok(Side::Old))
+        }
+        None => ends.side(&end.endings),
+    }
+}
+
+/// Runs an end until it is known how often each step has to run the case.
+fn measure(plan: &Plan, lab: &mut Lab<'_>, commit: &str) -> Result<Tested> {
+    if let Some(runs) = plan.runs {
+        return test_end(plan, lab, commit, runs);
+    }
+    let mut tested = Tested::default();
+    for runs in CHUNKS {
+        let more = test_end(plan, lab, commit, runs)?;
+        tested = join(tested, more);
+        if tested.untestable.is_some() || !is_vague(plan, &tested.endings) {
+            break;
+        }
+    }
+    Ok(tested)
+}
+
+/// Whether more runs would tell more.
+fn is_vague(plan: &Plan, endings: &[Ending]) -> bool {
+    let runs = rate(endings);
+    match (runs.failed, runs.total()) {
+        (0, total) => total < PASSES && total > 0,
+        (failed, total) if failed == total => false,
+        (_, total) => steps(plan, endings).is_none_or(|steps| steps > total),
+    }
+}
+
+fn test_end(plan: &Plan, lab: &mut Lab<'_>, commit: &str, runs: u32) -> Result<Tested> {
+    let subject = Subject {
+        commit: commit.to_owned(),
+        revert: None,
+    };
+    let care = Care {
+        runs,
+        one_first: false,
+        images: false,
+        read: plan.scope == Scope::Read,
+    };
+    lab.test(&subject, care)
+}
+
+/// An end that passes has to do so as often as any other commit.
+fn top_up(plan: &Plan, lab: &mut Lab<'_>, end: &mut Tested, commit: &str, runs: u32) -> Result<()> {
+    let done = rate(&end.endings);
+    let passes = done.failed == 0 && end.untestable.is_none();
+    if passes && done.total() > 0 && done.total() < runs {
+        let more = test_end(plan, lab, commit, runs - done.total())?;
+        *end = join(std::mem::take(end), more);
+    }
+    Ok(())
+}
+
+fn join(mut tested: Tested, more: Tested) -> Tested {
+    let read: BTreeSet<String> = tested.read.union(&more.read).cloned().collect();
+    tested.image = tested.image.take().or(more.image.clone());
+    tested.add(more);
+    Tested { read, ..tested }
+}
+
+/// Of the case that fails, or else of the first.
+fn rate(endings: &[Ending]) -> Runs {
+    let signature = look(endings).0;
+    let pair = |ending: &Ending| (ending.case.clone(), ending.filesystem);
+    let searched = match &signature {
+        Some(signature) => Some((signature.case.clone(), signature.filesystem)),
+        None => endings.first().map(pair),
+    };
+    let mut runs = Runs::default();
+    for ending in endings.iter().filter(|it| Some(pair(it)) == searched) {
+        match ending.failure() {
+            None => runs.passed += 1,
+            failure if failure == signature.as_ref() => runs.failed += 1,
+            Some(_) => runs.other += 1,
+        }
+    }
+    runs
+}
+
+/// How often each step has to run the case, by how often it failed here; `None` if that says nothing.
+fn steps(plan: &Plan, endings: &[Ending]) -> Option<u32> {
+    let Runs { failed, .. } = rate(endings);
+    let risk = odds::share(plan.confidence);
+    odds::runs_for(odds::least_rate(failed, rate(endings).total(), risk), risk)
+}
