@@ -288,6 +288,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::host::layout::Layout;
 
     #[derive(Debug, Parser)]
     struct Bisect {
@@ -332,6 +333,29 @@ mod tests {
             panic!("no series")
         };
         assert_eq!(series, ["generic-freeze"]);
+    }
+
+    /// Lines of examples: what follows two spaces is said of them.
+    #[test]
+    fn the_lines_of_the_readme_and_of_the_help_can_be_typed() {
+        let layout = Layout::of_this_checkout().unwrap();
+        let readme = fs_err::read_to_string(layout.root().join("README.md")).unwrap();
+        let text = readme + AFTER_HELP;
+        let text = text.replace("\\\n", " ");
+        let begin = "cargo xtask bisect ";
+        let lines = text
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix(begin));
+        let lines: Vec<String> = lines
+            .map(|line| line.split("   ").next().unwrap().replace('\'', ""))
+            .collect();
+        assert!(lines.len() > 8, "{lines:?}");
+        for line in &lines {
+            let options = parsed(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+            options
+                .order(String::new())
+                .unwrap_or_else(|failure| panic!("{line}: {failure}"));
+        }
     }
 
     #[test]

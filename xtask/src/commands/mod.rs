@@ -27,7 +27,7 @@ Examples:
   cargo xtask test-kernel --compare stock             the same, beside the kernel without the series
   cargo xtask test-kernel --tree ~/linux --filter thaw --fs xfs --repeat 10
   cargo xtask shell --stock                           a guest to look around in
-  cargo xtask bisect --tree ~/linux --good v6.11 --bad v6.12 --filter nest
+  cargo xtask bisect --tree ~/linux --good v6.11 --bad v6.12 --filter thaws
   cargo xtask clean                                   what target/freeze costs
 
 Exit codes:

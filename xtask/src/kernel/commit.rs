@@ -10,7 +10,7 @@ use xshell::cmd;
 use super::apply::apply;
 use super::bases::{self, Base};
 use super::build::{self, Build};
-use super::checkout::Checkout;
+use super::checkout::{Checkout, SUFFIX};
 use super::config;
 use super::present::Present;
 use super::source::{self, Source};
@@ -26,8 +26,6 @@ use crate::host::space;
 use crate::series::{self, Series};
 use crate::words::count;
 
-/// Ends the names of work trees and build folders for this.
-const SUFFIX: &str = "@bisect";
 /// A disk with less than that is full: what failed may have failed for that.
 const LEAST_FREE: u64 = 64 << 20;
 /// For another build of a tree that was built before.

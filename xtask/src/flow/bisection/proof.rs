@@ -10,10 +10,15 @@ use harness::wire::Filesystem::Ext3;
 use xshell::cmd;
 
 use super::judge::{Bench, Trial};
-use super::{Order, Range, Search, trial};
-use crate::bisect::{Build, Commit, Judge, Outcome, Reason, Scope, Terms, Untestable};
+use super::{Order, Range, Search, dossier, plan, trial};
+use crate::bisect::report::short;
+use crate::bisect::{
+    Build, Commit, End, Found, Judge, Outcome, Reason, Scope, Terms, Untestable, search,
+};
 use crate::event::{Event, Events, Verdict};
+use crate::failure::PASSED;
 use crate::flow::prepare::Guests;
+use crate::host::files;
 use crate::host::git::Git;
 use crate::host::layout::Layout;
 use crate::host::proc::Stop;
@@ -308,7 +313,7 @@ impl Place {
         let commits = commits_of_series(&request, &session).unwrap();
         let (base, _) = commits.patches.last().unwrap();
         let user = root.join("linux");
-        crate::host::files::remove(&user).unwrap();
+        files::remove(&user).unwrap();
         let history = History::make(&user, &commits.repository, base);
         let builder = Session::new(here, Stop::default());
         let ((), init) = init::beside(|| Ok(()), &builder).unwrap();
@@ -410,7 +415,7 @@ fn each_kind_of_commit_is_told_for_what_it_is() {
     let place = Place::open();
     let trial = nesting();
     let folder = place.session.layout.work("judged");
-    crate::host::files::remove(&folder).unwrap();
+    files::remove(&folder).unwrap();
     let mut bench = place.bench(&trial, &folder);
     let history = &place.history;
     let fix = [history.id("pick: repair").to_owned()];
@@ -448,4 +453,139 @@ fn each_kind_of_commit_is_told_for_what_it_is() {
     }
     let read = bench.read().unwrap();
     assert!(read.contains(SUPER) && !read.contains(DRIVER) && !read.contains(PAGE));
+}
+
+/// A search of the user's, whose answer is to be proved.
+fn order(place: &Place, old: &str, new: &str, picks: &[String], confidence: f64) -> Order {
+    Order {
+        range: Range::Tree {
+            tree: place.recipe.tree.clone(),
+            terms: Terms::GoodBad,
+            old: old.to_owned(),
+            new: new.to_owned(),
+            series: vec![],
+        },
+        base: None,
+        configs: vec![],
+        jobs: None,
+        install: false,
+        trial: nesting(),
+        search: Search {
+            scope: Scope::Read,
+            first_parent: false,
+            runs: None,
+            confidence,
+            any_failure: false,
+            revert: true,
+            picks: picks.to_vec(),
+        },
+        resume: false,
+        report: None,
+        command: format!(
+            "cargo xtask bisect --tree {} --good {old} --bad {new}",
+            place.recipe.tree
+        ),
+    }
+}
+
+/// Searches, writes all reports, and returns what was found and where they are.
+fn searched(place: &Place, order: &Order, name: &str) -> (Found, Utf8PathBuf) {
+    let begun = std::time::Instant::now();
+    let session = &place.session;
+    let folder = session.layout.bisections().join(name);
+    files::remove(&folder).unwrap();
+    let mut bench = place.bench(&order.trial, &folder.join("commits"));
+    let Range::Tree { tree, old, new, .. } = &order.range else {
+        unreachable!()
+    };
+    let plan = plan(order, tree, Terms::GoodBad, [old, new]);
+    let found = search::search(&plan, false, &folder, &mut bench, session).unwrap();
+    dossier::write(&found, &place.recipe, order, &folder, session).unwrap();
+    println!(
+        "{}",
+        fs_err::read_to_string(folder.join("report.md")).unwrap()
+    );
+    println!("{} steps in {:.0?}", found.steps.len(), begun.elapsed());
+    (found, folder)
+}
+
+fn assert_culprit(found: &Found, history: &History, subject: &str) {
+    match &found.end {
+        End::Culprit { culprit, proof } => {
+            assert_eq!(culprit.commit, history.id(subject), "{}", culprit.subject);
+            assert!(proof.holds(), "{proof:?}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+#[ignore = "builds and boots kernels, with what test-kernel has got"]
+fn the_commit_that_breaks_nesting_is_found_and_proved() {
+    let place = Place::open();
+    let history = &place.history;
+    let before = tree_of(&place.recipe.tree);
+    let fix = [history.id("pick: repair").to_owned()];
+    let order = order(&place, &history.base.tip, "main", &fix, 0.99);
+    let (found, folder) = searched(&place, &order, "nesting");
+    assert_culprit(&found, history, CULPRIT);
+    assert_eq!(found.exit_code(), PASSED);
+    let untouched = ["doc: ", "driver: "];
+    let built = found.steps.iter().filter(|step| step.same_as.is_none());
+    for step in built {
+        let subject = &step.of.subject;
+        assert!(
+            !untouched.iter().any(|it| subject.starts_with(it)),
+            "{subject} was built"
+        );
+    }
+    let letter = fs_err::read_to_string(folder.join("report.eml")).unwrap();
+    let introduced = format!("#regzbot introduced: {}\n", short(history.id(CULPRIT)));
+    assert!(letter.contains(&introduced), "{letter}");
+    assert!(letter.contains("linux-fsdevel@vger.kernel.org"), "{letter}");
+    assert_eq!(
+        tree_of(&place.recipe.tree),
+        before,
+        "the tree was written to"
+    );
+    replays(&folder, history.id(CULPRIT));
+}
+
+/// Fails in three of ten runs.
+#[test]
+#[ignore = "builds and boots kernels, with what test-kernel has got"]
+fn the_commit_that_makes_a_case_flaky_is_found() {
+    let place = Place::open();
+    let history = &place.history;
+    let order = order(&place, &history.base.tip, "flakes", &[], 0.95);
+    let (found, _) = searched(&place, &order, "flaky");
+    assert!(
+        found.rate.failed > 0 && found.rate.passed > 0,
+        "{:?}",
+        found.rate
+    );
+    assert!(found.runs > 5, "{}", found.runs);
+    assert_culprit(&found, history, FLAKE);
+}
+
+/// All that is in the user's repository, with the times.
+fn tree_of(tree: &Utf8Path) -> Vec<(String, std::time::SystemTime)> {
+    let entries = walkdir::WalkDir::new(tree).sort_by_file_name().into_iter();
+    let files = entries.map(|entry| {
+        let entry = entry.unwrap();
+        let time = entry.metadata().unwrap().modified().unwrap();
+        (entry.path().display().to_string(), time)
+    });
+    files.collect()
+}
+
+/// Git comes to the same commit by the log.
+fn replays(folder: &Utf8Path, culprit: &str) {
+    let git = Git::at(folder.join("repository.git"), &Stop::default());
+    let log = folder.join("bisect.log");
+    let said = git.read(cmd!(git, "git bisect replay {log}")).unwrap();
+    assert!(
+        said.contains(&format!("{culprit} is the first bad commit")),
+        "{said}"
+    );
 }
