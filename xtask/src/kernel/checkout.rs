@@ -34,34 +34,46 @@ impl Checkout {
     }
 
     /// Brings it to a commit, whatever a run that was killed has left there.
-    ///
-    /// What git does not know goes: to make, a file that is left over may be one to compile.
     pub fn go(&self, commit: &str, session: &Session) -> Result<Tree> {
         let (path, git) = (&self.path, Git::at(&self.path, &session.stop));
+        let memory = format!("{path}.json");
+        let memory = Utf8Path::new(&memory);
         let is_there = self.is_there(&git)?;
+        let at: Option<String> = files::recall(memory).filter(|_| is_there);
+        files::remove(memory)?;
         let what = match is_there {
             true => format!("moving {path}"),
             false => format!("checking out {path}"),
         };
         phase(&session.events, what, || {
-            if !is_there {
-                self.make(commit, session)?;
+            match at {
+                Some(at) => step(&git, &at, commit)?,
+                None => self.repair(&git, is_there, commit, session)?,
             }
-            let index = cmd!(
-                git,
-                "git rev-parse --path-format=absolute --git-path index.lock"
-            );
-            files::remove(git.read(index)?.as_str().into())?;
-            git.read(cmd!(git, "git reset --quiet --hard {commit}"))?;
-            git.read(cmd!(git, "git clean -ffdxq"))?;
             Ok(((), format!("at {}", &commit[..12.min(commit.len())])))
         })?;
+        files::remember(memory, &commit)?;
         Ok(Tree {
-            content: git.read(cmd!(git, "git rev-parse 'HEAD^{tree}'"))?,
+            content: git.read(cmd!(git, "git rev-parse {commit}'^{tree}'"))?,
             path: path.clone(),
             edited: false,
             ground: None,
         })
+    }
+
+    /// Looks at each file. What git does not know goes: to make, a file that is left over may be one to compile.
+    fn repair(&self, git: &Git, is_there: bool, commit: &str, session: &Session) -> Result<()> {
+        if !is_there {
+            self.make(commit, session)?;
+        }
+        let lock = cmd!(
+            git,
+            "git rev-parse --path-format=absolute --git-path index.lock"
+        );
+        files::remove(git.read(lock)?.as_str().into())?;
+        git.read(cmd!(git, "git reset --quiet --hard {commit}"))?;
+        git.read(cmd!(git, "git clean -ffdxq"))?;
+        Ok(())
     }
 
     /// Not only a folder, and no work tree of another repository, as after a move of the checkout.
@@ -84,6 +96,13 @@ impl Checkout {
         ))?;
         Ok(())
     }
+}
+
+/// Looks at the files that differ, and at no other: to ask for the state of all takes longer than to compile some.
+fn step(git: &Git, from: &str, to: &str) -> Result<()> {
+    git.read(cmd!(git, "git read-tree -m -u {from} {to}"))?;
+    git.read(cmd!(git, "git update-ref --no-deref HEAD {to}"))?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -114,6 +133,15 @@ mod tests {
         let time = || fs_err::metadata(tree.path.join("same")).unwrap().modified();
         let before = time().unwrap();
         assert!(tree.path.join("two").exists());
+        for commit in [&commits[0], &commits[1]] {
+            checkout.go(commit, &session).unwrap();
+            assert_eq!(tree.path.join("two").exists(), commit == &commits[1]);
+            let status = Git::at(&tree.path, &Stop::default());
+            let status = status.read(cmd!(status, "git status --porcelain")).unwrap();
+            assert_eq!(status, "");
+        }
+        // Killed in the middle.
+        fs_err::remove_file(format!("{}.json", tree.path)).unwrap();
         fs_err::write(tree.path.join("left.c"), "").unwrap();
         fs_err::write(tree.path.join("one"), "edited").unwrap();
         fs_err::write(user.join(".git/worktrees/x@bisect/index.lock"), "").unwrap();
