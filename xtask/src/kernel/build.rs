@@ -141,6 +141,41 @@ impl Build<'_> {
         make.configure()
     }
 
+    /// Whether the objects that did not compile do not compile in an empty folder either: stale ones are not to blame
+    /// then. False where it was not an object that failed.
+    pub fn fails_from_clean(&self, session: &Session) -> Result<bool> {
+        let said = fs_err::read_to_string(self.folder.join("build.log"))?;
+        let objects = failed_objects(&said);
+        if objects.is_empty() {
+            return Ok(false);
+        }
+        let (compiler, out) = (compiler(&session.stop)?, self.folder.join("clean"));
+        files::discard(&out, &session.stop)?;
+        fs_err::create_dir_all(&out)?;
+        let ccache = Ccache::find(session)?;
+        let make = self.make(&compiler, ccache, "clean.log", &out, session);
+        make.configure()?;
+        let what = format!(
+            "compiling {} of {} from clean",
+            objects.join(", "),
+            self.title
+        );
+        let failed = phase(&session.events, what, || {
+            let mut command = make.command(&[]);
+            let (_, result, stderr) = make.compile(command.args(&objects), None);
+            let failure = result
+                .err()
+                .map(|error| make.explain(error, &stderr, &complaints(&stderr).errors));
+            match failure {
+                Some(failure) if failure.kind != Kind::Build => Err(failure),
+                Some(_) => Ok((true, "fails again".to_owned())),
+                None => Ok((false, "compiled".to_owned())),
+            }
+        })?;
+        files::discard(&out, &session.stop)?;
+        Ok(failed)
+    }
+
     /// Forgets what was compiled: the next build is one from clean.
     pub fn clean(&self, session: &Session) -> Result<()> {
         files::remove(&self.folder.join("finished.json"))?;
@@ -480,6 +515,19 @@ impl Make<'_> {
     }
 }
 
+/// The objects that make could not make: `make[4]: *** [scripts/Makefile.build:229: fs/super.o] Error 1`.
+fn failed_objects(log: &str) -> Vec<String> {
+    let lines = log.lines().filter(|line| line.contains("*** ["));
+    let targets = lines.filter_map(|line| {
+        let (target, _) = line.rsplit_once("] Error ")?;
+        Some(target.rsplit(": ").next()?.to_owned())
+    });
+    let mut objects: Vec<String> = targets.filter(|target| target.ends_with(".o")).collect();
+    objects.sort();
+    objects.dedup();
+    objects
+}
+
 /// The line that says that somebody else has ended a program that make started, in gcc's words or in make's.
 fn killed(stderr: &str) -> Option<&str> {
     let words = [
@@ -611,6 +659,17 @@ mod tests {
         ] {
             assert_eq!(killed(stderr).is_some(), told, "{stderr}");
         }
+    }
+
+    #[test]
+    fn objects_that_failed() {
+        let log = "  CC      fs/super.o\n\
+            make[4]: *** [/t/scripts/Makefile.build:229: fs/super.o] Error 1\n\
+            make[3]: *** [/t/scripts/Makefile.build:478: fs] Error 2\n\
+            make[2]: *** [/t/Makefile:1945: .] Error 2\n";
+        assert_eq!(failed_objects(log), ["fs/super.o"]);
+        let link = "make[2]: *** [/t/scripts/Makefile.vmlinux:34: vmlinux] Error 1\n";
+        assert!(failed_objects(link).is_empty());
     }
 
     #[test]

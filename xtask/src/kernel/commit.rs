@@ -129,7 +129,7 @@ impl Workbench {
         build::folder(&session.layout, &self.recipe.name, &self.recipe.configs)
     }
 
-    /// Makes the kernel of a commit. Of what does not compile all is compiled again, once: stale objects were seen to
+    /// Makes the kernel of a commit. What does not compile is compiled again from clean, once: stale objects were seen to
     /// be the reason.
     ///
     /// # Errors
@@ -254,15 +254,15 @@ impl Workbench {
             return Ok(Err(obstacle));
         }
         let built = match self.on(Stage::Compiling, build.run(session), session)? {
-            Ok(built) => Ok(built),
-            Err(obstacle) => {
+            Err(obstacle) if !build.fails_from_clean(session)? => {
                 session.events.send(Event::Warning(format!(
-                    "{}\nit is built once more from clean",
+                    "{}\nall of it is built once more, from clean",
                     obstacle.why
                 )));
                 build.clean(session)?;
                 self.on(Stage::Compiling, build.run(session), session)?
             }
+            built => built,
         };
         match built {
             Ok(built) => Ok(Ok(self.kernel(ready, tree, built)?)),

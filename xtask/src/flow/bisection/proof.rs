@@ -177,6 +177,8 @@ struct History {
     /// Ids by subjects.
     commits: BTreeMap<&'static str, String>,
     base: Branch,
+    /// The commit that git's index is of.
+    index: String,
 }
 
 impl History {
@@ -188,7 +190,6 @@ impl History {
             .unwrap();
         let alternates = tree.join(".git/objects/info/alternates");
         fs_err::write(alternates, format!("{repository}/objects\n")).unwrap();
-        git.read(cmd!(git, "git read-tree {base}")).unwrap();
         let mut history = Self {
             git,
             commits: BTreeMap::new(),
@@ -196,6 +197,7 @@ impl History {
                 files: BTreeMap::new(),
                 tip: base.to_owned(),
             },
+            index: String::new(),
         };
         history.grow();
         history
@@ -235,14 +237,14 @@ impl History {
     ) -> Branch {
         let git = self.git.clone();
         let mut branch = on.clone();
+        if self.index != on.tip {
+            let tip = &on.tip;
+            git.read(cmd!(git, "git read-tree {tip}")).unwrap();
+        }
         for edit in edits {
             let (Replace(file, ..) | Append(file, _)) = *edit;
             let text = branch.files.entry(file).or_insert_with(|| self.text(file));
             *text = edited(text, edit);
-        }
-        let tip = &on.tip;
-        git.read(cmd!(git, "git read-tree {tip}")).unwrap();
-        for (file, text) in &branch.files {
             let blob = git.pipe(cmd!(git, "git hash-object -w --stdin"), text.as_bytes());
             let entry = format!("100644,{},{file}", blob.unwrap());
             git.read(cmd!(git, "git update-index --cacheinfo {entry}"))
@@ -254,6 +256,7 @@ impl History {
         let message = format!("{subject}\n\nSigned-off-by: A Developer <developer@example.org>\n");
         let commit = cmd!(git, "git commit-tree {parents...} -F - {tree}");
         branch.tip = git.pipe(commit, message.as_bytes()).unwrap();
+        self.index = branch.tip.clone();
         self.commits.insert(subject, branch.tip.clone());
         branch
     }
