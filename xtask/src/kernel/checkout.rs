@@ -83,7 +83,9 @@ impl Checkout {
         }
         let common = cmd!(git, "git rev-parse --path-format=absolute --git-common-dir");
         let common = git.output(common, b"")?;
-        let ours = String::from_utf8_lossy(&common.stdout).trim() == self.repository;
+        // Git names it without links.
+        let repository = self.repository.canonicalize_utf8()?;
+        let ours = String::from_utf8_lossy(&common.stdout).trim() == repository;
         Ok(ours && git.resolve("HEAD")?.is_some())
     }
 
@@ -128,7 +130,9 @@ mod tests {
                 .unwrap();
             git.read(cmd!(git, "git rev-parse HEAD")).unwrap()
         });
-        let checkout = Checkout::new(user.join(".git"), "x@bisect", &session);
+        let link = dir.join("link");
+        std::os::unix::fs::symlink(user.join(".git"), &link).unwrap();
+        let checkout = Checkout::new(link, "x@bisect", &session);
         let tree = checkout.go(&commits[1], &session).unwrap();
         let time = || fs_err::metadata(tree.path.join("same")).unwrap().modified();
         let before = time().unwrap();
