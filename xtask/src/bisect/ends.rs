@@ -36,6 +36,20 @@ impl Proven {
         self.ends.new.as_ref().or(self.ends.old.as_ref())
     }
 
+    /// The least rate of failures that the runs at the end which fails allow.
+    pub fn least_rate(&self, plan: &Plan) -> f64 {
+        let risk = odds::share(plan.confidence);
+        odds::least_rate(self.rate.failed, self.rate.total(), risk)
+    }
+
+    /// How often the culprit and its parents are run again: they may all be wrong together with the risk of one step.
+    pub fn runs_again(&self, plan: &Plan, parents: usize) -> u32 {
+        let parents = u32::try_from(parents).unwrap_or(1).max(1);
+        let risk = odds::share(plan.confidence) / f64::from(parents);
+        let wanted = odds::runs_for(self.least_rate(plan), risk).unwrap_or(MOST);
+        plan.runs.unwrap_or(wanted.min(MOST))
+    }
+
     /// What each side is by its own runs.
     pub fn sides(&self) -> [Judgement; 2] {
         [&self.old, &self.new].map(|end| side(&self.ends, end).1)
@@ -66,21 +80,21 @@ impl Proven {
 /// Tests both ends.
 pub fn test(plan: &Plan, lab: &mut Lab<'_>, commits: &Commits) -> Result<Proven> {
     let mut new = measure(plan, lab, &commits.new)?;
-    let fails = look(&new.endings).0.is_some();
-    let mut old = match steps(plan, &new.endings).filter(|_| fails) {
+    let mut old = match runs(plan, &new.endings) {
         Some(runs) => test_end(plan, lab, &commits.old, runs)?,
         None => measure(plan, lab, &commits.old)?,
     };
     let ends = ends(plan, &old, &new);
     let failing = if ends.new.is_some() { &new } else { &old };
     let rate = side(&ends, failing).0;
-    let wanted = steps(plan, &failing.endings).unwrap_or(MOST);
-    let runs = plan.runs.unwrap_or(wanted.min(MOST));
-    for (end, commit) in [(&mut old, &commits.old), (&mut new, &commits.new)] {
-        top_up(plan, lab, end, commit, runs)?;
+    let (wanted, given) = (steps(plan, &failing.endings), runs(plan, &failing.endings));
+    if let Some(runs) = given {
+        top_up(plan, lab, &mut old, &commits.old, runs)?;
+        top_up(plan, lab, &mut new, &commits.new, runs)?;
     }
-    let short = (wanted > runs).then(|| {
-        format!("each step ran the case {runs} times, where its rate of failures asks for {wanted} or more")
+    let runs = given.unwrap_or_default();
+    let short = wanted.filter(|wanted| *wanted > runs).map(|wanted| {
+        format!("each step ran the case {runs} times, where its rate of failures asks for {wanted}")
     });
     Ok(Proven {
         ends,
@@ -90,6 +104,13 @@ pub fn test(plan: &Plan, lab: &mut Lab<'_>, commits: &Commits) -> Result<Proven>
         runs,
         short,
     })
+}
+
+/// How often a step runs the case, if an end fails like that; `None` if it does not.
+fn runs(plan: &Plan, endings: &[Ending]) -> Option<u32> {
+    look(endings).0?;
+    let wanted = steps(plan, endings).unwrap_or(MOST);
+    Some(plan.runs.unwrap_or(wanted.min(MOST)))
 }
 
 /// How both ends look. Of good and bad, the good one has no look of its own: it has to pass.

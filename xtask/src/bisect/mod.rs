@@ -5,6 +5,8 @@
 
 mod ends;
 mod git;
+#[cfg(test)]
+mod history;
 mod lab;
 pub mod letter;
 mod odds;

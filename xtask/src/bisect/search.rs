@@ -386,17 +386,23 @@ impl<'a> Search<'a> {
     /// The culprit and its parents again, and the second end without the culprit.
     fn prove(&mut self, proven: &Proven, culprit: &str) -> Result<Proved> {
         let mut proof = Proof::default();
-        for parent in self.parents_to_test(culprit)? {
-            let side = self.again(proven, &parent)?.ok();
+        let parents = self.parents_to_test(culprit)?;
+        let care = Care {
+            runs: proven.runs_again(self.plan, parents.len()),
+            one_first: is_costly(proven),
+            images: false,
+            read: false,
+        };
+        for parent in parents {
+            let side = self.again(proven, &parent, care)?.ok();
             if side == Some(Side::New) && !self.git.is_ancestor(&parent, &self.commits.old)? {
                 return Ok(Proved::Earlier(parent));
             }
             proof.parents.push((self.git.named(&parent)?, side));
         }
-        proof.culprit = self.again(proven, culprit)?.ok();
+        proof.culprit = self.again(proven, culprit, care)?.ok();
         if self.plan.revert {
             let new = self.commits.new.clone();
-            let care = anew(proven);
             let (verdict, _) = self.test(proven, &new, Some(culprit), Purpose::Revert, care)?;
             proof.reverted = match verdict {
                 Ok(side) => Reverted::Is(side),
@@ -416,8 +422,7 @@ impl<'a> Search<'a> {
     }
 
     /// Tests a commit as if nothing were known of it.
-    fn again(&mut self, proven: &Proven, commit: &str) -> Result<Judgement> {
-        let care = anew(proven);
+    fn again(&mut self, proven: &Proven, commit: &str, care: Care) -> Result<Judgement> {
         Ok(self.test(proven, commit, None, Purpose::Proof, care)?.0)
     }
 
@@ -493,9 +498,6 @@ impl<'a> Search<'a> {
 
     /// A culprit that stands the proof rests on itself and its parents only. All else rests on each step.
     fn confidence(&self, proven: &Proven, end: &End) -> f64 {
-        let Runs { failed, .. } = proven.rate;
-        let risk = odds::share(self.plan.confidence);
-        let rate = odds::least_rate(failed, proven.rate.total(), risk);
         let rests_on = |commit: &String| match end {
             End::Culprit { culprit, proof } if proof.holds() => {
                 *commit == culprit.commit
@@ -507,7 +509,7 @@ impl<'a> Search<'a> {
         let tested = self.tested.iter().filter(|(commit, _)| rests_on(commit));
         let passing = tested.filter(|(_, (verdict, runs))| verdict.is_ok() && runs.failed == 0);
         odds::all_right(
-            rate,
+            proven.least_rate(self.plan),
             self.plan.confidence,
             passing.map(|(_, (_, runs))| runs.passed),
         )
@@ -520,15 +522,9 @@ fn is_costly(proven: &Proven) -> bool {
     signature.is_some_and(|signature| signature.how != How::Failed)
 }
 
-fn anew(proven: &Proven) -> Care {
-    Care {
-        runs: proven.runs,
-        one_first: is_costly(proven),
-        images: false,
-        read: false,
-    }
-}
-
 fn short(commit: &str) -> &str {
     &commit[..12.min(commit.len())]
 }
+
+#[cfg(test)]
+mod tests;
