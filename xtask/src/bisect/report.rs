@@ -1,7 +1,6 @@
 //! What a search has found, for people: `report.md`.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use super::{End, Found, Named, Proof, Purpose, Reverted, Runs, Side, Step, Terms};
 use crate::event::CaseResult;
@@ -376,6 +375,8 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 pub mod samples {
+    use std::time::Duration;
+
     use harness::wire::Filesystem::Xfs;
 
     use super::super::{How, Plan, Reason, Scope, Signature, Untestable};

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::symlink;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use harness::wire::Filesystem::Ext3;
@@ -54,7 +55,7 @@ const NEVER_NESTS: &str = "return sb->s_writers.freeze_ucount < 1;";
 const HOLDS_REMAIN: &str = "freeze_dec(sb, who);\n\t\terror = 0;";
 const HOLDS_FAIL: &str = "freeze_dec(sb, who);\n\t\terror = -EIO;";
 const NOT_FROZEN: &str = "int error = -EINVAL;\n\tint released;";
-const NEVER_FAILS: &str = "int error = 0;\n\tint released;";
+const NOT_PERMITTED: &str = "int error = -EPERM;\n\tint released;";
 const NO_QUEUE: &str = "if (!freeze_wq)\n\t\tpanic";
 const PANICS: &str = "if (freeze_wq)\n\t\tpanic";
 const RESET: &str = "if (get_user(timeout_sec, timeout))\n\t\treturn -EFAULT;\n";
@@ -78,10 +79,13 @@ const BEFORE: &[(&str, &[Edit])] = &[
         "half: end",
         &[Replace(IOCTL, "#error half of a change\n", "")],
     ),
-    ("control: break", &[Replace(SUPER, NOT_FROZEN, NEVER_FAILS)]),
+    (
+        "control: break",
+        &[Replace(SUPER, NOT_FROZEN, NOT_PERMITTED)],
+    ),
     (
         "control: repair",
-        &[Replace(SUPER, NEVER_FAILS, NOT_FROZEN)],
+        &[Replace(SUPER, NOT_PERMITTED, NOT_FROZEN)],
     ),
     ("doc: two", &[Append(PAGE, "Two.\n")]),
     (
@@ -290,12 +294,17 @@ struct Place {
     history: History,
     recipe: Recipe,
     init: Utf8PathBuf,
+    /// Tests run in threads, and there is one place.
+    _alone: MutexGuard<'static, ()>,
 }
+
+static ALONE: Mutex<()> = Mutex::new(());
 
 const SERIES: [&str; 2] = ["generic-freeze", "ext3-ioctl"];
 
 impl Place {
     fn open() -> Self {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let here = Layout::of_this_checkout().unwrap();
         let root = here.work("proof");
         let layout = Layout::at(&root);
@@ -332,6 +341,7 @@ impl Place {
             session,
             history,
             init,
+            _alone: alone,
         }
     }
 
