@@ -17,12 +17,18 @@ pub struct Patches {
     commits: SeriesCommits,
 }
 
+/// # Errors
+/// [`Kind::Untested`] if one of them does not apply.
 pub fn patches(request: &Request, names: &[String], session: &Session) -> Result<Patches> {
     let request = Request {
         series: names.to_vec(),
         ..request.clone()
     };
-    let commits = kernel::commits_of_series(&request, session)?;
+    let commits =
+        kernel::commits_of_series(&request, session).map_err(|failure| match failure.kind {
+            Kind::Build => Kind::Untested.error(failure),
+            _ => failure,
+        })?;
     Ok(Patches {
         repository: commits.repository.clone(),
         commits,
