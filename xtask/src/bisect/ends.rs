@@ -36,6 +36,11 @@ impl Proven {
         self.ends.new.as_ref().or(self.ends.old.as_ref())
     }
 
+    /// What the builds of both ends read.
+    pub fn read(&self) -> impl Iterator<Item = String> {
+        self.old.read.union(&self.new.read).cloned()
+    }
+
     /// The least rate of failures that the runs at the end which fails allow.
     pub fn least_rate(&self, plan: &Plan) -> f64 {
         let risk = odds::share(plan.confidence);

@@ -10,11 +10,13 @@ mod history;
 mod lab;
 pub mod letter;
 mod odds;
+mod proof;
 mod relevant;
 pub mod report;
 pub mod search;
 mod signature;
 mod state;
+mod trial;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -318,12 +320,23 @@ impl Found {
 }
 
 impl Proof {
-    /// Whether all that was asked for speaks for the culprit.
-    pub fn holds(&self) -> bool {
-        let again = self.culprit == Some(Side::New);
+    /// Whether the change is between the culprit and its parents, when they are tested again.
+    pub fn is_there(&self) -> bool {
         let before = |(_, side): &(Named, Option<Side>)| *side == Some(Side::Old);
-        let reverted = matches!(self.reverted, Reverted::NotAsked | Reverted::Is(Side::Old));
-        again && self.parents.iter().all(before) && reverted
+        self.culprit == Some(Side::New) && self.parents.iter().all(before)
+    }
+
+    /// Whether all that could be tested speaks for the culprit.
+    pub fn holds(&self) -> bool {
+        self.is_there() && self.reverted != Reverted::Is(Side::New)
+    }
+}
+
+impl Named {
+    /// As a commit is cited: `12hex ("subject")`.
+    pub fn words(&self) -> String {
+        let short = &self.commit[..12.min(self.commit.len())];
+        format!("{short} (\"{}\")", self.subject)
     }
 }
 
