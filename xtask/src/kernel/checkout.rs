@@ -40,6 +40,11 @@ impl Checkout {
         let memory = Utf8Path::new(&memory);
         let is_there = self.is_there(&git)?;
         let at: Option<String> = files::recall(memory).filter(|_| is_there);
+        // A commit may be gone: its owner has rewritten history, and git has cleaned up.
+        let at = match at {
+            Some(at) if git.resolve(&format!("{at}^{{tree}}"))?.is_some() => Some(at),
+            _ => None,
+        };
         files::remove(memory)?;
         let what = match is_there {
             true => format!("moving {path}"),
