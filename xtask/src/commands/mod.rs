@@ -57,7 +57,7 @@ pub enum Command {
     /// Boot the same kernel with the same scratch disks, and a shell on this terminal
     Shell(shell::Options),
     /// Find the commit of a tree, or the patch of a series, that broke a case, and prove it
-    Bisect(bisect::Options),
+    Bisect(Box<bisect::Options>),
     /// Measure what the patches cost
     Bench(bench::Options),
     /// Check patch files, edit them in a work tree, carry them to another base, write them back, or compare those of two bases

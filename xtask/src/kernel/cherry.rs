@@ -132,10 +132,10 @@ mod tests {
         assert_eq!(repository.file(&with, "b"), "c");
         // It is there already, or its lines are others by now.
         assert_eq!(
-            picked(git, &fix, &[fix.clone()]).unwrap(),
+            picked(git, &fix, std::slice::from_ref(&fix)).unwrap(),
             (fix.clone(), vec![])
         );
-        let (same, left_out) = picked(git, &tip, &[fix.clone()]).unwrap();
+        let (same, left_out) = picked(git, &tip, std::slice::from_ref(&fix)).unwrap();
         assert_eq!((same, left_out), (tip.clone(), vec![fix.clone()]));
 
         let without = reverted(git, &tip, &break_it).unwrap().unwrap();

@@ -52,9 +52,10 @@ use Edit::{Append, Replace};
 
 const NESTS: &str = "return sb->s_writers.freeze_ucount < FREEZE_UCOUNT_MAX;";
 const NEVER_NESTS: &str = "return sb->s_writers.freeze_ucount < 1;";
-const HOLDS_REMAIN: &str = "freeze_dec(sb, who);\n\t\terror = 0;";
-const HOLDS_FAIL: &str = "freeze_dec(sb, who);\n\t\terror = -EIO;";
 const NOT_FROZEN: &str = "int error = -EINVAL;\n\tint released;";
+/// Once something was frozen, which the control case does not do.
+const OTHER: &str = "static bool froze;\n\tint error = froze ? -EPERM : -EINVAL;\n\tint released;\n\n\
+    \tif (sb->s_writers.frozen == SB_FREEZE_COMPLETE)\n\t\tfroze = true;";
 const NOT_PERMITTED: &str = "int error = -EPERM;\n\tint released;";
 const NO_QUEUE: &str = "if (!freeze_wq)\n\t\tpanic";
 const PANICS: &str = "if (freeze_wq)\n\t\tpanic";
@@ -127,9 +128,9 @@ const CULPRIT: &str = "fs: simplify the count of holds";
 
 /// The main line beside it.
 const BESIDE: &[(&str, &[Edit])] = &[
-    ("other: break", &[Replace(SUPER, HOLDS_REMAIN, HOLDS_FAIL)]),
+    ("other: break", &[Replace(SUPER, NOT_FROZEN, OTHER)]),
     ("other: note", &[Append(SUPER, NOTES[3])]),
-    ("other: repair", &[Replace(SUPER, HOLDS_FAIL, HOLDS_REMAIN)]),
+    ("other: repair", &[Replace(SUPER, OTHER, NOT_FROZEN)]),
 ];
 const MERGE: &str = "Merge the side branch";
 
