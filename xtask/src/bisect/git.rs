@@ -18,9 +18,11 @@ use crate::host::git::Git;
 use crate::host::proc::{Output, Stop};
 use crate::kernel::source::borrow;
 
-/// The exit codes of git bisect (builtin/bisect.c, bisect.h): only skipped commits are left; a merge base is bad.
+/// The exit codes of git bisect (enum bisect_error in bisect.h): only skipped commits are left; a merge base is bad; no
+/// commit touches the paths.
 const ONLY_SKIPPED: i32 = 2;
 const BASE_IS_BAD: i32 = 3;
+const NONE_TO_TEST: i32 = 4;
 
 /// What git wants next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,6 +129,9 @@ impl Bisection {
             Some(0) => self.wanted(&said),
             Some(ONLY_SKIPPED) => Ok(Next::OneOf(candidates(&said))),
             Some(BASE_IS_BAD) => Ok(Next::BaseIsNew),
+            Some(NONE_TO_TEST) => {
+                Err(Kind::Usage.error("--path: no commit of the range touches these"))
+            }
             _ => Err(Kind::Machinery.error(format!(
                 "git bisect failed ({}):\n{}{said}",
                 output.status,

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use harness::wire::Filesystem;
@@ -221,8 +222,11 @@ pub struct Fake<'a> {
     pub builds: Vec<String>,
     /// With how many runs.
     pub tests: Vec<(String, u32)>,
-    /// How many calls are answered before the machinery fails.
+    /// How many calls are answered before one fails.
     pub lives: usize,
+    pub dies_of: Kind,
+    /// How long a call takes.
+    pub pace: Duration,
 }
 
 impl<'a> Fake<'a> {
@@ -237,14 +241,17 @@ impl<'a> Fake<'a> {
             builds: vec![],
             tests: vec![],
             lives,
+            dies_of: Kind::Machinery,
+            pace: Duration::ZERO,
         }
     }
 
     fn live(&mut self) -> Result<()> {
         match self.lives.checked_sub(1) {
             Some(lives) => self.lives = lives,
-            None => return Err(Kind::Machinery.error("no space left on device")),
+            None => return Err(self.dies_of.error("no space left on device")),
         }
+        std::thread::sleep(self.pace);
         Ok(())
     }
 
@@ -344,7 +351,7 @@ fn result(files: &Files, repeat: u32, random: &mut fastrand::Rng) -> CaseResult 
             repeat,
         },
         verdict,
-        took: std::time::Duration::ZERO,
+        took: Duration::ZERO,
         diagnostics,
     }
 }

@@ -7,7 +7,7 @@ use super::signature::Ending;
 use super::state::{Answer, Came, Journal, Question};
 use super::{Build, Commit, Judge, Outcome, Reason, Untestable};
 use crate::event::Verdict;
-use crate::failure::{Failure, Kind, Result};
+use crate::failure::Result;
 
 /// A commit, and what is taken back of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,7 +99,7 @@ impl<'a> Lab<'a> {
             return Ok(answer.into());
         }
         let begun = Instant::now();
-        let answer = self.answer(subject, runs, care).map_err(resumable)?;
+        let answer = self.answer(subject, runs, care)?;
         let answer = Answer {
             took: begun.elapsed(),
             ..answer
@@ -163,14 +163,6 @@ fn came(outcome: Outcome) -> Came {
             })
         }
         Outcome::Ran { results, .. } => Came::Ran(results.iter().map(Ending::of).collect()),
-    }
-}
-
-/// A mistake on the command line is as wrong when it is repeated.
-fn resumable(failure: Failure) -> Failure {
-    match failure.kind {
-        Kind::Usage => failure,
-        _ => failure.context("nothing is lost: the same line with --resume goes on from here"),
     }
 }
 

@@ -9,7 +9,7 @@ use super::relevant::Relevant;
 use super::state::{Commits, Journal};
 use super::trial::Trial;
 use super::{End, Found, Judge, Judgement, Plan, Purpose, Scope, Side, Terms};
-use crate::failure::{Kind, Result};
+use crate::failure::{Failure, Kind, Result};
 use crate::host::files;
 use crate::host::session::Session;
 use crate::words::count;
@@ -52,18 +52,20 @@ pub fn search(
     let result = folder.join("bisect.json");
     files::remove(&result)?;
     let commits = journal.commits().clone();
-    let trial = Trial::of_ends(plan, &git, Lab::new(judge, journal), session)?;
-    let found = Search {
-        relevant: Relevant::of(trial.proven.read()),
-        whole: plan.scope != Scope::Read,
-        trial,
-        folder,
-        session,
-        commits,
-    }
-    .run()?;
+    let lab = Lab::new(judge, journal);
+    let found = Trial::of_ends(plan, &git, lab, session)
+        .and_then(|trial| Search::of(trial, folder, session, commits).run())
+        .map_err(resumable)?;
     files::remember(&result, &found)?;
     Ok(found)
+}
+
+/// A mistake on the command line is as wrong when it is repeated.
+fn resumable(failure: Failure) -> Failure {
+    match failure.kind {
+        Kind::Usage => failure,
+        _ => failure.context("nothing is lost: the same line with --resume goes on from here"),
+    }
 }
 
 fn resolve(plan: &Plan, git: &Bisection) -> Result<Commits> {
@@ -112,7 +114,18 @@ struct Search<'a> {
     whole: bool,
 }
 
-impl Search<'_> {
+impl<'a> Search<'a> {
+    fn of(trial: Trial<'a>, folder: &'a Utf8Path, session: &'a Session, commits: Commits) -> Self {
+        Self {
+            relevant: Relevant::of(trial.proven.read()),
+            whole: trial.plan.scope != Scope::Read,
+            trial,
+            folder,
+            session,
+            commits,
+        }
+    }
+
     fn run(mut self) -> Result<Found> {
         let end = match self.trial.proven.obstacle(self.trial.plan) {
             Some(obstacle) => End::Nothing(obstacle),

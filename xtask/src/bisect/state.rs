@@ -86,6 +86,7 @@ impl Journal {
     ) -> Result<Self> {
         fs_err::create_dir_all(folder)?;
         let lock = lock(folder)?;
+        files::sweep(folder, session)?;
         let path = folder.join("state.json");
         let state = match (resume, files::recall::<State>(&path)) {
             (true, Some(state)) => same(state, plan, folder)?,
@@ -130,7 +131,7 @@ impl Journal {
             return Ok(None);
         };
         if asked != question {
-            return Err(Kind::Machinery.error(format!(
+            return Err(Kind::Usage.error(format!(
                 "--resume: the search in {} tested {} here, and now {} is to be: its tree has other commits than then",
                 self.path, asked.commit, question.commit
             )));

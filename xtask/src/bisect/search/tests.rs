@@ -390,6 +390,10 @@ fn paths_limit_the_search_and_do_not_mislead_it() {
     plan.scope = Scope::All;
     let (found, _) = searched(&history, &plan);
     assert_eq!(end(&history, &found), "c6");
+    plan.scope = Scope::Paths(vec!["fs/nowhere".to_owned()]);
+    let mut fake = Fake::new(&history);
+    let failure = look(&history, &plan, "search", false, &mut fake).unwrap_err();
+    assert_eq!(failure.kind, Kind::Usage, "{failure}");
 }
 
 #[test]
@@ -774,13 +778,71 @@ fn a_branch_that_moves_meanwhile_is_searched_as_it_was() {
 #[test]
 fn a_stop_keeps_what_is_known() {
     let history = Draft::long(9, &[(4, BUG)]).make();
-    let session = session();
-    session.stop.request();
-    let folder = history.folder("search");
-    let mut fake = Fake::new(&history);
     let plan = history.plan("c0", "c9");
-    let failure = search(&plan, false, &folder, &mut fake, &session).unwrap_err();
+    let mut first = Fake::with_lives(&history, 8);
+    first.dies_of = Kind::Interrupted;
+    let failure = look(&history, &plan, "search", false, &mut first).unwrap_err();
     assert_eq!(failure.kind, Kind::Interrupted);
+    assert!(failure.to_string().contains("--resume"), "{failure}");
+    let stopped = session();
+    stopped.stop.request();
+    let folder = history.folder("search");
+    let failure = search(&plan, true, &folder, &mut first, &stopped).unwrap_err();
+    assert_eq!(failure.kind, Kind::Interrupted);
+    let mut second = Fake::new(&history);
+    let found = look(&history, &plan, "search", true, &mut second).unwrap();
+    assert_eq!(end(&history, &found), "c4");
+    let twice = |test| second.tests.contains(test) && test.0 != "c4" && test.0 != "c3";
+    assert!(!first.tests.iter().any(twice), "{first:?} {second:?}");
+}
+
+/// Says to the test below that it is to be killed: where the tree is.
+const TREE: &str = "XTASK_TEST_BISECT";
+
+/// Killed by SIGKILL, at any moment.
+#[test]
+fn a_search_outlives_kill_9() {
+    let history = story();
+    if let Ok(tree) = std::env::var(TREE) {
+        let tree = Utf8Path::new(&tree);
+        let mut plan = history.plan("c0", "main");
+        plan.tree = tree.to_owned();
+        let mut fake = Fake::new(&history);
+        fake.pace = Duration::from_millis(10);
+        let folder = tree.with_file_name("search");
+        let resume = folder.join("state.json").exists();
+        search(&plan, resume, &folder, &mut fake, &session()).unwrap();
+        return;
+    }
+    let result = history.folder("search/bisect.json");
+    let mut killed = 0;
+    for round in 0.. {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "bisect::search::tests::a_search_outlives_kill_9"])
+            .env(TREE, &history.tree)
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(300 + 70 * round));
+        let ended = child.try_wait().unwrap();
+        killed += u32::from(ended.is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if let Some(ended) = ended {
+            assert!(ended.success());
+            break;
+        }
+    }
+    assert!(killed > 1, "{killed}");
+    let found: Found = files::recall(&result).unwrap();
+    assert_eq!(
+        (end(&history, &found).as_str(), found.exit_code()),
+        ("c19", 0)
+    );
+    assert!(replay(&history, "search").contains("is the first bad commit"));
+    let left = history.folder("search").read_dir_utf8().unwrap();
+    let mut left = left.map(|entry| entry.unwrap().file_name().to_owned());
+    assert!(left.all(|name| !name.starts_with(".tmp-")));
 }
 
 #[test]
