@@ -152,3 +152,53 @@ fn maintainers(git: &Git, tree: &Utf8Path, commit: &str, stop: &Stop) -> Result<
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bisect::report::samples;
+    use crate::event::Verdict;
+    use crate::report::model::samples::run;
+    use crate::report::store::write_into;
+
+    #[test]
+    fn a_side_is_what_was_run_last_on_its_commit_or_on_one_with_its_image() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        let found = samples::found();
+        let [passed, failed] = samples::sides();
+        assert_eq!(sides(&found, dir), [None, None]);
+        // The parent, "e", has the image of "a".
+        for (commit, results) in [
+            ("a", vec![passed.clone()]),
+            ("c", vec![passed.clone(), failed.clone()]),
+        ] {
+            let folder = dir.join(commit.repeat(12)).join("latest");
+            write_into(&folder, run(&[], results)).unwrap();
+        }
+        let [before, after] = sides(&found, dir);
+        assert_eq!(before.unwrap().verdict, Verdict::Passed);
+        assert_eq!(after, Some(failed));
+    }
+
+    #[test]
+    fn what_git_has_of_a_commit() {
+        let dir = tempfile::tempdir().unwrap();
+        let git = Git::at(Utf8Path::from_path(dir.path()).unwrap(), &Stop::default());
+        git.read(cmd!(git, "git init --quiet")).unwrap();
+        let commit = cmd!(git, "git commit --quiet --allow-empty -m one -m text");
+        git.read(commit).unwrap();
+        let commit = git.read(cmd!(git, "git rev-parse HEAD")).unwrap();
+        let named = Named {
+            commit,
+            subject: "one".into(),
+        };
+        let before = about(&git, &named).unwrap();
+        assert_eq!(before.message, "one\n\ntext");
+        assert!(before.author.ends_with("@localhost>"), "{}", before.author);
+        assert_eq!(before.release, None);
+        git.read(cmd!(git, "git tag v6.12")).unwrap();
+        let after = about(&git, &named).unwrap();
+        assert_eq!(after.release.as_deref(), Some("v6.12"));
+    }
+}

@@ -101,3 +101,111 @@ fn passes(outcome: &Outcome) -> bool {
         Outcome::Untestable(_) => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use harness::wire::Feature::Timeout;
+    use harness::wire::Filesystem::Xfs;
+
+    use super::*;
+    use crate::bisect::{Reason, Untestable};
+    use crate::flow::bisection::trial;
+    use crate::flow::prepare::Guests;
+    use crate::report::model::samples::result;
+    use crate::vm::accelerator::Choice;
+    use crate::vm::boot::Way;
+
+    /// What becomes of each commit, by its name.
+    struct Fake {
+        passing: &'static [&'static str],
+        asked: Vec<String>,
+    }
+
+    impl Judge for Fake {
+        fn build(&mut self, commit: &Commit<'_>) -> Result<Build> {
+            self.asked.push(commit.id.to_owned());
+            Ok(match commit.id {
+                "2" => Build::Untestable(Untestable {
+                    reason: Reason::DoesNotCompile,
+                    words: String::new(),
+                }),
+                id => Build::Image(id.to_owned()),
+            })
+        }
+
+        fn test(&mut self, commit: &Commit<'_>, _: u32) -> Result<Outcome> {
+            let passes = self.passing.contains(&commit.id);
+            let verdict = match passes {
+                true => Verdict::Passed,
+                false => Verdict::Failed("no".into()),
+            };
+            Ok(Outcome::Ran {
+                results: vec![result(Xfs, "a", 0, verdict)],
+                control: Verdict::Passed,
+            })
+        }
+
+        fn read(&mut self) -> Result<BTreeSet<String>> {
+            Ok(BTreeSet::new())
+        }
+    }
+
+    fn patches() -> Patches {
+        let patch = |id: &str, provides: &[Feature]| (id.to_owned(), provides.to_vec());
+        Patches {
+            repository: "/r".into(),
+            commits: SeriesCommits {
+                repository: "/r".into(),
+                base: "0".into(),
+                patches: vec![
+                    patch("1", &[]),
+                    patch("2", &[]),
+                    patch("3", &[Timeout]),
+                    patch("4", &[]),
+                ],
+            },
+        }
+    }
+
+    fn of(case: &str) -> Trial {
+        let guests = Guests {
+            accel: Choice::Tcg,
+            way: Way::Initramfs,
+        };
+        let filters = [format!("^{case}$")];
+        trial((&filters, &[]), "error_not_frozen", guests, None).unwrap()
+    }
+
+    #[test]
+    fn the_good_end_is_the_first_patch_on_which_the_case_passes() {
+        for (case, passing, wanted, asked) in [
+            ("dm_case_a", &["0", "1"][..], Some("0"), &["0"][..]),
+            ("dm_case_a", &["3", "4"], Some("3"), &["0", "1", "2", "3"]),
+            ("timeout_thaws", &["0", "4"], Some("4"), &["3", "4"]),
+            ("timeout_thaws", &["0", "1"], None, &["3", "4"]),
+        ] {
+            let mut judge = Fake {
+                passing,
+                asked: vec![],
+            };
+            let good = first_good(&patches(), &of(case), &mut judge);
+            match wanted {
+                Some(wanted) => assert_eq!(good.unwrap(), wanted),
+                None => assert_eq!(good.unwrap_err().kind, Kind::Untested),
+            }
+            assert_eq!(judge.asked, asked, "{case}");
+        }
+    }
+
+    #[test]
+    fn a_feature_that_no_patch_provides_is_a_mistake() {
+        let mut judge = Fake {
+            passing: &[],
+            asked: vec![],
+        };
+        let failure = first_good(&patches(), &of("argument_honoured"), &mut judge).unwrap_err();
+        assert_eq!(failure.kind, Kind::Usage, "{failure}");
+    }
+}
