@@ -10,7 +10,7 @@ use harness::wire::Filesystem;
 use super::options::{DepsOptions, GuestOptions, filesystems};
 use crate::bisect::{Scope, Terms};
 use crate::failure::Result;
-use crate::flow::bisection::{self, Order, Range, Search};
+use crate::flow::bisection::{self, Order, Range, Search, Trial};
 use crate::host::session::Session;
 
 const AFTER_HELP: &str = "\
@@ -214,7 +214,7 @@ impl Options {
             kernel,
             ..
         } = self;
-        let trial = bisection::trial(
+        let trial = Trial::of(
             (&failure.filters, &failure.fs),
             &failure.control,
             self.guest.guests(),

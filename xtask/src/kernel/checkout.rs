@@ -10,9 +10,6 @@ use crate::host::git::Git;
 use crate::host::phase::phase;
 use crate::host::session::Session;
 
-/// Ends the names of such work trees, and of the folders that they are built in.
-pub const SUFFIX: &str = "@bisect";
-
 /// A work tree of a repository of ours.
 #[derive(Debug)]
 pub struct Checkout {

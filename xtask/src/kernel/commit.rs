@@ -10,9 +10,10 @@ use xshell::cmd;
 use super::apply::apply;
 use super::bases::{self, Base};
 use super::build::{self, Build};
-use super::checkout::{Checkout, SUFFIX};
+use super::checkout::Checkout;
 use super::config;
 use super::present::Present;
+use super::refs::BISECT;
 use super::source::{self, Source};
 use super::tree::Tree;
 use super::version::{series_of, version_of};
@@ -87,7 +88,7 @@ pub struct Workbench {
 /// [`Kind::Usage`] if it is not there.
 pub fn name(tree: &Utf8Path, session: &Session) -> Result<String> {
     let (name, _) = source::of_tree(tree, session)?;
-    Ok(name + SUFFIX)
+    Ok(name + BISECT)
 }
 
 /// A commit that is ready to be built.

@@ -10,9 +10,8 @@ use xshell::{Cmd, cmd};
 use super::advice::Advice;
 use super::apply::apply;
 use super::carried::{self, Commit, Notes};
-use super::checkout;
 use super::moving::{Ground, Moving};
-use super::refs::{BASE_REF, WANTED_REF};
+use super::refs::{BASE_REF, BISECT, WANTED_REF};
 use super::source::Source;
 use super::standing::{Edits, edits, is_ancestor, operation};
 use crate::diff::{excerpt, unified};
@@ -516,7 +515,7 @@ impl Place<'_> {
 ///
 /// One that git cannot read counts as edited: nobody can tell. Nobody edits those of bisections.
 pub fn unsaved(path: &Utf8Path, stop: &Stop) -> Result<Option<String>> {
-    if path.as_str().ends_with(checkout::SUFFIX) {
+    if path.as_str().ends_with(BISECT) {
         return Ok(None);
     }
     let memory = format!("{path}.json");

@@ -3,7 +3,7 @@
 use camino::{Utf8Path, Utf8PathBuf};
 use xshell::cmd;
 
-use super::{Order, Range};
+use super::order::{Order, Range};
 use crate::bisect::report::{About, Dossier, markdown, short};
 use crate::bisect::{End, Found, Named, Side, letter};
 use crate::deps::need::program;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use harness::wire::Filesystem;
 use harness::wire::plan::Work;
 
 use crate::bisect::{Build, Commit, Judge, Outcome, Reason, Untestable};
@@ -35,6 +36,47 @@ pub struct Trial {
     pub guests: Guests,
     /// For one case; the accelerator's own if `None`.
     pub deadline: Option<Duration>,
+}
+
+impl Trial {
+    /// What is to be run, by the names of cases.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] if a name is none, or if the control case is one of those that are wanted.
+    pub fn of(
+        (filters, fs): (&[String], &[Filesystem]),
+        control: &str,
+        guests: Guests,
+        deadline: Option<Duration>,
+    ) -> Result<Self> {
+        let cases = select::choose(fs, filters)?;
+        if cases.iter().any(|(case, _)| case.name == control) {
+            return Err(Kind::Usage.error(format!(
+                "--control {control} is one of the cases of --filter: take another one, or a narrower filter"
+            )));
+        }
+        let Some(case) = harness::cases::find(control) else {
+            return Err(Kind::Usage.error(format!(
+                "--control {control}: there is no such case; cargo xtask test-kernel --list names all"
+            )));
+        };
+        let mut wanted = cases.iter().flat_map(|(_, filesystems)| filesystems);
+        let Some(filesystem) = wanted.find(|fs| case.filesystems.contains(fs)) else {
+            return Err(Kind::Usage.error(format!(
+                "--control {control} does not run on the filesystems of --fs"
+            )));
+        };
+        Ok(Self {
+            control: CaseId {
+                filesystem: *filesystem,
+                case: control.into(),
+                repeat: 0,
+            },
+            cases,
+            guests,
+            deadline,
+        })
+    }
 }
 
 /// A judge that builds and boots.

@@ -10,8 +10,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use harness::wire::Filesystem::Ext3;
 use xshell::cmd;
 
+use super::dossier;
 use super::judge::{Bench, Trial};
-use super::{Order, Range, Search, dossier, plan, trial};
+use super::order::{Order, Range, Search, plan};
 use crate::bisect::report::short;
 use crate::bisect::{
     Build, Commit, End, Found, Judge, Outcome, Reason, Scope, Terms, Untestable, search,
@@ -398,7 +399,7 @@ fn nesting() -> Trial {
         way: Way::Initramfs,
     };
     let filters = ["^n_freezes_need_n_thaws$".to_owned()];
-    trial((&filters, &[Ext3]), "error_not_frozen", guests, None).unwrap()
+    Trial::of((&filters, &[Ext3]), "error_not_frozen", guests, None).unwrap()
 }
 
 /// What the judge says of a commit, in a word.

@@ -111,7 +111,6 @@ mod tests {
 
     use super::*;
     use crate::bisect::{Reason, Untestable};
-    use crate::flow::bisection::trial;
     use crate::flow::prepare::Guests;
     use crate::report::model::samples::result;
     use crate::vm::accelerator::Choice;
@@ -175,7 +174,7 @@ mod tests {
             way: Way::Initramfs,
         };
         let filters = [format!("^{case}$")];
-        trial((&filters, &[]), "error_not_frozen", guests, None).unwrap()
+        Trial::of((&filters, &[]), "error_not_frozen", guests, None).unwrap()
     }
 
     #[test]
