@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use super::lab::{Care, Lab, Subject, Tested};
 use super::odds;
-use super::signature::{Ending, Ends, look};
+use super::signature::{Came, Ending, Ends, look};
 use super::state::Commits;
-use super::{Judgement, Plan, Runs, Scope, Side, Signature, Terms};
+use super::{Judgement, Plan, Reason, Runs, Scope, Side, Signature, Terms, Untestable};
 use crate::failure::Result;
 
 /// How often an end is run, as long as that does not tell how often a step has to.
@@ -120,21 +120,20 @@ fn runs(plan: &Plan, endings: &[Ending]) -> Option<u32> {
 
 /// How both ends look. Of good and bad, the good one has no look of its own: it has to pass.
 fn ends(plan: &Plan, old: &Tested, new: &Tested) -> Ends {
-    let (of_new, known) = look(&new.endings);
-    let (of_old, known_before) = look(&old.endings);
-    let swapped = of_new.is_none();
-    let of_old =
-        of_old.filter(|it| swapped || plan.terms == Terms::OldNew && Some(it) != of_new.as_ref());
-    let of_old = of_old.filter(|_| swapped || !plan.any_failure);
-    // Ends that are swapped are named by the look of the wrong one, and refused.
-    let (of_old, of_new) = match (plan.terms, of_old) {
-        (Terms::GoodBad, Some(failing)) => (None, Some(failing)),
-        (_, of_old) => (of_old, of_new),
+    let ((of_old, before), (of_new, after)) = (look(&old.endings), look(&new.endings));
+    let (old, new, known) = match (of_old, of_new, plan.terms) {
+        // Ends that are swapped go by the look of the wrong one, and are refused.
+        (Some(failing), None, Terms::GoodBad) => (None, Some(failing), before),
+        (Some(failing), None, Terms::OldNew) => (Some(failing), None, before),
+        (Some(one), Some(other), Terms::OldNew) if one != other && !plan.any_failure => {
+            (Some(one), Some(other), after)
+        }
+        (_, of_new, _) => (None, of_new, after),
     };
     Ends {
-        old: of_old,
-        new: of_new,
-        known: if swapped { known_before } else { known },
+        old,
+        new,
+        known,
         any_failure: plan.any_failure,
     }
 }
@@ -143,16 +142,22 @@ fn ends(plan: &Plan, old: &Tested, new: &Tested) -> Ends {
 pub fn side(ends: &Ends, end: &Tested) -> (Runs, Judgement) {
     match &end.untestable {
         Some(why) => (Runs::default(), Err(why.clone())),
-        None if ends.old.is_none() && ends.new.is_none() => {
-            let passed = u32::try_from(end.endings.len()).unwrap_or(u32::MAX);
-            let runs = Runs {
-                passed,
-                ..Runs::default()
-            };
-            (runs, Ok(Side::Old))
-        }
+        None if ends.old.is_none() && ends.new.is_none() => nothing_fails(&end.endings),
         None => ends.side(&end.endings),
     }
+}
+
+/// Of an end, where neither fails.
+fn nothing_fails(endings: &[Ending]) -> (Runs, Judgement) {
+    let why_not = endings.iter().find_map(|ending| match &ending.came {
+        Came::Skipped(why) => Some(why.clone()),
+        _ => None,
+    });
+    let judgement = why_not.map_or(Ok(Side::Old), |words| {
+        let reason = Reason::LacksFeature;
+        Err(Untestable { reason, words })
+    });
+    (rate(endings), judgement)
 }
 
 /// Runs an end until it is known how often each step has to run the case.
@@ -223,10 +228,10 @@ fn rate(endings: &[Ending]) -> Runs {
     };
     let mut runs = Runs::default();
     for ending in endings.iter().filter(|it| Some(pair(it)) == searched) {
-        match ending.failure() {
-            None => runs.passed += 1,
-            failure if failure == signature.as_ref() => runs.failed += 1,
-            Some(_) => runs.other += 1,
+        match &ending.came {
+            Came::Passed => runs.passed += 1,
+            Came::Failed(failure) if Some(failure) == signature.as_ref() => runs.failed += 1,
+            _ => runs.other += 1,
         }
     }
     runs

@@ -1,9 +1,10 @@
 //! Which commits can change a kernel: those that touch what it is made of.
 //!
-//! Git is not told of this. Thousands of paths after `git bisect start --` make each step take minutes, as git compares
-//! each entry of each tree with each of them; and skipping what cannot matter would leave "only skipped commits". So git
-//! bisects all commits, and one that touches nothing which a build reads is not built: it has the verdict of the ancestor
-//! whose kernel is the same (`Search::kernel_of`). Documentation is thus never built, `bisect.log` replays as it is, and
+//! Git is not told of this. With the 3,700 files of a build after `git bisect start --` that command took more than five
+//! minutes in a tree of 79,000 files and 15,000 commits (without them, 0.1 s), as git compares each entry of each tree
+//! with each of them; and skipping what cannot matter would leave "only skipped commits". So git bisects all commits, and
+//! one that touches nothing which a build reads is not built: it has the verdict of the ancestor whose kernel is the same
+//! (`Search::kernel_of`). Documentation is thus never built, `bisect.log` replays as it is, and
 //! the steps that this adds take no time.
 //!
 //! What a build reads is known of the two ends only. A file that was there only between them is not in the list, and a

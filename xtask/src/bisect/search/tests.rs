@@ -429,6 +429,12 @@ fn ends_that_are_not_what_they_are_said_to_be() {
         end(&skipped, &found),
         "--bad c3 says nothing: does not boot: Kernel panic"
     );
+    let skipped = Draft::long(3, &[(1, ("fs/a.c", "skip"))]).make();
+    let (found, _) = searched(&skipped, &skipped.plan("c0", "c3"));
+    assert_eq!(
+        end(&skipped, &found),
+        "--bad c3 says nothing: the case lacks a feature: no such ioctl"
+    );
 }
 
 #[test]
