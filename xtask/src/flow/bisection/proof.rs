@@ -437,38 +437,37 @@ fn each_kind_of_commit_is_told_for_what_it_is() {
     let mut bench = place.bench(&trial, &folder);
     let history = &place.history;
     let fix = [history.id("pick: repair").to_owned()];
-    let of = |subject: &str| (history.id(subject).to_owned(), false, None);
-    let without = |subject: &str, culprit: &str| {
-        let culprit = history.id(culprit).to_owned();
-        (history.id(subject).to_owned(), false, Some(culprit))
-    };
-    let no_apply: &str = Reason::DoesNotApply.into();
-    let no_compile: &str = Reason::DoesNotCompile.into();
-    let no_boot: &str = Reason::DoesNotBoot.into();
-    for ((id, picked, revert), wanted) in [
-        (of("note: two"), ""),
-        (of("control: break"), "control"),
-        (of("boot: break"), no_boot),
-        (of("other: break"), "FITHAW"),
-        (of("side: note again"), "FIFREEZE"),
-        (without("note: seven", CULPRIT), ""),
-        (without("side: note", CULPRIT), no_apply),
-        ((history.id("pick: break").to_owned(), true, None), ""),
-        (of("half: begin"), no_compile),
+    let [no_apply, no_compile, no_boot] = [
+        Reason::DoesNotApply,
+        Reason::DoesNotCompile,
+        Reason::DoesNotBoot,
+    ]
+    .map(<&str>::from);
+    let mut images = Vec::new();
+    for (subject, without, picks, wanted) in [
+        ("note: three", None, &fix[..], ""),
+        ("comment: one", None, &fix, ""),
+        ("control: break", None, &fix, "control"),
+        ("other: break", None, &fix, "FITHAW"),
+        ("boot: break", None, &fix, no_boot),
+        ("side: note again", None, &fix, "FIFREEZE"),
+        ("side: note", Some(CULPRIT), &fix, no_apply),
+        ("note: seven", Some(CULPRIT), &[], ""),
+        ("pick: break", None, &[], no_compile),
     ] {
-        let picks: &[String] = if picked { &fix } else { &[] };
         let commit = Commit {
-            id: &id,
+            id: history.id(subject),
             picks,
-            revert: revert.as_deref(),
+            revert: without.map(|culprit| history.id(culprit)),
         };
-        let (said, _) = judged(&mut bench, &commit);
-        println!("{id}: {said}");
-        assert!(
-            said.starts_with(wanted) && wanted.is_empty() == said.is_empty(),
-            "{said}, not {wanted}"
-        );
+        let (said, image) = judged(&mut bench, &commit);
+        println!("=== {subject}: {said}");
+        assert!(said.starts_with(wanted), "{subject}: {said}, not {wanted}");
+        assert_eq!(said.is_empty(), wanted.is_empty(), "{subject}: {said}");
+        images.push(image);
     }
+    assert_eq!(images[0], images[1], "a comment makes no other image");
+    assert!(images[0].is_some() && images[0] != images[2]);
     let read = bench.read().unwrap();
     assert!(read.contains(SUPER) && !read.contains(DRIVER) && !read.contains(PAGE));
 }
