@@ -665,6 +665,35 @@ fn the_users_tree_is_left_as_it_is() {
     assert_eq!(snapshot(&history), before);
 }
 
+#[test]
+fn trees_of_many_kinds_are_searched() {
+    let history = Draft::long(12, &[(9, BUG)]).make();
+    let (git, tree) = (&history.git, &history.tree);
+    let [shallow, worktree, bare] = ["shallow", "worktree", "bare"].map(|it| history.folder(it));
+    git.read(cmd!(
+        git,
+        "git clone --quiet --depth=7 file://{tree} {shallow}"
+    ))
+    .unwrap();
+    git.read(cmd!(git, "git worktree add --quiet --detach {worktree} c3"))
+        .unwrap();
+    git.read(cmd!(git, "git clone --quiet --bare --shared {tree} {bare}"))
+        .unwrap();
+    for kind in [shallow, worktree, bare] {
+        let mut plan = history.plan(history.id("c6"), history.id("c12"));
+        plan.tree = kind;
+        let (found, _) = searched(&history, &plan);
+        assert_eq!(end(&history, &found), "c9", "{}", plan.tree);
+    }
+    let mut plan = history.plan("c0", "c12");
+    for nowhere in ["nowhere", "search"] {
+        plan.tree = history.folder(nowhere);
+        let mut fake = Fake::new(&history);
+        let failure = look(&history, &plan, "other", false, &mut fake).unwrap_err();
+        assert_eq!(failure.kind, Kind::Usage, "{failure}");
+    }
+}
+
 /// Killed after each call of the judge: what was answered is not asked again, and the answer is the same.
 #[test]
 fn a_search_goes_on_wherever_it_ended() {
