@@ -81,15 +81,15 @@ impl Trial {
 
 /// A judge that builds and boots.
 pub struct Bench<'a> {
-    pub workbench: Workbench,
-    pub trial: &'a Trial,
+    workbench: Workbench,
+    trial: &'a Trial,
     /// Names the base and the configuration in reports.
-    pub request: Request,
+    request: Request,
     /// The harness binary.
-    pub init: Utf8PathBuf,
+    init: Utf8PathBuf,
     /// One folder for each commit: `REPORT/commits`.
-    pub folder: Utf8PathBuf,
-    pub session: &'a Session,
+    folder: Utf8PathBuf,
+    session: &'a Session,
     /// Measured once: a kernel that does not boot would tell the wrong one.
     accel: Option<Accel>,
     /// Of the last build.

@@ -14,7 +14,7 @@ pub use order::{Order, Range, Search};
 
 use super::prepare::{provide_deps, to_test};
 use crate::bisect::report::{title, verdict};
-use crate::bisect::{self, Found, Terms};
+use crate::bisect::{self, Found, Plan, Terms};
 use crate::failure::{Failure, Kind, Result};
 use crate::host::files;
 use crate::host::session::Session;
@@ -38,9 +38,15 @@ pub fn run(order: &Order, session: &Session) -> Result<u8> {
     })?;
     let folder = folder(order, session)?;
     let (found, recipe) = watched(session, None, |session| {
-        search(order, init, &folder, session)
+        let desk = Desk {
+            order,
+            init,
+            folder: &folder,
+            session,
+        };
+        desk.search()
     })
-    .map_err(|failure| with_way_on(failure, order, &folder))?;
+    .inspect_err(|failure| tell_way_on(failure, order))?;
     let letter = dossier::write(&found, &recipe, order, &folder, session)?;
     terminal::text(&format!("\n{}\n{}", title(&found), plain(&verdict(&found))));
     let letter = letter.map_or(String::new(), |path| {
@@ -50,59 +56,66 @@ pub fn run(order: &Order, session: &Session) -> Result<u8> {
     Ok(found.exit_code())
 }
 
-fn search(
-    order: &Order,
+/// All that a search is made with.
+struct Desk<'a> {
+    order: &'a Order,
+    /// The harness binary.
     init: Utf8PathBuf,
-    folder: &Utf8Path,
-    session: &Session,
-) -> Result<(Found, Recipe)> {
-    let request = request(order);
-    let commits = folder.join("commits");
-    let bench = |recipe: Recipe| -> Result<Bench<'_>> {
-        let workbench = Workbench::open(recipe, session)?;
-        let (trial, request) = (&order.trial, request.clone());
+    folder: &'a Utf8Path,
+    session: &'a Session,
+}
+
+impl Desk<'_> {
+    fn search(&self) -> Result<(Found, Recipe)> {
+        let (order, session) = (self.order, self.session);
+        let (plan, recipe) = match &order.range {
+            Range::Tree {
+                tree,
+                terms,
+                old,
+                new,
+                series,
+            } => {
+                let plan = plan(order, tree, *terms, [old, new]);
+                (plan, recipe(order, tree, series, session)?)
+            }
+            Range::Series(names) => self.of_series(names)?,
+        };
+        let mut bench = self.bench(&recipe)?;
+        let found = bisect::search::search(&plan, order.resume, self.folder, &mut bench, session)?;
+        Ok((found, recipe))
+    }
+
+    /// The good end is the first patch on which the case passes.
+    fn of_series(&self, names: &[String]) -> Result<(Plan, Recipe)> {
+        let (order, session) = (self.order, self.session);
+        let request = request(order);
+        let patches = series::patches(&request, names, session)?;
+        let recipe = Recipe {
+            base: Some(request.base),
+            ..recipe(order, &patches.repository, &[], session)?
+        };
+        let known = self.folder.join("good.json");
+        let good = match files::recall(&known).filter(|_| order.resume) {
+            Some(good) => good,
+            None => series::first_good(&patches, &order.trial, &mut self.bench(&recipe)?)?,
+        };
+        files::remember(&known, &good)?;
+        let ends = [&good, &patches.tip()];
+        let plan = plan(order, &patches.repository, Terms::GoodBad, ends);
+        Ok((plan, recipe))
+    }
+
+    fn bench(&self, recipe: &Recipe) -> Result<Bench<'_>> {
         Ok(Bench::new(
-            workbench,
-            trial,
-            request,
-            init.clone(),
-            commits.clone(),
-            session,
+            Workbench::open(recipe.clone(), self.session)?,
+            &self.order.trial,
+            request(self.order),
+            self.init.clone(),
+            self.folder.join("commits"),
+            self.session,
         ))
-    };
-    let (plan, recipe) = match &order.range {
-        Range::Tree {
-            tree,
-            terms,
-            old,
-            new,
-            series,
-        } => {
-            let recipe = recipe(order, tree, series, session)?;
-            (plan(order, tree, *terms, [old, new]), recipe)
-        }
-        Range::Series(names) => {
-            let patches = series::patches(&request, names, session)?;
-            let recipe = Recipe {
-                base: Some(request.base.clone()),
-                ..recipe(order, &patches.repository, &[], session)?
-            };
-            let good = series::first_good(&patches, &order.trial, &mut bench(recipe.clone())?)?;
-            let [good, tip] = [good, patches.tip()];
-            (
-                plan(order, &patches.repository, Terms::GoodBad, [&good, &tip]),
-                recipe,
-            )
-        }
-    };
-    let found = bisect::search::search(
-        &plan,
-        order.resume,
-        folder,
-        &mut bench(recipe.clone())?,
-        session,
-    )?;
-    Ok((found, recipe))
+    }
 }
 
 /// What is wrong with names is told before anything is installed.
@@ -161,14 +174,14 @@ fn folder(order: &Order, session: &Session) -> Result<Utf8PathBuf> {
     Ok(folder)
 }
 
-fn with_way_on(failure: Failure, order: &Order, folder: &Utf8Path) -> Failure {
-    if failure.kind != Kind::Usage {
+/// All other failures say so themselves.
+fn tell_way_on(failure: &Failure, order: &Order) {
+    if failure.kind == Kind::Interrupted {
         output::warn(&format!(
-            "what was found so far is in {folder}; to go on: {} --resume",
+            "nothing is lost; to go on: {} --resume",
             order.command
         ));
     }
-    failure
 }
 
 /// Without the marks of Markdown.
