@@ -46,7 +46,10 @@ pub fn run(order: &Order, session: &Session) -> Result<u8> {
         };
         desk.search()
     })
-    .inspect_err(|failure| tell_way_on(failure, order))?;
+    .inspect_err(|failure| {
+        tell_way_on(failure, order);
+        leave_nothing(failure, order, &folder);
+    })?;
     let letter = dossier::write(&found, &recipe, order, &folder, session)?;
     terminal::text(&format!("\n{}\n{}", title(&found), plain(&verdict(&found))));
     let letter = letter.map_or(String::new(), |path| {
@@ -181,6 +184,15 @@ fn tell_way_on(failure: &Failure, order: &Order) {
             "nothing is lost; to go on: {} --resume",
             order.command
         ));
+    }
+}
+
+/// A mistake on the command line makes no search.
+fn leave_nothing(failure: &Failure, order: &Order, folder: &Utf8Path) {
+    let has_begun = folder.join("state.json").exists();
+    if failure.kind == Kind::Usage && order.report.is_none() && !has_begun {
+        // The mistake is what is to be told.
+        let _ = files::remove(folder);
     }
 }
 
