@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use super::report::{
-    About, Change, Dossier, percent, proof_words, said, short, step_verdict, title, what,
+    About, Change, Dossier, about_case, percent, proof_words, revision, said, short, step_verdict,
+    title, what,
 };
 use super::{End, Found, Named};
 use crate::mail::fold;
@@ -84,17 +85,19 @@ fn body(dossier: &Dossier<'_>, culprit: &Named) -> String {
 }
 
 fn opening(found: &Found, culprit: &Named) -> String {
+    let about = found.signature.as_ref().and_then(|it| about_case(&it.case));
+    let about = about.map_or(String::new(), |about| format!(" The case: {about}."));
     let how = found.signature.as_ref().map_or("fails", |it| match it.how {
         super::How::Failed => "fails",
         super::How::Hung => "hangs",
         super::How::KilledGuest => "kills the kernel",
     });
     format!(
-        "since commit {}, {} {how}. {} is good, {} is not.",
+        "since commit {}, {} {how}.{about} {} is good, {} is not.",
         culprit.cited(),
         what(found),
-        found.plan.old,
-        found.plan.new,
+        revision(&found.plan.old, &found.old),
+        revision(&found.plan.new, &found.new),
     )
 }
 
@@ -107,7 +110,7 @@ fn evidence(found: &Found) -> String {
     format!(
         "{proof} At {} the case failed in {} of {runs} runs, each step ran it {} times, and all verdicts are right \
          with a confidence of {}.",
-        found.plan.new,
+        revision(&found.plan.new, &found.new),
         found.rate.failed,
         found.runs,
         percent(found.confidence)
@@ -224,7 +227,8 @@ Content-Transfer-Encoding: 8bit
 Hello,
 
 since commit {c} (\"fs: simplify the count | of holds\"),
-n_freezes_need_n_thaws on xfs fails. v6.11 is good, v6.12 is not.
+n_freezes_need_n_thaws on xfs fails. The case: five FIFREEZE need five
+FITHAW; a writer waits for the last. v6.11 is good, v6.12 is not.
 
 The case before {c}:
 

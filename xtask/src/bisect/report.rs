@@ -216,6 +216,9 @@ fn facts(found: &Found) -> String {
             step.unwrap_or_default(),
             escaped(&complaint.unwrap_or_default())
         );
+        if let Some(about) = about_case(&it.case) {
+            let _ = writeln!(text, "- what the case is about: {}", escaped(about));
+        }
     }
     let Runs {
         passed,
@@ -241,6 +244,19 @@ fn facts(found: &Found) -> String {
         clock(took)
     );
     text
+}
+
+/// What a case is about, in a sentence.
+pub fn about_case(name: &str) -> Option<&'static str> {
+    harness::cases::find(name).map(|case| case.about)
+}
+
+/// As it was given, unless that was the name of a commit in full.
+pub fn revision<'a>(given: &'a str, commit: &'a Named) -> &'a str {
+    match commit.commit == given {
+        true => short(given),
+        false => given,
+    }
 }
 
 fn times(runs: u32) -> String {
@@ -551,6 +567,7 @@ For the patch that mends it:
 
 - from good v6.11, {a} (\"Linux 6.11\") to bad v6.12, {b} (\"Linux 6.12\")
 - the failure: n_freezes_need_n_thaws on xfs failed at \"first thaw\"
+- what the case is about: five FIFREEZE need five FITHAW; a writer waits for the last
 - at the end that fails, 5 of 5 runs failed; each step ran the case 5 times
 - all verdicts that this rests on are right with a confidence of 99.9 %
 - 6 tests in 3m00s
