@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use harness::wire::Feature;
 use xshell::cmd;
 
 use super::apply::apply;
@@ -91,12 +92,16 @@ pub fn name(tree: &Utf8Path, session: &Session) -> Result<String> {
     Ok(name + BISECT)
 }
 
-/// A commit that is ready to be built.
-struct Ready<'a> {
+/// A commit that is ready to be built: all that its kernel is called after.
+#[derive(Debug)]
+struct Ready {
     source: Source,
-    base: &'a Base,
+    base: String,
     version: String,
-    present: Present<'a>,
+    patches: Vec<String>,
+    digests: Vec<String>,
+    provides: Vec<Feature>,
+    /// With the patches on top.
     tip: String,
 }
 
@@ -142,35 +147,31 @@ impl Workbench {
     ) -> Result<std::result::Result<Kernel, Obstacle>> {
         let _lock = lock::hold(&session.layout.work("lock"), session)?;
         self.require_space(session)?;
-        let bases = bases::load(&session.layout)?;
-        let source = self.source(wanted, session)?;
-        let Some(source) = source else {
-            let why = Kind::Build.error(format!(
-                "{} cannot be taken back",
-                short(wanted.revert.unwrap_or_default())
-            ));
-            return Ok(Err(Obstacle {
-                stage: Stage::Patching,
-                why,
-            }));
-        };
-        let version = self.version(&source)?;
-        let base = self.base(&bases, &version)?;
-        let (series, others) = self.series(&base.name, session)?;
-        let ready = Present::of(&source, &series, &others, &session.stop).and_then(|present| {
-            let tip = apply(&source, &present.missing, &session.stop)?;
-            Ok(Ready {
-                source: source.clone(),
-                base,
-                version,
-                present,
-                tip,
-            })
-        });
-        match self.on(Stage::Patching, ready, session)? {
+        match self.on(Stage::Patching, self.ready(wanted, session), session)? {
             Err(obstacle) => Ok(Err(obstacle)),
             Ok(ready) => self.build(&ready, session),
         }
+    }
+
+    /// Puts together what is built; no work tree is touched.
+    ///
+    /// # Errors
+    /// [`Kind::Build`] if something does not apply.
+    fn ready(&self, wanted: &Wanted<'_>, session: &Session) -> Result<Ready> {
+        let source = self.source(wanted, session)?;
+        let version = self.version(&source)?;
+        let base = self.base(&version, session)?;
+        let (series, others) = self.series(&base, session)?;
+        let present = Present::of(&source, &series, &others, &session.stop)?;
+        Ok(Ready {
+            tip: apply(&source, &present.missing, &session.stop)?,
+            patches: present.subjects(),
+            digests: present.digests(),
+            provides: present.provides(),
+            source,
+            base,
+            version,
+        })
     }
 
     /// The files that the last build has read, by their paths in the tree.
@@ -179,16 +180,16 @@ impl Workbench {
         opened::files(self.checkout.path(), &out)
     }
 
-    /// With picks, or with a commit taken back; none if that cannot be done.
-    fn source(&self, wanted: &Wanted<'_>, session: &Session) -> Result<Option<Source>> {
+    /// With picks, or with a commit taken back.
+    fn source(&self, wanted: &Wanted<'_>, session: &Session) -> Result<Source> {
         let git = &self.repository;
         let (commit, _) = source::lend(git, &self.recipe.tree, wanted.commit)?;
         let commit = match wanted.revert {
             None => commit,
-            Some(culprit) => match cherry::reverted(git, &commit, culprit)? {
-                Some(commit) => commit,
-                None => return Ok(None),
-            },
+            Some(culprit) => cherry::reverted(git, &commit, culprit)?.ok_or_else(|| {
+                let (culprit, from) = (short(culprit), short(&commit));
+                Kind::Build.error(format!("{culprit} cannot be taken back from {from}"))
+            })?,
         };
         let (commit, left_out) = cherry::picked(git, &commit, wanted.picks)?;
         for pick in left_out {
@@ -202,12 +203,12 @@ impl Workbench {
         if let Some(culprit) = wanted.revert {
             label += &format!(" without {}", short(culprit));
         }
-        Ok(Some(Source {
+        Ok(Source {
             name: self.recipe.name.clone(),
             label,
             repository: git.dir().to_owned(),
             commit,
-        }))
+        })
     }
 
     fn version(&self, source: &Source) -> Result<String> {
@@ -218,12 +219,13 @@ impl Workbench {
         })
     }
 
-    fn base<'a>(&self, bases: &'a [Base], version: &str) -> Result<&'a Base> {
-        let chosen = match &self.recipe.base {
-            Some(name) => bases.iter().find(|base| base.name == *name),
-            None => nearest(bases, version),
-        };
-        chosen.ok_or_else(|| Kind::Usage.error("configs/kernels.toml has no base to build with"))
+    fn base(&self, version: &str, session: &Session) -> Result<String> {
+        if let Some(base) = &self.recipe.base {
+            return Ok(base.clone());
+        }
+        let bases = bases::load(&session.layout)?;
+        let base = nearest(&bases, version).map(|base| base.name.clone());
+        base.ok_or_else(|| Kind::Usage.error("configs/kernels.toml has no base to build with"))
     }
 
     /// Those that are applied, and the other ones of the base, which may be there.
@@ -238,11 +240,11 @@ impl Workbench {
 
     fn build(
         &self,
-        ready: &Ready<'_>,
+        ready: &Ready,
         session: &Session,
     ) -> Result<std::result::Result<Kernel, Obstacle>> {
         let tree = self.checkout.go(&ready.tip, session)?;
-        let fragments = config::fragments(&session.layout, &ready.base.name, &self.recipe.configs)?;
+        let fragments = config::fragments(&session.layout, &ready.base, &self.recipe.configs)?;
         let build = Build {
             tree: &tree,
             fragments: &fragments,
@@ -271,23 +273,23 @@ impl Workbench {
         }
     }
 
-    fn kernel(&self, ready: &Ready<'_>, tree: Tree, built: build::Built) -> Result<Kernel> {
+    fn kernel(&self, ready: &Ready, tree: Tree, built: build::Built) -> Result<Kernel> {
         let (git, commit) = (&self.repository, &ready.source.commit);
         Ok(Kernel {
             image: built.image,
             lease: built.lease,
-            base: ready.base.name.clone(),
+            base: ready.base.clone(),
             version: ready.version.clone(),
             source: ready.source.label.clone(),
             tree: tree.path,
             build: built.out,
             series: self.recipe.series.clone(),
-            patches: ready.present.subjects(),
-            digests: ready.present.digests(),
+            patches: ready.patches.clone(),
+            digests: ready.digests.clone(),
             source_tree: git.read(cmd!(git, "git rev-parse {commit}'^{tree}'"))?,
             content: tree.content,
             edited: false,
-            provides: ready.present.provides(),
+            provides: ready.provides.clone(),
             fingerprint: built.fingerprint,
             rebuilt: built.rebuilt,
         })
@@ -351,6 +353,150 @@ pub fn words_of(read: &BTreeSet<String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::layout::Layout;
+    use crate::host::proc::Stop;
+    use crate::kernel::shop::Shop;
+
+    /// A user's tree of a kernel in two versions, in a checkout with a series for each of them.
+    struct Place {
+        shop: Shop,
+        tree: Utf8PathBuf,
+        session: Session,
+    }
+
+    impl Place {
+        fn open() -> Self {
+            let shop = Shop::open();
+            let layout: &Layout = &shop.layout;
+            fs_err::create_dir_all(layout.configs()).unwrap();
+            let bases = ["6.1", "6.12"].map(|version| {
+                format!("[[base]]\nname = \"{version}\"\npackage = \"linux-source-{version}\"\n")
+            });
+            fs_err::write(layout.configs().join("kernels.toml"), bases.concat()).unwrap();
+            fs_err::write(layout.configs().join("base.config"), "").unwrap();
+            for (version, line) in [("6.1", 10), ("6.12", 20)] {
+                shop.patch(
+                    "s",
+                    1,
+                    &format!("of_{}", version.replace('.', "_")),
+                    line,
+                    "",
+                );
+                let to = layout.patches().join(version);
+                fs_err::rename(shop.folder(), to).unwrap();
+                fs_err::create_dir(shop.folder()).unwrap();
+            }
+            let tree = layout.root().join("linux");
+            for folder in ["fs", "scripts/kconfig"] {
+                fs_err::create_dir_all(tree.join(folder)).unwrap();
+            }
+            for name in ["Kconfig", "fs/super.c", "scripts/kconfig/merge_config.sh"] {
+                fs_err::write(tree.join(name), "").unwrap();
+            }
+            let lines: String = (1..=30).map(|line| format!("line {line}\n")).collect();
+            fs_err::write(tree.join("a.c"), lines).unwrap();
+            let session = Session::new(layout.clone(), Stop::default());
+            let place = Self {
+                shop,
+                tree,
+                session,
+            };
+            let git = place.git();
+            git.read(cmd!(git, "git init --quiet")).unwrap();
+            place
+        }
+
+        fn git(&self) -> Git {
+            Git::at(&self.tree, &Stop::default())
+        }
+
+        fn commit(&self, version: (u32, u32), change: (&str, &str)) -> String {
+            let git = self.git();
+            let (first, second) = version;
+            let makefile = format!("VERSION = {first}\nPATCHLEVEL = {second}\n");
+            fs_err::write(self.tree.join("Makefile"), makefile).unwrap();
+            let file = self.tree.join("a.c");
+            let text = fs_err::read_to_string(&file).unwrap();
+            fs_err::write(&file, text.replace(change.0, change.1)).unwrap();
+            git.read(cmd!(git, "git add --all")).unwrap();
+            git.read(cmd!(git, "git commit --quiet --message x"))
+                .unwrap();
+            git.read(cmd!(git, "git rev-parse HEAD")).unwrap()
+        }
+
+        fn ready(&self, wanted: &Wanted<'_>) -> Result<Ready> {
+            let recipe = Recipe {
+                name: name(&self.tree, &self.session)?,
+                tree: self.tree.clone(),
+                base: None,
+                series: vec!["s".into()],
+                configs: vec![],
+                jobs: None,
+            };
+            Workbench::open(recipe, &self.session)?.ready(wanted, &self.session)
+        }
+
+        fn file(&self, tip: &str) -> String {
+            let (_, git) = source::of_tree(&self.tree, &self.session).unwrap();
+            git.read(cmd!(git, "git cat-file blob {tip}:a.c")).unwrap()
+        }
+    }
+
+    #[test]
+    fn a_commit_gets_picks_and_the_patches_of_its_version() {
+        let place = Place::open();
+        let old = place.commit((6, 1), ("line 3\n", "line 3\n"));
+        let new = place.commit((6, 12), ("line 5\n", "five\n"));
+        let fix = place.commit((6, 12), ("line 15\n", "fifteen\n"));
+        let last = place.commit((6, 12), ("line 20\n", "twenty\n"));
+        let picks = [fix.clone()];
+        let wanted = |commit, revert| Wanted {
+            commit,
+            picks: &picks,
+            revert,
+        };
+        let first = place.ready(&wanted(&old, None)).unwrap();
+        assert_eq!(
+            (first.base.as_str(), first.patches),
+            ("6.1", vec!["of_6_1".to_owned()])
+        );
+        let text = place.file(&first.tip);
+        assert!(
+            text.contains("of_6_1\n") && text.contains("fifteen\n"),
+            "{text}"
+        );
+
+        let second = place.ready(&wanted(&new, None)).unwrap();
+        assert_eq!(
+            (second.base.as_str(), second.version.as_str()),
+            ("6.12", "6.12")
+        );
+        let text = place.file(&second.tip);
+        assert!(
+            text.contains("of_6_12\n") && text.contains("five\n"),
+            "{text}"
+        );
+
+        let failure = place.ready(&wanted(&last, None)).unwrap_err();
+        assert_eq!(failure.kind, Kind::Build, "{failure}");
+        let without = place.ready(&wanted(&last, Some(&last))).unwrap();
+        assert!(place.file(&without.tip).contains("of_6_12\n"));
+        let failure = place.ready(&wanted(&new, Some(&last))).unwrap_err();
+        assert_eq!(failure.kind, Kind::Build);
+        assert!(
+            failure.to_string().contains("cannot be taken back"),
+            "{failure}"
+        );
+        let git = place.git();
+        let status = git.read(cmd!(git, "git status --porcelain")).unwrap();
+        assert_eq!(
+            (
+                status.as_str(),
+                place.shop.layout.trees().join("x").exists()
+            ),
+            ("", false)
+        );
+    }
 
     #[test]
     fn the_base_is_that_of_the_version_or_the_nearest() {
