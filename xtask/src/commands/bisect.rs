@@ -37,7 +37,7 @@ Examples:
                                             which patch of generic-freeze on 6.12 breaks it
 
 Exit codes:
-  0 found and verified   1 found, not verified   2 the command line is wrong
+  0 found and verified   1 found, not verified, or too flaky to be sure   2 the command line is wrong
   4 no verdict: an end is not what it was said to be, only skipped commits are left, no space, no tool
   130 interrupted";
 
@@ -47,6 +47,14 @@ pub struct Options {
     /// Bisect the commits of this kernel tree, which is only read [default: the patches of --series on --base]
     #[arg(long, value_name = "PATH", requires = "ends")]
     tree: Option<Utf8PathBuf>,
+
+    /// Go on with the search of this command line that was interrupted
+    #[arg(long)]
+    resume: bool,
+
+    /// Where to write [default: target/freeze/bisections/NAME]
+    #[arg(long, value_name = "DIR")]
+    report: Option<Utf8PathBuf>,
 
     #[command(flatten)]
     ends: Ends,
@@ -58,14 +66,6 @@ pub struct Options {
     kernel: KernelOptions,
     #[command(flatten)]
     guest: GuestOptions,
-
-    /// Go on with the search of this command line that was interrupted
-    #[arg(long)]
-    resume: bool,
-
-    /// Where to write [default: target/freeze/bisections/NAME]
-    #[arg(long, value_name = "DIR")]
-    report: Option<Utf8PathBuf>,
 }
 
 #[derive(Clone, Debug, Args)]
