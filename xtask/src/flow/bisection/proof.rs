@@ -54,9 +54,11 @@ use Edit::{Append, Replace};
 const NESTS: &str = "return sb->s_writers.freeze_ucount < FREEZE_UCOUNT_MAX;";
 const NEVER_NESTS: &str = "return sb->s_writers.freeze_ucount < 1;";
 const NOT_FROZEN: &str = "int error = -EINVAL;\n\tint released;";
-/// Once something was frozen, which the control case does not do.
-const OTHER: &str = "static bool froze;\n\tint error = froze ? -EPERM : -EINVAL;\n\tint released;\n\n\
-    \tif (sb->s_writers.frozen == SB_FREEZE_COMPLETE)\n\t\tfroze = true;";
+/// Once holds were nested, which the control case does not do.
+const OTHER: &str =
+    "static bool nested;\n\tint error = nested ? -EPERM : -EINVAL;\n\tint released;";
+const HOLDS_REMAIN: &str = "freeze_dec(sb, who);\n\t\terror = 0;";
+const NESTED: &str = "freeze_dec(sb, who);\n\t\tnested = true;\n\t\terror = 0;";
 const NOT_PERMITTED: &str = "int error = -EPERM;\n\tint released;";
 const NO_QUEUE: &str = "if (!freeze_wq)\n\t\tpanic";
 const PANICS: &str = "if (freeze_wq)\n\t\tpanic";
@@ -98,8 +100,20 @@ const BEFORE: &[(&str, &[Edit])] = &[
         "comment: one",
         &[Replace(SUPER, "- mount structures", "- mount structures.")],
     ),
-    ("other: break", &[Replace(SUPER, NOT_FROZEN, OTHER)]),
-    ("other: repair", &[Replace(SUPER, OTHER, NOT_FROZEN)]),
+    (
+        "other: break",
+        &[
+            Replace(SUPER, NOT_FROZEN, OTHER),
+            Replace(SUPER, HOLDS_REMAIN, NESTED),
+        ],
+    ),
+    (
+        "other: repair",
+        &[
+            Replace(SUPER, OTHER, NOT_FROZEN),
+            Replace(SUPER, NESTED, HOLDS_REMAIN),
+        ],
+    ),
     ("boot: break", &[Replace(SUPER, NO_QUEUE, PANICS)]),
     ("boot: repair", &[Replace(SUPER, PANICS, NO_QUEUE)]),
     ("doc: three", &[Append(PAGE, "Three.\n")]),
