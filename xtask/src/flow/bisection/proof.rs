@@ -67,10 +67,10 @@ const HANGS: &str =
     "if (get_user(timeout_sec, timeout))\n\t\treturn -EFAULT;\n\tfor (;;)\n\t\tcond_resched();\n";
 const CANNOT: &str = "return -EOPNOTSUPP;\n\n\tif (cmd == FIFREEZE)";
 const CANNOT_SAYS_NO: &str = "return -EINVAL;\n\n\tif (cmd == FIFREEZE)";
-const INCLUDED: &str = "if (!super_lock_excl(sb))\n\t\treturn -EINVAL;\n\tw->freeze_starting++;";
-/// One of five freezes fails in three of ten runs.
-const FLAKY: &str = "if (get_random_u32_below(100) < 7)\n\t\treturn -EAGAIN;\n\
-    \tif (!super_lock_excl(sb))\n\t\treturn -EINVAL;\n\tw->freeze_starting++;";
+const COUNTS: &str = "if (may_freeze(sb, who))\n\t\t\tret = !!WARN";
+/// One of four nested freezes fails in three of ten runs.
+const FLAKY: &str = "if (get_random_u32_below(100) < 8)\n\t\t\tret = -EAGAIN;\n\t\telse if (may_freeze(sb, who))\n\
+    \t\t\tret = !!WARN";
 
 /// The commits of the main line up to where the side branch begins, by their subjects. Git begins in the middle of all,
 /// which is the one that does not compile; those around it need a pick.
@@ -170,7 +170,7 @@ const AFTER: &[(&str, &[Edit])] = &[
 /// A branch of its own, from where the history begins.
 const FLAKES: &[(&str, &[Edit])] = &[
     ("flaky: note", &[Append(SUPER, NOTES[0])]),
-    (FLAKE, &[Replace(SUPER, INCLUDED, FLAKY)]),
+    (FLAKE, &[Replace(SUPER, COUNTS, FLAKY)]),
     ("flaky: doc", &[Append(PAGE, "Flaky.\n")]),
     ("flaky: note again", &[Append(SUPER, NOTES[1])]),
     ("flaky: last", &[Append(SUPER, NOTES[2])]),
