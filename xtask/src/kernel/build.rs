@@ -141,8 +141,8 @@ impl Build<'_> {
         make.configure()
     }
 
-    /// Whether the objects that did not compile do not compile in an empty folder either: stale ones are not to blame
-    /// then. False where it was not an object that failed.
+    /// Whether the objects that did not compile do not compile in an empty folder either, for the same reason: stale ones
+    /// are not to blame then. False where it was not an object that failed.
     pub fn fails_from_clean(&self, session: &Session) -> Result<bool> {
         let said = fs_err::read_to_string(self.folder.join("build.log"))?;
         let objects = failed_objects(&said);
@@ -168,7 +168,8 @@ impl Build<'_> {
                 .map(|error| make.explain(error, &stderr, &complaints(&stderr).errors));
             match failure {
                 Some(failure) if failure.kind != Kind::Build => Err(failure),
-                Some(_) => Ok((true, "fails again".to_owned())),
+                Some(_) if same_errors(&said, &stderr) => Ok((true, "fails again".to_owned())),
+                Some(_) => Ok((false, "fails for another reason".to_owned())),
                 None => Ok((false, "compiled".to_owned())),
             }
         })?;
@@ -515,6 +516,12 @@ impl Make<'_> {
     }
 }
 
+/// Whether the compiler has said all that before of which it complains now.
+fn same_errors(before: &str, now: &str) -> bool {
+    let errors = || now.lines().filter(|line| line.contains(" error: "));
+    errors().next().is_some() && errors().all(|line| before.contains(line))
+}
+
 /// The objects that make could not make: `make[4]: *** [scripts/Makefile.build:229: fs/super.o] Error 1`.
 fn failed_objects(log: &str) -> Vec<String> {
     let lines = log.lines().filter(|line| line.contains("*** ["));
@@ -670,6 +677,14 @@ mod tests {
         assert_eq!(failed_objects(log), ["fs/super.o"]);
         let link = "make[2]: *** [/t/scripts/Makefile.vmlinux:34: vmlinux] Error 1\n";
         assert!(failed_objects(link).is_empty());
+        let before = "fs/a.c:1:2: error: x\nfs/b.c:1:2: error: y\n";
+        for (now, same) in [
+            ("fs/a.c:1:2: error: x\n", true),
+            ("fs/a.c:1:2: fatal error: made.h: No such file\n", false),
+            ("make: *** No rule to make target\n", false),
+        ] {
+            assert_eq!(same_errors(before, now), same, "{now}");
+        }
     }
 
     #[test]
