@@ -466,7 +466,6 @@ fn each_kind_of_commit_is_told_for_what_it_is() {
         ("boot: break", None, &fix, no_boot),
         ("side: note again", None, &fix, "FIFREEZE"),
         ("side: note", Some(CULPRIT), &fix, no_apply),
-        ("note: seven", Some(CULPRIT), &[], ""),
         ("pick: break", None, &[], no_compile),
     ] {
         let commit = Commit {
