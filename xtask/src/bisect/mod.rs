@@ -18,6 +18,8 @@ mod signature;
 mod state;
 mod trial;
 
+pub use state::Held;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 

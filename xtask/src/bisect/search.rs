@@ -6,7 +6,7 @@ use super::git::{Bisection, Next, Range};
 use super::lab::Lab;
 use super::proof::{Proved, prove};
 use super::relevant::Relevant;
-use super::state::{Commits, Journal};
+use super::state::{Commits, Held, Journal};
 use super::trial::Trial;
 use super::{End, Found, Judge, Judgement, Plan, Purpose, Scope, Side, Terms};
 use crate::failure::{Failure, Kind, Result};
@@ -14,7 +14,7 @@ use crate::host::files;
 use crate::host::session::Session;
 use crate::words::count;
 
-/// Searches as the plan says. In `folder` are what is needed to go on, git's repository, `bisect.log`, which
+/// Searches as the plan says. In the folder are what is needed to go on, git's repository, `bisect.log`, which
 /// `git bisect replay` takes, and in the end `bisect.json`.
 ///
 /// # Errors
@@ -23,14 +23,15 @@ use crate::words::count;
 pub fn search(
     plan: &Plan,
     resume: bool,
-    folder: &Utf8Path,
+    held: &Held,
     judge: &mut dyn Judge,
     session: &Session,
 ) -> Result<Found> {
+    let folder = held.folder();
     let open = || Bisection::open(&folder.join("repository.git"), &plan.tree, &session.stop);
     let mut opened = None;
     let journal = Journal::open(
-        folder,
+        held,
         plan,
         resume,
         || {

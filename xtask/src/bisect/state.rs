@@ -5,6 +5,7 @@
 //! bisection among them, which is made anew. What is lost is the question that was being answered.
 
 use std::collections::BTreeSet;
+use std::fs::TryLockError;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -13,7 +14,7 @@ use serde_json::Value;
 
 use super::signature::Ending;
 use super::{Plan, Untestable};
-use crate::failure::{Kind, Result};
+use crate::failure::{Failure, Kind, Result};
 use crate::host::files;
 use crate::host::locked::Locked;
 use crate::host::session::Session;
@@ -61,40 +62,84 @@ struct State {
     answers: Vec<(Question, Answer)>,
 }
 
-/// A search's memory. No other search has it meanwhile.
+/// The folder of a search, which no other search has meanwhile.
+#[derive(Debug)]
+pub struct Held {
+    folder: Utf8PathBuf,
+    _lock: Locked,
+}
+
+impl Held {
+    /// Makes it if it is not there.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] if another search is at work there.
+    pub fn of(folder: &Utf8Path) -> Result<Self> {
+        fs_err::create_dir_all(folder)?;
+        let (file, path) = fs_err::File::create(folder.join("lock"))?.into_parts();
+        match file.try_lock() {
+            Ok(()) => Ok(Self {
+                folder: folder.to_owned(),
+                _lock: Locked::of(file),
+            }),
+            Err(TryLockError::WouldBlock) => Err(Kind::Usage.error(format!(
+                "another search is at work in {folder}: wait for it, or write elsewhere with --report"
+            ))),
+            Err(TryLockError::Error(error)) => {
+                Err(Kind::Machinery.error(format!("cannot lock {}: {error}", path.display())))
+            }
+        }
+    }
+
+    pub fn folder(&self) -> &Utf8Path {
+        &self.folder
+    }
+
+    /// Whether there is a search to go on with.
+    pub fn has_begun(&self) -> bool {
+        self.state().exists()
+    }
+
+    fn state(&self) -> Utf8PathBuf {
+        self.folder.join("state.json")
+    }
+
+    /// That there is nothing for `--resume`.
+    pub fn nothing(&self) -> Failure {
+        Kind::Usage.error(format!(
+            "--resume: there is no search in {} that could go on",
+            self.folder
+        ))
+    }
+}
+
+/// A search's memory.
 #[derive(Debug)]
 pub struct Journal {
     path: Utf8PathBuf,
     state: State,
     /// How many of the answers were given in this run.
     given: usize,
-    _lock: Locked,
 }
 
 impl Journal {
     /// Begins anew in this folder, or goes on with what is there.
     ///
     /// # Errors
-    /// [`Kind::Usage`] if another search is at work there, if there is nothing to go on with, or if that is the memory of
-    /// another plan.
+    /// [`Kind::Usage`] if there is nothing to go on with, or if that is the memory of another plan.
     pub fn open(
-        folder: &Utf8Path,
+        held: &Held,
         plan: &Plan,
         resume: bool,
         commits: impl FnOnce() -> Result<Commits>,
         session: &Session,
     ) -> Result<Self> {
-        fs_err::create_dir_all(folder)?;
-        let lock = lock(folder)?;
+        let folder = held.folder();
         files::sweep(folder, session)?;
-        let path = folder.join("state.json");
+        let path = held.state();
         let state = match (resume, files::recall::<State>(&path)) {
             (true, Some(state)) => same(state, plan, folder)?,
-            (true, None) => {
-                return Err(Kind::Usage.error(format!(
-                    "--resume: there is no search in {folder} that could go on"
-                )));
-            }
+            (true, None) => return Err(held.nothing()),
             (false, _) => State {
                 plan: plan.clone(),
                 commits: commits()?,
@@ -109,7 +154,6 @@ impl Journal {
             path,
             state,
             given: 0,
-            _lock: lock,
         })
     }
 
@@ -145,15 +189,6 @@ impl Journal {
         self.state.answers.push((question, answer.clone()));
         self.given += 1;
         Ok(files::remember(&self.path, &self.state)?)
-    }
-}
-
-fn lock(folder: &Utf8Path) -> Result<Locked> {
-    let file = fs_err::File::create(folder.join("lock"))?;
-    let (file, _) = file.into_parts();
-    match file.try_lock() {
-        Ok(()) => Ok(Locked::of(file)),
-        Err(_) => Err(Kind::Usage.error(format!("another search is at work in {folder}"))),
     }
 }
 

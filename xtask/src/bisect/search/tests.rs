@@ -26,7 +26,8 @@ fn look(
     resume: bool,
     fake: &mut Fake<'_>,
 ) -> Result<Found> {
-    search(plan, resume, &history.folder(name), fake, &session())
+    let held = Held::of(&history.folder(name))?;
+    search(plan, resume, &held, fake, &session())
 }
 
 fn searched(history: &History, plan: &Plan) -> (Found, Vec<String>) {
@@ -821,8 +822,9 @@ fn a_stop_keeps_what_is_known() {
     assert!(failure.to_string().contains("--resume"), "{failure}");
     let stopped = session();
     stopped.stop.request();
-    let folder = history.folder("search");
-    let failure = search(&plan, true, &folder, &mut first, &stopped).unwrap_err();
+    let held = Held::of(&history.folder("search")).unwrap();
+    let failure = search(&plan, true, &held, &mut first, &stopped).unwrap_err();
+    drop(held);
     assert_eq!(failure.kind, Kind::Interrupted);
     let mut second = Fake::new(&history);
     let found = look(&history, &plan, "search", true, &mut second).unwrap();
@@ -844,9 +846,9 @@ fn a_search_outlives_kill_9() {
         plan.tree = tree.to_owned();
         let mut fake = Fake::new(&history);
         fake.pace = Duration::from_millis(10);
-        let folder = tree.with_file_name("search");
-        let resume = folder.join("state.json").exists();
-        search(&plan, resume, &folder, &mut fake, &session()).unwrap();
+        let held = Held::of(&tree.with_file_name("search")).unwrap();
+        let resume = held.has_begun();
+        search(&plan, resume, &held, &mut fake, &session()).unwrap();
         return;
     }
     let result = history.folder("search/bisect.json");
@@ -884,15 +886,7 @@ fn a_search_outlives_kill_9() {
 fn two_searches_in_one_folder() {
     let history = Draft::long(9, &[(4, BUG)]).make();
     let plan = history.plan("c0", "c9");
-    let commits = || {
-        Ok(Commits {
-            old: String::new(),
-            new: String::new(),
-            picks: vec![],
-        })
-    };
-    let folder = history.folder("search");
-    let _first = Journal::open(&folder, &plan, false, commits, &session()).unwrap();
+    let _first = Held::of(&history.folder("search")).unwrap();
     let failure = look(&history, &plan, "search", false, &mut Fake::new(&history)).unwrap_err();
     assert!(
         failure.to_string().contains("another search is at work"),

@@ -7,14 +7,14 @@ mod order;
 mod proof;
 mod series;
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 
 pub use judge::Trial;
 pub use order::{Order, Range, Search};
 
 use super::prepare::{provide_deps, to_test};
 use crate::bisect::report::{title, verdict};
-use crate::bisect::{self, Found, Plan, Terms};
+use crate::bisect::{self, Found, Held, Plan, Terms};
 use crate::failure::{Failure, Kind, Result};
 use crate::host::files;
 use crate::host::session::Session;
@@ -26,6 +26,7 @@ use crate::vm::accelerator;
 use crate::vm::root::init;
 use judge::Bench;
 use order::{judged_by, plan, recipe, request};
+use series::Tried;
 
 /// Does all of it, for the exit code.
 pub fn run(order: &Order, session: &Session) -> Result<u8> {
@@ -36,21 +37,22 @@ pub fn run(order: &Order, session: &Session) -> Result<u8> {
         accelerator::starts(order.trial.guests.accel, &session.stop)?;
         init::beside(|| Ok(()), session).map(|((), init)| init)
     })?;
-    let folder = folder(order, session)?;
+    let held = Held::of(&folder(order, session)?)?;
+    let folder = held.folder();
     let (found, recipe) = watched(session, None, |session| {
         let desk = Desk {
             order,
             init,
-            folder: &folder,
+            held: &held,
             session,
         };
         desk.search()
     })
     .inspect_err(|failure| {
         tell_way_on(failure, order);
-        leave_nothing(failure, order, &folder);
+        leave_nothing(failure, order, &held);
     })?;
-    let letter = dossier::write(&found, &recipe, order, &folder, session)?;
+    let letter = dossier::write(&found, &recipe, order, folder, session)?;
     terminal::text(&format!("\n{}\n{}", title(&found), plain(&verdict(&found))));
     let letter = letter.map_or(String::new(), |path| {
         format!("; a draft for the list, which nobody has sent: {path}")
@@ -64,13 +66,14 @@ struct Desk<'a> {
     order: &'a Order,
     /// The harness binary.
     init: Utf8PathBuf,
-    folder: &'a Utf8Path,
+    held: &'a Held,
     session: &'a Session,
 }
 
 impl Desk<'_> {
     fn search(&self) -> Result<(Found, Recipe)> {
         let (order, session) = (self.order, self.session);
+        let mut resume = order.resume;
         let (plan, recipe) = match &order.range {
             Range::Tree {
                 tree,
@@ -82,10 +85,15 @@ impl Desk<'_> {
                 let plan = plan(order, tree, *terms, [old, new]);
                 (plan, recipe(order, tree, series, session)?)
             }
-            Range::Series(names) => self.of_series(names)?,
+            Range::Series(names) => {
+                let of_series = self.of_series(names)?;
+                // It may have been stopped while it looked for the good end.
+                resume = resume && self.held.has_begun();
+                of_series
+            }
         };
         let mut bench = self.bench(&recipe)?;
-        let found = bisect::search::search(&plan, order.resume, self.folder, &mut bench, session)?;
+        let found = bisect::search::search(&plan, resume, self.held, &mut bench, session)?;
         Ok((found, recipe))
     }
 
@@ -98,12 +106,9 @@ impl Desk<'_> {
             base: Some(request.base),
             ..recipe(order, &patches.repository, &[], session)?
         };
-        let known = self.folder.join("good.json");
-        let good = match files::recall(&known).filter(|_| order.resume) {
-            Some(good) => good,
-            None => series::first_good(&patches, &order.trial, &mut self.bench(&recipe)?)?,
-        };
-        files::remember(&known, &good)?;
+        let mut tried = Tried::open(self.held, order.resume, judged_by(order))?;
+        let mut bench = self.bench(&recipe)?;
+        let good = series::first_good(&patches, &order.trial, &mut bench, &mut tried)?;
         let ends = [&good, &patches.tip()];
         let plan = plan(order, &patches.repository, Terms::GoodBad, ends);
         Ok((plan, recipe))
@@ -115,7 +120,7 @@ impl Desk<'_> {
             &self.order.trial,
             request(self.order),
             self.init.clone(),
-            self.folder.join("commits"),
+            self.held.folder().join("commits"),
             self.session,
         ))
     }
@@ -188,11 +193,11 @@ fn tell_way_on(failure: &Failure, order: &Order) {
 }
 
 /// A mistake on the command line makes no search.
-fn leave_nothing(failure: &Failure, order: &Order, folder: &Utf8Path) {
-    let has_begun = folder.join("state.json").exists();
+fn leave_nothing(failure: &Failure, order: &Order, held: &Held) {
+    let has_begun = held.has_begun() || Tried::is_in(held);
     if failure.kind == Kind::Usage && order.report.is_none() && !has_begun {
         // The mistake is what is to be told.
-        let _ = files::remove(folder);
+        let _ = files::remove(held.folder());
     }
 }
 

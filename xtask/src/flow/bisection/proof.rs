@@ -15,7 +15,7 @@ use super::judge::{Bench, Trial};
 use super::order::{Order, Range, Search, plan};
 use crate::bisect::report::short;
 use crate::bisect::{
-    Build, Commit, End, Found, Judge, Outcome, Reason, Scope, Terms, Untestable, search,
+    Build, Commit, End, Found, Held, Judge, Outcome, Reason, Scope, Terms, Untestable, search,
 };
 use crate::event::{Event, Events, Verdict};
 use crate::failure::PASSED;
@@ -529,7 +529,14 @@ fn searched(place: &Place, order: &Order, name: &str) -> (Found, Utf8PathBuf) {
         unreachable!()
     };
     let plan = plan(order, tree, Terms::GoodBad, [old, new]);
-    let found = search::search(&plan, false, &folder, &mut bench, session).unwrap();
+    let found = search::search(
+        &plan,
+        false,
+        &Held::of(&folder).unwrap(),
+        &mut bench,
+        session,
+    )
+    .unwrap();
     dossier::write(&found, &place.recipe, order, &folder, session).unwrap();
     println!(
         "{}",

@@ -1,12 +1,16 @@
 //! Which patch of our own series breaks a case: each patch is a commit, and the good end is looked for.
 
+use std::collections::BTreeMap;
+
 use camino::Utf8PathBuf;
 use harness::wire::Feature;
+use serde::{Deserialize, Serialize};
 
 use super::judge::Trial;
-use crate::bisect::{Build, Commit, Judge, Outcome};
+use crate::bisect::{Build, Commit, Held, Judge, Outcome};
 use crate::event::Verdict;
 use crate::failure::{Kind, Result};
+use crate::host::files;
 use crate::host::session::Session;
 use crate::kernel::request::Request;
 use crate::kernel::{self, SeriesCommits};
@@ -68,28 +72,91 @@ impl Patches {
     }
 }
 
+/// On which patches the cases passed when the good end was looked for: one that was tried is not tried again.
+#[derive(Debug)]
+pub struct Tried {
+    path: Utf8PathBuf,
+    known: Known,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Known {
+    /// See [`crate::bisect::Plan::judged_by`].
+    judged_by: Vec<String>,
+    passes: BTreeMap<String, bool>,
+}
+
+impl Tried {
+    /// Begins anew, or goes on with what is there.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] if nothing is there that this search can go on with.
+    pub fn open(held: &Held, resume: bool, judged_by: Vec<String>) -> Result<Self> {
+        let path = Self::place(held);
+        if resume {
+            let known = files::recall(&path);
+            let known = known.filter(|known: &Known| known.judged_by == judged_by);
+            let known = known.ok_or_else(|| held.nothing())?;
+            return Ok(Self { path, known });
+        }
+        files::remove(&path)?;
+        let passes = BTreeMap::new();
+        Ok(Self {
+            path,
+            known: Known { judged_by, passes },
+        })
+    }
+
+    pub fn is_in(held: &Held) -> bool {
+        Self::place(held).exists()
+    }
+
+    fn place(held: &Held) -> Utf8PathBuf {
+        held.folder().join("good.json")
+    }
+
+    fn or_try(&mut self, commit: &str, passes: impl FnOnce() -> Result<bool>) -> Result<bool> {
+        if let Some(known) = self.known.passes.get(commit) {
+            return Ok(*known);
+        }
+        let passes = passes()?;
+        self.known.passes.insert(commit.to_owned(), passes);
+        files::remember(&self.path, &self.known)?;
+        Ok(passes)
+    }
+}
+
 /// The first patch from the one that provides what the cases need on which all of them pass, or the base's own source.
 ///
 /// # Errors
 /// [`Kind::Untested`] if they pass on none: then no patch has broken them.
-pub fn first_good(patches: &Patches, trial: &Trial, judge: &mut dyn Judge) -> Result<String> {
+pub fn first_good(
+    patches: &Patches,
+    trial: &Trial,
+    judge: &mut dyn Judge,
+    tried: &mut Tried,
+) -> Result<String> {
     let from = patches.providing(trial)?;
     for id in &patches.all()[from..] {
-        let commit = Commit {
-            id,
-            picks: &[],
-            revert: None,
-        };
-        let Build::Image(_) = judge.build(&commit)? else {
-            continue;
-        };
-        if passes(&judge.test(&commit, 1)?) {
+        if tried.or_try(id, || passes_on(id, judge))? {
             return Ok((*id).to_owned());
         }
     }
     Err(Kind::Untested.error(
         "the cases pass with no number of patches of the series: no patch has broken them, and test-kernel says how they fail",
     ))
+}
+
+fn passes_on(id: &str, judge: &mut dyn Judge) -> Result<bool> {
+    let commit = Commit {
+        id,
+        picks: &[],
+        revert: None,
+    };
+    match judge.build(&commit)? {
+        Build::Image(_) => Ok(passes(&judge.test(&commit, 1)?)),
+        Build::Untestable(_) => Ok(false),
+    }
 }
 
 fn passes(outcome: &Outcome) -> bool {
@@ -106,6 +173,7 @@ fn passes(outcome: &Outcome) -> bool {
 mod tests {
     use std::collections::BTreeSet;
 
+    use camino::Utf8Path;
     use harness::wire::Feature::Timeout;
     use harness::wire::Filesystem::Xfs;
 
@@ -120,10 +188,25 @@ mod tests {
     struct Fake {
         passing: &'static [&'static str],
         asked: Vec<String>,
+        /// How many are built before the disk is full.
+        lives: usize,
+    }
+
+    impl Fake {
+        fn of(passing: &'static [&'static str]) -> Self {
+            Self {
+                passing,
+                asked: vec![],
+                lives: usize::MAX,
+            }
+        }
     }
 
     impl Judge for Fake {
         fn build(&mut self, commit: &Commit<'_>) -> Result<Build> {
+            if self.asked.len() == self.lives {
+                return Err(Kind::Machinery.error("no space left on device"));
+            }
             self.asked.push(commit.id.to_owned());
             Ok(match commit.id {
                 "2" => Build::Untestable(Untestable {
@@ -185,11 +268,10 @@ mod tests {
             ("timeout_thaws", &["0", "4"], Some("4"), &["3", "4"]),
             ("timeout_thaws", &["0", "1"], None, &["3", "4"]),
         ] {
-            let mut judge = Fake {
-                passing,
-                asked: vec![],
-            };
-            let good = first_good(&patches(), &of(case), &mut judge);
+            let mut judge = Fake::of(passing);
+            let folder = tempfile::tempdir().unwrap();
+            let mut tried = tried(&folder, false).unwrap();
+            let good = first_good(&patches(), &of(case), &mut judge, &mut tried);
             match wanted {
                 Some(wanted) => assert_eq!(good.unwrap(), wanted),
                 None => assert_eq!(good.unwrap_err().kind, Kind::Untested),
@@ -200,11 +282,39 @@ mod tests {
 
     #[test]
     fn a_feature_that_no_patch_provides_is_a_mistake() {
-        let mut judge = Fake {
-            passing: &[],
-            asked: vec![],
-        };
-        let failure = first_good(&patches(), &of("argument_honoured"), &mut judge).unwrap_err();
+        let folder = tempfile::tempdir().unwrap();
+        let mut tried = tried(&folder, false).unwrap();
+        let of = of("argument_honoured");
+        let failure = first_good(&patches(), &of, &mut Fake::of(&[]), &mut tried).unwrap_err();
         assert_eq!(failure.kind, Kind::Usage, "{failure}");
+    }
+
+    fn tried(folder: &tempfile::TempDir, resume: bool) -> Result<Tried> {
+        let folder = Utf8Path::from_path(folder.path()).unwrap();
+        Tried::open(&Held::of(folder)?, resume, vec!["xfs a".into()])
+    }
+
+    #[test]
+    fn a_stop_while_the_good_end_is_looked_for_loses_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(tried(&folder, true).unwrap_err().kind, Kind::Usage);
+        let mut judge = Fake::of(&["3"]);
+        judge.lives = 2;
+        let of = of("dm_case_a");
+        let mut before = tried(&folder, false).unwrap();
+        let failure = first_good(&patches(), &of, &mut judge, &mut before).unwrap_err();
+        assert_eq!(failure.kind, Kind::Machinery);
+
+        let mut judge = Fake::of(&["3"]);
+        let mut after = tried(&folder, true).unwrap();
+        let good = first_good(&patches(), &of, &mut judge, &mut after).unwrap();
+        assert_eq!(
+            (good.as_str(), judge.asked),
+            ("3", vec!["2".into(), "3".into()])
+        );
+        // What was tried with other cases says nothing.
+        let held = Held::of(Utf8Path::from_path(folder.path()).unwrap()).unwrap();
+        let other = Tried::open(&held, true, vec!["xfs b".into()]);
+        assert_eq!(other.unwrap_err().kind, Kind::Usage);
     }
 }
