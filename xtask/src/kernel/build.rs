@@ -493,7 +493,7 @@ impl Make<'_> {
             )),
             (proc::Error::Failed(_), None) if killed(stderr).is_some() => {
                 Kind::Machinery.error(format!(
-                    "a compiler of {} was killed, perhaps for want of memory: {}",
+                    "a program that builds {} was killed, perhaps for want of memory, of which less is taken with --jobs 1: {}",
                     self.build.title,
                     killed(stderr).unwrap_or_default()
                 ))
@@ -535,15 +535,23 @@ fn failed_objects(log: &str) -> Vec<String> {
     objects
 }
 
-/// The line that says that somebody else has ended a program that make started, in gcc's words or in make's.
+/// The line that says that somebody else has ended a program that make started, in gcc's words, in make's, or by the
+/// exit code of the shell that had started it.
 fn killed(stderr: &str) -> Option<&str> {
     let words = [
         "Killed signal terminated program",
         "Terminated signal terminated program",
+        "terminated with signal 9 [Killed]",
+        "terminated with signal 15 [Terminated]",
         "] Killed",
         "] Terminated",
     ];
-    let says_so = |line: &&str| words.iter().any(|words| line.contains(words));
+    let says_so = |line: &&str| {
+        words.iter().any(|words| line.contains(words))
+            || ["] Error 137", "] Error 143"]
+                .iter()
+                .any(|code| line.ends_with(code))
+    };
     stderr.lines().find(says_so)
 }
 
@@ -662,6 +670,19 @@ mod tests {
             (
                 "make[3]: *** [scripts/Makefile.build:229: fs/super.o] Error 1\n",
                 false,
+            ),
+            // What a shell starts, which kbuild's commands are: ld, objtool, ar.
+            (
+                "make[2]: *** [/t/scripts/Makefile.vmlinux_o:61: vmlinux.o] Error 137\n",
+                true,
+            ),
+            (
+                "make[2]: *** [/t/scripts/Makefile.vmlinux:34: vmlinux] Error 143\n",
+                true,
+            ),
+            (
+                "collect2: fatal error: ld terminated with signal 9 [Killed]\n",
+                true,
             ),
         ] {
             assert_eq!(killed(stderr).is_some(), told, "{stderr}");
