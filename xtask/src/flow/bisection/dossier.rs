@@ -54,9 +54,7 @@ pub fn write(
     };
     let workbench = Workbench::open(recipe.clone(), session)?;
     let maintainers = maintainers(&git, workbench.tree(), &culprit.commit, &session.stop)?;
-    // Where the tree is on this machine is nobody's business.
-    let name = tree.file_name().unwrap_or("linux");
-    let command = order.command.replace(tree.as_str(), name);
+    let command = for_others(&order.command, tree);
     let letter = letter::draft(
         &Dossier {
             command: &command,
@@ -72,6 +70,32 @@ pub fn write(
         }
         None => Ok(None),
     }
+}
+
+/// The line without where things are on this machine, which is nobody's business.
+fn for_others(command: &str, tree: &Utf8Path) -> String {
+    let name = tree.file_name().unwrap_or("linux");
+    let mut words = shlex::split(command).unwrap_or_default().into_iter();
+    let mut kept = Vec::new();
+    while let Some(word) = words.next() {
+        let (flag, value) = match word.split_once('=') {
+            Some((flag, value)) => (flag, Some(value)),
+            None => (word.as_str(), None),
+        };
+        match flag {
+            "--tree" | "--report" => {
+                if value.is_none() {
+                    words.next();
+                }
+                if flag == "--tree" {
+                    kept.extend([flag.to_owned(), name.to_owned()]);
+                }
+            }
+            _ => kept.push(word),
+        }
+    }
+    // No word that came of a line has what a line cannot have.
+    shlex::try_join(kept.iter().map(String::as_str)).unwrap_or_default()
 }
 
 fn about(git: &Git, culprit: &Named) -> Result<About> {
@@ -179,6 +203,29 @@ mod tests {
         let [before, after] = sides(&found, dir);
         assert_eq!(before.unwrap().verdict, Verdict::Passed);
         assert_eq!(after, Some(failed));
+    }
+
+    #[test]
+    fn a_line_for_others_does_not_say_where_things_are() {
+        for (line, tree, wanted) in [
+            (
+                "cargo xtask bisect --tree . --good v6.11 --bad v6.12 --filter '^dm_.*a$'",
+                ".",
+                "cargo xtask bisect --tree linux --good v6.11 --bad v6.12 --filter '^dm_.*a$'",
+            ),
+            (
+                "cargo xtask bisect --report '/home/me/my reports' --tree=/home/me/linux --bad x",
+                "/home/me/linux",
+                "cargo xtask bisect --tree linux --bad x",
+            ),
+            (
+                "cargo xtask bisect --tree l --filter nl --report=r",
+                "l",
+                "cargo xtask bisect --tree l --filter nl",
+            ),
+        ] {
+            assert_eq!(for_others(line, tree.into()), wanted);
+        }
     }
 
     #[test]
