@@ -232,15 +232,22 @@ fn complaint(result: &CaseResult, reason: &str) -> Option<String> {
     let lines = || result.diagnostics.iter();
     let named = lines().find_map(|line| line.strip_prefix(COMPLAINT));
     let provoked = harness::cases::find(&result.id.case).map_or(&[][..], |case| case.complaints);
+    // Of a hang, the watchdog may say so as well, if it is in time.
+    let is_hang = matches!(result.verdict, Verdict::Hung(_));
+    let says_more = |line: &str| !(is_hang && WATCHDOG.is_match(line));
     let on_console = || {
         let mut console = lines().skip_while(|line| *line != CONSOLE);
-        console.find(|line| is_complaint(line) && !contains_any(line, provoked))
+        console.find(|line| is_complaint(line) && says_more(line) && !contains_any(line, provoked))
     };
     named.map(str::to_owned).or_else(|| on_console().cloned())
 }
 
-/// What stays the same from one boot, and one commit, to another: no times, addresses, numbers, identifiers, and of a
-/// warning only where it is.
+/// `INFO: task writer:83 blocked for more than 120 seconds.`
+static WATCHDOG: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"INFO: task \S.* blocked\b").unwrap());
+
+/// What stays the same from one boot, and one commit, to another: no times, addresses, numbers, identifiers, nothing of
+/// what the compiler makes of a function or whom the watchdog sees first, and of a warning only where it is.
 fn without_numbers(line: &str) -> String {
     static WARNING: LazyLock<Regex> = LazyLock::new(|| {
         // As it was until 6.19: `WARNING: CPU: 1 PID: 71 at fs/super.c:2079 freeze_super+0x1e5/0x2a0`; and since:
@@ -252,13 +259,15 @@ fn without_numbers(line: &str) -> String {
             (r"^\[ *\d+\.\d+\](?:\[ *\w+\])? ", ""),
             (r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", "UUID"),
             (r"\+0x[0-9a-f]+/0x[0-9a-f]+", ""),
+            (r"(?:\.(?:isra|part|constprop|cold|llvm)\b(?:\.\d+)?)+", ""),
             (r"\b(?:0x)?[0-9a-f]{8,}\b|\b0x[0-9a-f]+\b", "N"),
             (r"\d+", "N"),
         ]
         .map(|(pattern, by)| (Regex::new(pattern).unwrap(), by))
         .into()
     });
-    let line = WARNING.replace(line, "WARNING: $1 $2").into_owned();
+    let line = WARNING.replace(line, "WARNING: $1 $2");
+    let line = WATCHDOG.replace(&line, "INFO: task blocked").into_owned();
     let less = |line: String, (part, by): &(Regex, &str)| part.replace_all(&line, *by).into_owned();
     PARTS.iter().fold(line, less)
 }
@@ -329,6 +338,21 @@ mod tests {
                 &busy[..1],
                 Some(signature(How::Hung, second, None)),
             ),
+            // Whether the watchdog says so before the time is over is chance.
+            (
+                Verdict::Hung("stuck in step \"second FITHAW of 7\"".into()),
+                &[
+                    busy[0],
+                    CONSOLE,
+                    "INFO: task writer:83 blocked for more than 120 seconds.",
+                ],
+                Some(signature(How::Hung, second, None)),
+            ),
+            (
+                Verdict::Hung("stuck in step \"second FITHAW of 7\"".into()),
+                &[busy[0], CONSOLE, "INFO: task x:8 blocked", warned],
+                Some(signature(How::Hung, second, Some(place))),
+            ),
             (
                 Verdict::KilledGuest(warned.into()),
                 &busy[..1],
@@ -364,6 +388,20 @@ mod tests {
                 "BUG: KASAN: slab-use-after-free in thaw_super",
             ),
             ("3 holds, not 0x1f", "N holds, not N"),
+            // What the compiler makes of a function is another thing at each commit.
+            (
+                "WARNING: CPU: 0 PID: 9 at fs/super.c:11 freeze_super.isra.0+0x1e5/0x2a0",
+                "WARNING: fs/super.c freeze_super",
+            ),
+            (
+                "BUG: KASAN: use-after-free in thaw.constprop.0.cold+0x1/0x2",
+                "BUG: KASAN: use-after-free in thaw",
+            ),
+            // Whom the watchdog sees first is chance.
+            (
+                "[  130.1] INFO: task kworker/u4:2:30 blocked for more than 120 seconds.",
+                "INFO: task blocked for more than N seconds.",
+            ),
         ] {
             assert_eq!(without_numbers(line), wanted);
         }
