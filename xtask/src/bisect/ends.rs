@@ -7,7 +7,7 @@ use super::lab::{Care, Lab, Subject, Tested};
 use super::odds;
 use super::signature::{Came, Ending, Ends, look};
 use super::state::Commits;
-use super::{Judgement, Plan, Reason, Runs, Scope, Side, Signature, Terms, Untestable};
+use super::{Judgement, MOST_RUNS, Plan, Reason, Runs, Scope, Side, Signature, Terms, Untestable};
 use crate::failure::Result;
 
 /// How often an end is run, as long as that does not tell how often a step has to.
@@ -68,11 +68,17 @@ impl Proven {
         match (&is_old, &is_new) {
             (Ok(Side::Old), Ok(Side::New)) => None,
             (Ok(Side::New), Ok(Side::Old)) => Some(format!(
-                "the ends are swapped: --{old} {good} fails, and --{new} {bad} passes"
+                "the ends are swapped: --{old} {good} fails, and --{new} {bad} passes; to search for what fixed it: \
+                 --old {good} --new {bad}"
             )),
-            (Ok(Side::Old), Ok(Side::Old)) => Some(format!(
-                "--{new} {bad} is not {new}: it passes as --{old} {good} does"
-            )),
+            (Ok(Side::Old), Ok(Side::Old)) => {
+                let runs = rate(&self.new.endings).total();
+                let more = runs.saturating_mul(10).min(MOST_RUNS);
+                Some(format!(
+                    "--{new} {bad} is not {new}: it passes in all of {runs} runs, as --{old} {good} does; if it fails \
+                     there now and then: --runs {more}"
+                ))
+            }
             (Ok(Side::New), Ok(Side::New)) => Some(format!(
                 "--{old} {good} is not {old}: it fails as --{new} {bad} does"
             )),

@@ -106,7 +106,7 @@ fn evidence(found: &Found) -> String {
         End::Culprit { proof, .. } => proof_words(found, proof),
         _ => String::new(),
     };
-    let runs = found.rate.passed + found.rate.failed + found.rate.other;
+    let runs = found.rate.total();
     format!(
         "{proof} At {} the case failed in {} of {runs} runs, each step ran it {} times, and all verdicts are right \
          with a confidence of {}.",

@@ -31,6 +31,9 @@ use strum::IntoStaticStr;
 use crate::event::{CaseResult, Verdict};
 use crate::failure::{FAILED, Kind, PASSED, Result};
 
+/// More runs of a case on one commit than anybody asks for.
+pub const MOST_RUNS: u32 = 10_000;
+
 impl Runs {
     pub fn total(self) -> u32 {
         self.passed + self.failed + self.other
@@ -331,14 +334,6 @@ impl Proof {
     /// Whether all that could be tested speaks for the culprit.
     pub fn holds(&self) -> bool {
         self.is_there() && self.reverted != Reverted::Is(Side::New)
-    }
-}
-
-impl Named {
-    /// As a commit is cited: `12hex ("subject")`.
-    pub fn words(&self) -> String {
-        let short = &self.commit[..12.min(self.commit.len())];
-        format!("{short} (\"{}\")", self.subject)
     }
 }
 

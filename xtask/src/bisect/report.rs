@@ -131,8 +131,10 @@ pub fn verdict(found: &Found) -> String {
     match &found.end {
         End::Nothing(why) => format!("**No verdict.** {}", escaped(why)),
         End::OneOf(_) => {
-            "**No verdict.** Only commits that cannot be tested are left between good and bad."
-                .into()
+            let [old, new] = [Side::Old, Side::New].map(|side| found.plan.terms.word(side));
+            format!(
+                "**No verdict.** Only commits that cannot be tested are left between {old} and {new}."
+            )
         }
         End::Culprit { proof, .. } => {
             let head = match proof.holds() {
@@ -145,7 +147,7 @@ pub fn verdict(found: &Found) -> String {
 }
 
 pub fn proof_words(found: &Found, proof: &Proof) -> String {
-    let name = |side: Side| side_name(found.plan.terms, side);
+    let name = |side: Side| found.plan.terms.word(side);
     let again = |side: Option<Side>| match side {
         Some(side) => format!("is {} again", name(side)),
         None => "could not be tested again".into(),
@@ -195,7 +197,7 @@ fn commit(culprit: &Named, about: Option<&About>) -> String {
 }
 
 fn facts(found: &Found) -> String {
-    let [old, new] = [Side::Old, Side::New].map(|side| side_name(found.plan.terms, side));
+    let [old, new] = [Side::Old, Side::New].map(|side| found.plan.terms.word(side));
     let mut text = "\n## The search\n\n".to_owned();
     let _ = writeln!(
         text,
@@ -220,15 +222,11 @@ fn facts(found: &Found) -> String {
             let _ = writeln!(text, "- what the case is about: {}", escaped(about));
         }
     }
-    let Runs {
-        passed,
-        failed,
-        other,
-    } = found.rate;
     let _ = writeln!(
         text,
-        "- at the end that fails, {failed} of {} failed; each step ran the case {}",
-        count((passed + failed + other) as usize, "run"),
+        "- at the end that fails, {} of {} failed; each step ran the case {}",
+        found.rate.failed,
+        count(found.rate.total() as usize, "run"),
         times(found.runs)
     );
     let _ = writeln!(
@@ -346,7 +344,7 @@ fn purpose(why: Purpose) -> &'static str {
 
 pub fn step_verdict(terms: Terms, step: &Step) -> String {
     let verdict = match &step.verdict {
-        Ok(side) => side_name(terms, *side).to_owned(),
+        Ok(side) => terms.word(*side).to_owned(),
         Err(why) => format!("skipped: {}: {}", <&str>::from(why.reason), why.words),
     };
     match &step.same_as {
@@ -369,16 +367,6 @@ pub fn runs(runs: Runs) -> String {
     match words.is_empty() {
         true => "–".into(),
         false => words.join(", "),
-    }
-}
-
-/// As git's bisect calls it.
-pub fn side_name(terms: Terms, side: Side) -> &'static str {
-    match (terms, side) {
-        (Terms::GoodBad, Side::Old) => "good",
-        (Terms::GoodBad, Side::New) => "bad",
-        (Terms::OldNew, Side::Old) => "old",
-        (Terms::OldNew, Side::New) => "new",
     }
 }
 

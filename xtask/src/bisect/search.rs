@@ -56,13 +56,15 @@ pub fn search(
     let lab = Lab::new(judge, journal);
     let found = Trial::of_ends(plan, &git, lab, session)
         .and_then(|trial| Search::of(trial, folder, session, commits).run())
-        .map_err(resumable)?;
-    files::remember(&result, &found)?;
-    Ok(found)
+        .and_then(|found| {
+            files::remember(&result, &found)?;
+            Ok(found)
+        });
+    found.map_err(resumable)
 }
 
-/// A mistake on the command line is as wrong when it is repeated.
-fn resumable(failure: Failure) -> Failure {
+/// Says what to do next; a mistake on the command line is as wrong when it is repeated.
+pub fn resumable(failure: Failure) -> Failure {
     match failure.kind {
         Kind::Usage => failure,
         _ => failure.context("nothing is lost: the same line with --resume goes on from here"),
@@ -196,7 +198,7 @@ impl<'a> Search<'a> {
             self.trial.same(commit, &kernel, why)?;
         }
         if let (Purpose::MergeBase, Err(why)) = (why, &judgement) {
-            let (name, why) = (self.trial.git.named(commit)?.words(), why.line());
+            let (name, why) = (self.trial.git.named(commit)?.cited(), why.line());
             let (old, good) = self.end(Side::Old);
             self.trial.undone.push(format!(
                 "nothing is known of {name}, where the ends part ({why}): the change may be before it, on the way to --{old} {good}"
@@ -234,7 +236,7 @@ impl<'a> Search<'a> {
     /// What is left to search if a parent of the culprit is on the second side, too.
     fn before(&mut self, culprit: &str, parent: String) -> Result<Range> {
         let git = self.trial.git;
-        let names = [git.named(culprit)?.words(), git.named(&parent)?.words()];
+        let names = [git.named(culprit)?.cited(), git.named(&parent)?.cited()];
         let (new, _) = self.end(Side::New);
         self.trial.undone.push(format!(
             "{} was taken for the culprit, but its parent {} is {new}, too: the search went on among all commits before",

@@ -153,7 +153,7 @@ impl<'a> Trial<'a> {
             let time = left(self.step_time() * steps);
             format!("; at most {}, {time}", count(steps, "step"))
         });
-        let (name, rest) = (step.of.words(), rest.unwrap_or_default());
+        let (name, rest) = (step.of.cited(), rest.unwrap_or_default());
         self.session.events.note(format!("{name} {verdict}{rest}"));
     }
 

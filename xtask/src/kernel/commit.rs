@@ -21,6 +21,7 @@ use super::version::{series_of, version_of};
 use super::{Kernel, cherry, opened};
 use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
+use crate::host::files;
 use crate::host::git::Git;
 use crate::host::lock;
 use crate::host::session::Session;
@@ -90,6 +91,28 @@ pub struct Workbench {
 pub fn name(tree: &Utf8Path, session: &Session) -> Result<String> {
     let (name, _) = source::of_tree(tree, session)?;
     Ok(name + BISECT)
+}
+
+/// Names the options and patches that commits are built with: with others, a verdict is another one.
+///
+/// # Errors
+/// [`Kind::Usage`] if a fragment or a patch cannot be read.
+pub fn inputs(recipe: &Recipe, session: &Session) -> Result<String> {
+    let layout = &session.layout;
+    let mut texts: Vec<Vec<u8>> = Vec::new();
+    for base in bases::load(layout)? {
+        if recipe.base.as_ref().is_some_and(|it| *it != base.name) {
+            continue;
+        }
+        let fragments = config::fragments(layout, &base.name, &recipe.configs)?;
+        texts.extend(fragments.into_iter().map(|fragment| fragment.text.into()));
+        let known = series::known(layout, &base.name);
+        for name in recipe.series.iter().filter(|name| known.contains(name)) {
+            let series = series::load(layout, &base.name, name)?;
+            texts.extend(series.patches.into_iter().map(|patch| patch.text));
+        }
+    }
+    Ok(files::digest(texts)[..12].to_owned())
 }
 
 /// A commit that is ready to be built: all that its kernel is called after.
@@ -424,16 +447,19 @@ mod tests {
             git.read(cmd!(git, "git rev-parse HEAD")).unwrap()
         }
 
-        fn ready(&self, wanted: &Wanted<'_>) -> Result<Ready> {
-            let recipe = Recipe {
-                name: name(&self.tree, &self.session)?,
+        fn recipe(&self) -> Recipe {
+            Recipe {
+                name: name(&self.tree, &self.session).unwrap(),
                 tree: self.tree.clone(),
                 base: None,
                 series: vec!["s".into()],
                 configs: vec![],
                 jobs: None,
-            };
-            Workbench::open(recipe, &self.session)?.ready(wanted, &self.session)
+            }
+        }
+
+        fn ready(&self, wanted: &Wanted<'_>) -> Result<Ready> {
+            Workbench::open(self.recipe(), &self.session)?.ready(wanted, &self.session)
         }
 
         fn file(&self, tip: &str) -> String {
@@ -496,6 +522,35 @@ mod tests {
             ),
             ("", false)
         );
+    }
+
+    #[test]
+    fn what_commits_are_built_with_has_a_name() {
+        let place = Place::open();
+        let name = |series: &[&str]| {
+            let recipe = Recipe {
+                series: series.iter().map(|it| (*it).to_owned()).collect(),
+                ..place.recipe()
+            };
+            inputs(&recipe, &place.session).unwrap()
+        };
+        let (before, without) = (name(&["s"]), name(&[]));
+        assert_ne!(before, without);
+        assert_eq!(before, name(&["s"]));
+        let series = place.shop.layout.patches().join("6.1/s");
+        let patches = series.read_dir_utf8().unwrap().map(|it| it.unwrap());
+        let patch = patches
+            .map(|it| it.into_path())
+            .find(|path| path.extension() == Some("patch"))
+            .unwrap();
+        let text = fs_err::read_to_string(&patch).unwrap();
+        fs_err::write(&patch, text.replace("of_6_1", "edited")).unwrap();
+        let edited = name(&["s"]);
+        assert_ne!(edited, before);
+        assert_eq!(name(&[]), without);
+        let config = place.shop.layout.configs().join("base.config");
+        fs_err::write(config, "CONFIG_XFS_FS=y\n").unwrap();
+        assert!(name(&["s"]) != edited && name(&[]) != without);
     }
 
     #[test]

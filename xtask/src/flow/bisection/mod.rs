@@ -10,22 +10,22 @@ mod series;
 use camino::Utf8PathBuf;
 
 pub use judge::Trial;
-pub use order::{Order, Range, Search};
+pub use order::{Order, Range, Search, judged_by};
 
 use super::prepare::{provide_deps, to_test};
 use crate::bisect::report::{title, verdict};
-use crate::bisect::{self, Found, Held, Plan, Terms};
+use crate::bisect::{Found, Held, Plan, Terms, search};
 use crate::failure::{Failure, Kind, Result};
 use crate::host::files;
 use crate::host::session::Session;
-use crate::kernel::commit::{Recipe, Workbench};
+use crate::kernel::commit::{self, Recipe, Workbench};
 use crate::kernel::request::Request;
 use crate::kernel::{are_names, bases};
 use crate::report::{output, terminal, watched};
 use crate::vm::accelerator;
 use crate::vm::root::init;
 use judge::Bench;
-use order::{judged_by, plan, recipe, request};
+use order::{plan, recipe, request};
 use series::Tried;
 
 /// Does all of it, for the exit code.
@@ -52,7 +52,8 @@ pub fn run(order: &Order, session: &Session) -> Result<u8> {
         tell_way_on(failure, order);
         leave_nothing(failure, order, &held);
     })?;
-    let letter = dossier::write(&found, &recipe, order, folder, session)?;
+    let letter =
+        dossier::write(&found, &recipe, order, folder, session).map_err(search::resumable)?;
     terminal::text(&format!("\n{}\n{}", title(&found), plain(&verdict(&found))));
     let letter = letter.map_or(String::new(), |path| {
         format!("; a draft for the list, which nobody has sent: {path}")
@@ -74,7 +75,7 @@ impl Desk<'_> {
     fn search(&self) -> Result<(Found, Recipe)> {
         let (order, session) = (self.order, self.session);
         let mut resume = order.resume;
-        let (plan, recipe) = match &order.range {
+        let (mut plan, recipe) = match &order.range {
             Range::Tree {
                 tree,
                 terms,
@@ -92,8 +93,9 @@ impl Desk<'_> {
                 of_series
             }
         };
+        plan.judged_by = self.judged_by(&recipe)?;
         let mut bench = self.bench(&recipe)?;
-        let found = bisect::search::search(&plan, resume, self.held, &mut bench, session)?;
+        let found = search::search(&plan, resume, self.held, &mut bench, session)?;
         Ok((found, recipe))
     }
 
@@ -106,12 +108,21 @@ impl Desk<'_> {
             base: Some(request.base),
             ..recipe(order, &patches.repository, &[], session)?
         };
-        let mut tried = Tried::open(self.held, order.resume, judged_by(order))?;
+        let mut tried = Tried::open(self.held, order.resume, self.judged_by(&recipe)?)?;
         let mut bench = self.bench(&recipe)?;
-        let good = series::first_good(&patches, &order.trial, &mut bench, &mut tried)?;
+        let good = series::first_good(&patches, &order.trial, &mut bench, &mut tried)
+            .map_err(search::resumable)?;
         let ends = [&good, &patches.tip()];
         let plan = plan(order, &patches.repository, Terms::GoodBad, ends);
         Ok((plan, recipe))
+    }
+
+    /// With what is in files that may have been edited since.
+    fn judged_by(&self, recipe: &Recipe) -> Result<Vec<String>> {
+        let mut all = judged_by(self.order);
+        let inputs = commit::inputs(recipe, self.session)?;
+        all.push(format!("options and patches {inputs}"));
+        Ok(all)
     }
 
     fn bench(&self, recipe: &Recipe) -> Result<Bench<'_>> {

@@ -1,10 +1,12 @@
 //! What is searched for, and how; what it makes of the search, of builds and of reports.
 
 use camino::{Utf8Path, Utf8PathBuf};
+use clap::ValueEnum;
 
 use super::judge::Trial;
 use crate::bisect::{Plan, Scope, Terms};
 use crate::failure::Result;
+use crate::flow::prepare::Guests;
 use crate::flow::select;
 use crate::host::session::Session;
 use crate::kernel::commit::{self, Recipe};
@@ -112,6 +114,12 @@ pub fn plan(order: &Order, tree: &Utf8Path, terms: Terms, [old, new]: [&String; 
     }
 }
 
+fn value(flag: &str, value: impl ValueEnum) -> String {
+    let value = value.to_possible_value();
+    let name = value.as_ref().map_or("", |value| value.get_name());
+    format!("{flag} {name}")
+}
+
 /// All but the range that a verdict depends on, as flags.
 pub fn judged_by(order: &Order) -> Vec<String> {
     let trial = &order.trial;
@@ -130,6 +138,8 @@ pub fn judged_by(order: &Order) -> Vec<String> {
     let mut all: Vec<String> = cases.collect();
     all.push(format!("--control {}", trial.control.case));
     all.extend(order.base.iter().map(|base| format!("--base {base}")));
+    let Guests { accel, way } = trial.guests;
+    all.extend([value("--accel", accel), value("--boot", way)]);
     all.extend(flags("--config", &order.configs));
     all.extend(flags(series, names));
     let deadline = trial
