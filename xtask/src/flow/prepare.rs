@@ -87,16 +87,21 @@ pub fn prepare(request: &Request, accel: Choice, session: &Session) -> Result<Pr
 }
 
 /// Chooses the accelerator for a kernel.
-pub fn ready(kernel: Kernel, accel: Choice, session: &Session) -> Result<Prepared> {
+fn ready(kernel: Kernel, accel: Choice, session: &Session) -> Result<Prepared> {
     let qemu = machine::version(&session.stop)?;
+    let accel = choose(&kernel, accel, &qemu, session)?;
+    Prepared::of(kernel, accel, qemu)
+}
+
+/// The accelerator for a kernel.
+pub fn choose(kernel: &Kernel, accel: Choice, qemu: &str, session: &Session) -> Result<Accel> {
     let bootable = Bootable {
         image: &kernel.image,
         version: &kernel.version,
-        qemu: &qemu,
-        single_thread: single_thread(&kernel)?,
+        qemu,
+        single_thread: single_thread(kernel)?,
     };
-    let accel = accelerator::choose(accel, bootable, session)?;
-    Prepared::of(kernel, accel, qemu)
+    accelerator::choose(accel, bootable, session)
 }
 
 fn single_thread(kernel: &Kernel) -> Result<bool> {

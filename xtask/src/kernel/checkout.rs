@@ -30,11 +30,21 @@ impl Checkout {
         &self.path
     }
 
+    /// What it is at; `None` if nobody knows.
+    pub fn content(&self, session: &Session) -> Result<Option<String>> {
+        let at: Option<String> = files::recall(&self.memory());
+        let git = Git::at(&self.path, &session.stop);
+        at.map_or(Ok(None), |at| Ok(git.resolve(&format!("{at}^{{tree}}"))?))
+    }
+
+    fn memory(&self) -> Utf8PathBuf {
+        format!("{}.json", self.path).into()
+    }
+
     /// Brings it to a commit, whatever a run that was killed has left there.
     pub fn go(&self, commit: &str, session: &Session) -> Result<Tree> {
         let (path, git) = (&self.path, Git::at(&self.path, &session.stop));
-        let memory = format!("{path}.json");
-        let memory = Utf8Path::new(&memory);
+        let memory = &self.memory();
         let is_there = self.is_there(&git)?;
         let at: Option<String> = files::recall(memory).filter(|_| is_there);
         // A commit may be gone: its owner has rewritten history, and git has cleaned up.
@@ -152,7 +162,10 @@ mod tests {
         fs_err::write(tree.path.join("one"), "edited").unwrap();
         fs_err::write(user.join(".git/worktrees/x@bisect/index.lock"), "").unwrap();
 
+        assert_eq!(checkout.content(&session).unwrap(), None);
         let older = checkout.go(&commits[0], &session).unwrap();
+        let content = checkout.content(&session).unwrap();
+        assert_eq!(content.as_ref(), Some(&older.content));
         assert_ne!(older.content, tree.content);
         assert!(!tree.path.join("two").exists() && !tree.path.join("left.c").exists());
         assert_eq!(

@@ -197,8 +197,18 @@ impl Workbench {
         })
     }
 
-    /// The files that the last build has read, by their paths in the tree.
-    pub fn read(&self, session: &Session) -> Result<BTreeSet<String>> {
+    /// The files that the last build has read, by their paths in the tree, which has this content.
+    ///
+    /// # Errors
+    /// [`Kind::Machinery`] if another search of the tree has built something else meanwhile.
+    pub fn read(&self, content: &str, session: &Session) -> Result<BTreeSet<String>> {
+        let _lock = lock::hold(&session.layout.work("lock"), session)?;
+        if self.checkout.content(session)?.as_deref() != Some(content) {
+            return Err(Kind::Machinery.error(format!(
+                "another search has moved {} meanwhile: one after the other they do not disturb each other",
+                self.checkout.path()
+            )));
+        }
         let out = self.folder(session).join("out");
         opened::files(self.checkout.path(), &out)
     }

@@ -22,6 +22,7 @@ use crate::report::recorded;
 use crate::report::store::{Finished, Recorder};
 use crate::shard;
 use crate::vm::qemu::accel::Accel;
+use crate::vm::qemu::machine;
 use crate::vm::run::run_cases;
 use crate::vm::watch::queue::Workload;
 use crate::vm::watch::supervisor::Limits;
@@ -79,6 +80,35 @@ impl Trial {
     }
 }
 
+/// The accelerator of a search. It is measured once, on an end: a kernel that does not boot, with which a search may go
+/// on, would tell the wrong one; and a flake is rarer under one than under the other.
+#[derive(Debug)]
+pub struct SameAccel {
+    memory: Utf8PathBuf,
+    accel: Option<Accel>,
+}
+
+impl SameAccel {
+    /// Begins anew, or with what was chosen.
+    pub fn open(folder: &Utf8Path, resume: bool) -> Self {
+        let memory = folder.join("accel.json");
+        Self {
+            accel: files::recall(&memory).filter(|_| resume),
+            memory,
+        }
+    }
+
+    fn or(&mut self, choose: impl FnOnce() -> Result<Accel>) -> Result<Accel> {
+        if let Some(accel) = self.accel {
+            return Ok(accel);
+        }
+        let accel = choose()?;
+        files::remember(&self.memory, &accel)?;
+        self.accel = Some(accel);
+        Ok(accel)
+    }
+}
+
 /// A judge that builds and boots.
 pub struct Bench<'a> {
     workbench: Workbench,
@@ -90,8 +120,7 @@ pub struct Bench<'a> {
     /// One folder for each commit: `REPORT/commits`.
     folder: Utf8PathBuf,
     session: &'a Session,
-    /// Measured once: a kernel that does not boot would tell the wrong one.
-    accel: Option<Accel>,
+    accel: SameAccel,
     /// Of the last build.
     kernel: Option<Prepared>,
 }
@@ -102,6 +131,7 @@ impl<'a> Bench<'a> {
         trial: &'a Trial,
         request: Request,
         init: Utf8PathBuf,
+        accel: SameAccel,
         folder: Utf8PathBuf,
         session: &'a Session,
     ) -> Self {
@@ -112,21 +142,16 @@ impl<'a> Bench<'a> {
             init,
             folder,
             session,
-            accel: None,
+            accel,
             kernel: None,
         }
     }
 
     fn prepared(&mut self, kernel: crate::kernel::Kernel) -> Result<Prepared> {
-        let qemu = || crate::vm::qemu::machine::version(&self.session.stop);
-        match self.accel {
-            Some(accel) => Prepared::of(kernel, accel, qemu()?),
-            None => {
-                let prepared = prepare::ready(kernel, self.trial.guests.accel, self.session)?;
-                self.accel = Some(prepared.accel);
-                Ok(prepared)
-            }
-        }
+        let qemu = machine::version(&self.session.stop)?;
+        let (choice, session) = (self.trial.guests.accel, self.session);
+        let accel = (self.accel).or(|| prepare::choose(&kernel, choice, &qemu, session))?;
+        Prepared::of(kernel, accel, qemu)
     }
 
     /// Runs the cases, and leaves what was said in the folder of the commit.
@@ -217,7 +242,10 @@ impl Judge for Bench<'_> {
     }
 
     fn read(&mut self) -> Result<BTreeSet<String>> {
-        let read = self.workbench.read(self.session)?;
+        let kernel = self.kernel.as_ref().map(|prepared| &prepared.kernel);
+        let kernel =
+            kernel.ok_or_else(|| Kind::Machinery.error("a bug of xtask: none is built"))?;
+        let read = self.workbench.read(&kernel.content, self.session)?;
         self.session.events.note(commit::words_of(&read));
         Ok(read)
     }
@@ -281,6 +309,21 @@ mod tests {
         assert_eq!(name(&commit(None)), "0123456789ab");
         let wanted = "0123456789ab-without-fedcba987654";
         assert_eq!(name(&commit(Some("fedcba9876543210"))), wanted);
+    }
+
+    #[test]
+    fn a_search_goes_on_under_the_accelerator_that_it_began_with() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        let mut chosen = SameAccel::open(dir, false);
+        let full = || Err(Kind::Machinery.error("no space left on device"));
+        assert!(chosen.or(full).is_err());
+        for _ in 0..2 {
+            assert_eq!(chosen.or(|| Ok(Accel::Kvm)).unwrap(), Accel::Kvm);
+        }
+        let asked = |resume| SameAccel::open(dir, resume).or(|| Ok(Accel::Tcg)).unwrap();
+        assert_eq!(asked(true), Accel::Kvm);
+        assert_eq!(asked(false), Accel::Tcg, "a search that begins anew");
     }
 
     #[test]

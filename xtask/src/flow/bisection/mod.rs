@@ -24,7 +24,7 @@ use crate::kernel::{are_names, bases};
 use crate::report::{output, terminal, watched};
 use crate::vm::accelerator;
 use crate::vm::root::init;
-use judge::Bench;
+use judge::{Bench, SameAccel};
 use order::{plan, recipe, request};
 use series::Tried;
 
@@ -131,6 +131,7 @@ impl Desk<'_> {
             &self.order.trial,
             request(self.order),
             self.init.clone(),
+            SameAccel::open(self.held.folder(), self.order.resume),
             self.held.folder().join("commits"),
             self.session,
         ))

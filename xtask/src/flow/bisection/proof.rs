@@ -11,7 +11,7 @@ use harness::wire::Filesystem::Ext3;
 use xshell::cmd;
 
 use super::dossier;
-use super::judge::{Bench, Trial};
+use super::judge::{Bench, SameAccel, Trial};
 use super::order::{Order, Range, Search, plan};
 use crate::bisect::report::short;
 use crate::bisect::{
@@ -367,7 +367,16 @@ impl Place {
     fn bench<'a>(&'a self, trial: &'a Trial, folder: &Utf8Path) -> Bench<'a> {
         let workbench = Workbench::open(self.recipe.clone(), &self.session).unwrap();
         let (init, folder) = (self.init.clone(), folder.to_owned());
-        Bench::new(workbench, trial, request(&[]), init, folder, &self.session)
+        let accel = SameAccel::open(&folder, false);
+        Bench::new(
+            workbench,
+            trial,
+            request(&[]),
+            init,
+            accel,
+            folder,
+            &self.session,
+        )
     }
 }
 
