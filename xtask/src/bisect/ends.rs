@@ -80,7 +80,9 @@ impl Proven {
                 ))
             }
             (Ok(Side::New), Ok(Side::New)) => Some(format!(
-                "--{old} {good} is not {old}: it fails as --{new} {bad} does"
+                "--{old} {good} is not {old}: it fails as --{new} {bad} does{}",
+                self.signature()
+                    .map_or(String::new(), |it| format!(": {}", it.words()))
             )),
             (Err(why), _) => Some(format!("--{old} {good} says nothing: {}", why.line())),
             (_, Err(why)) => Some(format!("--{new} {bad} says nothing: {}", why.line())),

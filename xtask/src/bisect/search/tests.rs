@@ -409,7 +409,7 @@ fn ends_that_are_not_what_they_are_said_to_be() {
         (
             "c4",
             "c6",
-            "--good c4 is not good: it fails as --bad c6 does",
+            "--good c4 is not good: it fails as --bad c6 does: dm_case_a on xfs failed at \"thaw\"",
         ),
         (
             "c5",
