@@ -27,6 +27,8 @@ pub struct Proven {
     pub rate: Runs,
     /// How often each step is to run the case.
     pub runs: u32,
+    /// See [`Care::alone`].
+    pub alone: bool,
     /// In a sentence, if that is not often enough.
     pub short: Option<String>,
 }
@@ -92,18 +94,27 @@ impl Proven {
 
 /// Tests both ends.
 pub fn test(plan: &Plan, lab: &mut Lab<'_>, commits: &Commits) -> Result<Proven> {
-    let mut new = measure(plan, lab, &commits.new)?;
+    let (mut new, mut alone) = measured(plan, lab, &commits.new)?;
     let mut old = match runs(plan, &new.endings) {
-        Some(runs) => test_end(plan, lab, &commits.old, runs)?,
-        None => measure(plan, lab, &commits.old)?,
+        Some(runs) => test_end(plan, lab, &commits.old, runs, alone)?,
+        None => {
+            let (old, is_alone) = measured(plan, lab, &commits.old)?;
+            alone = is_alone;
+            if let Some(runs) = runs(plan, &old.endings).filter(|_| alone && passes(&new)) {
+                // It has done so in one boot.
+                new = join(new, test_end(plan, lab, &commits.new, runs, alone)?);
+            }
+            old
+        }
     };
     let ends = ends(plan, &old, &new);
     let failing = if ends.new.is_some() { &new } else { &old };
     let rate = side(&ends, failing).0;
     let (wanted, given) = (steps(plan, &failing.endings), runs(plan, &failing.endings));
     if let Some(runs) = given {
-        top_up(plan, lab, &mut old, &commits.old, runs)?;
-        top_up(plan, lab, &mut new, &commits.new, runs)?;
+        for (end, commit) in [(&mut old, &commits.old), (&mut new, &commits.new)] {
+            top_up(plan, lab, end, commit, runs, alone)?;
+        }
     }
     let runs = given.unwrap_or_default();
     let short = wanted.filter(|wanted| *wanted > runs).map(|wanted| {
@@ -115,6 +126,7 @@ pub fn test(plan: &Plan, lab: &mut Lab<'_>, commits: &Commits) -> Result<Proven>
         new,
         rate,
         runs,
+        alone,
         short,
     })
 }
@@ -168,20 +180,37 @@ fn nothing_fails(endings: &[Ending]) -> (Runs, Judgement) {
     (rate(endings), judgement)
 }
 
+/// How an end is, and whether each run is to have a boot of its own.
+fn measured(plan: &Plan, lab: &mut Lab<'_>, commit: &str) -> Result<(Tested, bool)> {
+    let tested = measure(plan, lab, commit, false)?;
+    match is_once(&tested.endings) {
+        true => Ok((measure(plan, lab, commit, true)?, true)),
+        false => Ok((tested, false)),
+    }
+}
+
 /// Runs an end until it is known how often each step has to run the case.
-fn measure(plan: &Plan, lab: &mut Lab<'_>, commit: &str) -> Result<Tested> {
+fn measure(plan: &Plan, lab: &mut Lab<'_>, commit: &str, alone: bool) -> Result<Tested> {
     if let Some(runs) = plan.runs {
-        return test_end(plan, lab, commit, runs);
+        return test_end(plan, lab, commit, runs, alone);
     }
     let mut tested = Tested::default();
     for runs in CHUNKS {
-        let more = test_end(plan, lab, commit, runs)?;
+        let more = test_end(plan, lab, commit, runs, alone)?;
         tested = join(tested, more);
-        if tested.untestable.is_some() || !is_vague(plan, &tested.endings) {
+        let is_once = !alone && is_once(&tested.endings);
+        if is_once || tested.untestable.is_some() || !is_vague(plan, &tested.endings) {
             break;
         }
     }
     Ok(tested)
+}
+
+/// Whether the kernel seems to complain once a boot, as `WARN_ON_ONCE`, lockdep and KASAN do.
+fn is_once(endings: &[Ending]) -> bool {
+    let complains = look(endings).0.is_some_and(|it| it.complaint.is_some());
+    let runs = rate(endings);
+    complains && runs.failed == 1 && runs.total() > 1
 }
 
 /// Whether more runs would tell more.
@@ -194,7 +223,13 @@ fn is_vague(plan: &Plan, endings: &[Ending]) -> bool {
     }
 }
 
-fn test_end(plan: &Plan, lab: &mut Lab<'_>, commit: &str, runs: u32) -> Result<Tested> {
+fn test_end(
+    plan: &Plan,
+    lab: &mut Lab<'_>,
+    commit: &str,
+    runs: u32,
+    alone: bool,
+) -> Result<Tested> {
     let subject = Subject {
         commit: commit.to_owned(),
         revert: None,
@@ -202,6 +237,7 @@ fn test_end(plan: &Plan, lab: &mut Lab<'_>, commit: &str, runs: u32) -> Result<T
     let care = Care {
         runs,
         one_first: false,
+        alone,
         images: false,
         read: plan.scope == Scope::Read,
     };
@@ -209,14 +245,25 @@ fn test_end(plan: &Plan, lab: &mut Lab<'_>, commit: &str, runs: u32) -> Result<T
 }
 
 /// An end that passes has to do so as often as any other commit.
-fn top_up(plan: &Plan, lab: &mut Lab<'_>, end: &mut Tested, commit: &str, runs: u32) -> Result<()> {
+fn top_up(
+    plan: &Plan,
+    lab: &mut Lab<'_>,
+    end: &mut Tested,
+    commit: &str,
+    runs: u32,
+    alone: bool,
+) -> Result<()> {
     let done = rate(&end.endings);
-    let passes = done.failed == 0 && end.untestable.is_none();
-    if passes && done.total() > 0 && done.total() < runs {
-        let more = test_end(plan, lab, commit, runs - done.total())?;
+    if passes(end) && done.total() < runs {
+        let more = test_end(plan, lab, commit, runs - done.total(), alone)?;
         *end = join(std::mem::take(end), more);
     }
     Ok(())
+}
+
+fn passes(end: &Tested) -> bool {
+    let runs = rate(&end.endings);
+    end.untestable.is_none() && runs.failed == 0 && runs.total() > 0
 }
 
 fn join(mut tested: Tested, more: Tested) -> Tested {

@@ -1,7 +1,7 @@
 //! For tests: histories in real repositories, and a judge that knows what each commit would do.
 //!
 //! What a kernel does is written in its files, a word each: `bug` (the case fails), `flaky` (in 30 % of its runs), `other`
-//! (it fails in another step), `hang`, `skip`, `nobuild`, `noboot`, `control` (the control case fails). A build reads what
+//! (it fails in another step), `once` (the kernel complains, once a boot), `hang`, `skip`, `nobuild`, `noboot`, `control` (the control case fails). A build reads what
 //! is in `fs/`; the image is made of that, but for `fs/comment.c`. `fs/unread.c` is in the image, and the judge does not
 //! know that it was read.
 
@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use harness::wire::Filesystem;
+use harness::wire::marks::COMPLAINT;
 use xshell::cmd;
 
 use super::{Build, Commit, Judge, Outcome, Plan, Reason, Scope, Terms, Untestable};
@@ -337,6 +338,9 @@ fn result(files: &Files, repeat: u32, random: &mut fastrand::Rng) -> CaseResult 
         (Verdict::Skipped("no such ioctl".to_owned()), vec![])
     } else if does(files, "other") {
         (failed, at("mount"))
+    } else if does(files, "once") && repeat == 0 {
+        let complaint = "WARNING: fs/super.c:9 at thaw+0x1/0x2, CPU#0: x/7";
+        (Verdict::Failed(format!("{COMPLAINT}{complaint}")), vec![])
     } else if does(files, "hang") {
         (Verdict::Hung("stuck in step \"thaw\"".to_owned()), vec![])
     } else if does(files, "bug") || does(files, "flaky") && random.f64() < 0.3 {

@@ -22,6 +22,8 @@ pub struct Care {
     pub runs: u32,
     /// Each failure takes its guest with it, so that one run decides whether more are needed.
     pub one_first: bool,
+    /// Each run has a boot of its own, as the kernel complains once a boot.
+    pub alone: bool,
     /// The image may be another commit's that was tested.
     pub images: bool,
     /// What the build reads is of interest.
@@ -76,11 +78,16 @@ impl<'a> Lab<'a> {
     /// # Errors
     /// What says nothing about the commit: no space, no QEMU, a stop.
     pub fn test(&mut self, subject: &Subject, care: Care) -> Result<Tested> {
-        let first = if care.one_first { 1 } else { care.runs };
-        let mut tested = self.ask(subject, first.min(care.runs), care)?;
-        let failed = tested.endings.iter().any(|it| it.failure().is_some());
-        if first < care.runs && !failed && !tested.endings.is_empty() {
-            tested.add(self.ask(subject, care.runs - first, care)?);
+        let mut runs = match care.one_first || care.alone {
+            true => 1.min(care.runs),
+            false => care.runs,
+        };
+        let mut tested = self.ask(subject, runs, care)?;
+        let mut left = care.runs - runs;
+        while left > 0 && tested.asks_for_more(care) {
+            runs = if care.alone { 1 } else { left };
+            tested.add(self.ask(subject, runs, care)?);
+            left -= runs;
         }
         if let (Some(image), None, None) = (&tested.image, &subject.revert, &tested.same_as) {
             let commit = subject.commit.clone();
@@ -167,6 +174,13 @@ fn came(outcome: Outcome) -> Came {
 }
 
 impl Tested {
+    /// Whether more runs can tell more.
+    fn asks_for_more(&self, care: Care) -> bool {
+        let decides = |it: &Ending| care.one_first && it.failure().is_some();
+        let has_run = !self.endings.is_empty() && self.untestable.is_none();
+        has_run && !self.endings.iter().any(decides)
+    }
+
     pub fn add(&mut self, more: Self) {
         self.endings.extend(more.endings);
         self.untestable = self.untestable.take().or(more.untestable);

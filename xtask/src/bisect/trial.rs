@@ -60,9 +60,11 @@ impl<'a> Trial<'a> {
     /// How a commit of the range is tested.
     pub fn care(&self) -> Care {
         let costly = |signature: &super::Signature| signature.how != How::Failed;
+        let alone = self.proven.alone;
         Care {
             runs: self.proven.runs,
-            one_first: self.proven.signature().is_some_and(costly),
+            one_first: alone || self.proven.signature().is_some_and(costly),
+            alone,
             images: true,
             read: false,
         }

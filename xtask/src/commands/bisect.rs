@@ -17,7 +17,8 @@ const AFTER_HELP: &str = "\
 How it searches: both ends are tested first, and what the case fails with at the bad one is the failure. \
 A commit that fails in another way, does not build or boot, or on which the control case fails is \
 skipped, with its log. What fails only sometimes is run so often at each step that a good verdict is \
-wrong less than once in a hundred (--confidence). Only commits that touch files of this kernel are built. \
+wrong less than once in a hundred (--confidence); what the kernel complains of once a boot has a boot for \
+each run. Only commits that touch files of this kernel are built. \
 In the end the culprit and its parents are tested again, and the bad end with the culprit reverted.
 
 Nothing is written into the tree: no ref, no BISECT_LOG, no file. What is found is in \

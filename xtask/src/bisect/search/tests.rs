@@ -270,6 +270,54 @@ fn a_flaky_failure_is_found_by_numbers() {
     }
 }
 
+/// As `WARN_ON_ONCE`, lockdep and KASAN do: more runs in one boot say nothing.
+#[test]
+fn what_the_kernel_complains_of_once_a_boot_is_run_once_a_boot() {
+    for (special, terms, wanted) in [
+        (
+            [(1, ("fs/a.c", "")), (7, ("fs/a.c", "once"))],
+            Terms::GoodBad,
+            "c7",
+        ),
+        (
+            [(1, ("fs/a.c", "once")), (7, ("fs/a.c", ""))],
+            Terms::OldNew,
+            "c7",
+        ),
+    ] {
+        let history = Draft::long(12, &special).make();
+        let mut plan = history.plan("c2", "c12");
+        plan.terms = terms;
+        let mut fake = Fake::new(&history);
+        let found = look(&history, &plan, "search", false, &mut fake).unwrap();
+        assert_eq!(
+            (end(&history, &found).as_str(), found.exit_code()),
+            (wanted, 0)
+        );
+        assert_eq!(found.runs, 13);
+        assert_eq!(found.rate.failed, found.rate.total());
+        let steps = fake
+            .tests
+            .iter()
+            .filter(|(name, _)| !["c2", "c12"].contains(&name.as_str()));
+        assert!(
+            steps.clone().all(|(_, runs)| *runs == 1),
+            "{:?}",
+            fake.tests
+        );
+        let passing = if terms == Terms::GoodBad { "c2" } else { "c12" };
+        let boots = |name: &str| {
+            let alone = fake
+                .tests
+                .iter()
+                .filter(|(it, runs)| it == name && *runs == 1);
+            alone.count()
+        };
+        assert_eq!(boots(passing), 13);
+        assert!(boots("c6") <= 26 && boots("c7") <= 26);
+    }
+}
+
 #[test]
 fn too_few_runs_are_told_and_are_no_proof() {
     let history = Draft::long(6, &[(3, ("fs/a.c", "flaky"))]).make();
