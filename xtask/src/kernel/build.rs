@@ -1,5 +1,6 @@
 //! Tree and fragments to a bootable image, or the knowledge that the last one is still right.
 
+use std::fmt;
 use std::process::Command;
 
 use anyhow::Context;
@@ -13,7 +14,7 @@ use super::compiler::{complaints, step};
 use super::config::{Fragment, lost};
 use super::tree::Tree;
 use crate::event::Event;
-use crate::failure::{Failure, Kind, Result};
+use crate::failure::{Failure, Kind, OrFail, Result};
 use crate::host::environment::{COMPILING, PLAIN};
 use crate::host::files::{self, Lease, Seal};
 use crate::host::git::{DATE, Git};
@@ -81,6 +82,9 @@ pub fn folder(layout: &Layout, tree: &str, configs: &[String]) -> Utf8PathBuf {
 
 impl Build<'_> {
     /// Builds unless nothing has changed since the last success. All that make says is in `build.log`.
+    ///
+    /// # Errors
+    /// [`Kind::Build`] if it does not compile, and if an option got lost, with [`Lost`].
     pub fn run(&self, session: &Session) -> Result<Built> {
         let compiler = compiler(&session.stop)?;
         let fingerprint = self.fingerprint(&compiler);
@@ -129,18 +133,6 @@ impl Build<'_> {
         })
     }
 
-    /// Makes the configuration only.
-    ///
-    /// # Errors
-    /// [`Kind::Build`] if an option got lost.
-    pub fn configure(&self, session: &Session) -> Result<()> {
-        let (compiler, out) = (compiler(&session.stop)?, self.folder.join("out"));
-        fs_err::create_dir_all(&out)?;
-        let ccache = Ccache::find(session)?;
-        let make = self.make(&compiler, ccache, "build.log", &out, session);
-        make.configure()
-    }
-
     /// Whether the objects that did not compile do not compile in an empty folder either, for the same reason: stale ones
     /// are not to blame then. False where it was not an object that failed.
     pub fn fails_from_clean(&self, session: &Session) -> Result<bool> {
@@ -154,7 +146,13 @@ impl Build<'_> {
         fs_err::create_dir_all(&out)?;
         let ccache = Ccache::find(session)?;
         let make = self.make(&compiler, ccache, "clean.log", &out, session);
-        make.configure()?;
+        match make.configure() {
+            Err(failure) if failure.kind == Kind::Build => {
+                files::discard(&out, &session.stop)?;
+                return Ok(true);
+            }
+            configured => configured?,
+        }
         let what = format!(
             "compiling {} of {} from clean",
             objects.join(", "),
@@ -568,12 +566,25 @@ fn complete(asked: &[Fragment], config: &str) -> Result<()> {
     if lost.is_empty() {
         return Ok(());
     }
-    Err(Kind::Build.error(format!(
-        "{} did not survive the kernel's own dependencies (see `depends on` in its Kconfig files):\n{}",
-        count(lost.len(), "option"),
-        lost.join("\n")
-    )))
+    Err(Lost(lost)).or_fail(Kind::Build)
 }
+
+/// Options that were asked for, and are not there.
+#[derive(Debug)]
+pub struct Lost(Vec<String>);
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} did not survive the kernel's own dependencies (see `depends on` in its Kconfig files):\n{}",
+            count(self.0.len(), "option"),
+            self.0.join("\n")
+        )
+    }
+}
+
+impl std::error::Error for Lost {}
 
 /// Whether the kernel's configuration programs may look at a file of the tree.
 fn is_config_input(path: &str) -> bool {

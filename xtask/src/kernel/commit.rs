@@ -10,7 +10,7 @@ use xshell::cmd;
 
 use super::apply::apply;
 use super::bases::{self, Base};
-use super::build::{self, Build};
+use super::build::{self, Build, Built, Lost};
 use super::checkout::Checkout;
 use super::config;
 use super::present::Present;
@@ -285,18 +285,16 @@ impl Workbench {
             folder: self.folder(session),
             title: format!("{} ({})", ready.version, ready.source.label),
         };
-        let configured = build.configure(session);
-        if let Err(obstacle) = self.on(Stage::Configuring, configured, session)? {
-            return Ok(Err(obstacle));
-        }
-        let built = match self.on(Stage::Compiling, build.run(session), session)? {
-            Err(obstacle) if !build.fails_from_clean(session)? => {
+        let built = match self.compiled(&build, session)? {
+            Err(obstacle)
+                if obstacle.stage == Stage::Compiling && !build.fails_from_clean(session)? =>
+            {
                 session.events.send(Event::Warning(format!(
                     "{}\nall of it is built once more, from clean",
                     obstacle.why
                 )));
                 build.clean(session)?;
-                self.on(Stage::Compiling, build.run(session), session)?
+                self.compiled(&build, session)?
             }
             built => built,
         };
@@ -306,7 +304,25 @@ impl Workbench {
         }
     }
 
-    fn kernel(&self, ready: &Ready, tree: Tree, built: build::Built) -> Result<Kernel> {
+    /// An option that got lost is none of what was compiled before.
+    fn compiled(
+        &self,
+        build: &Build<'_>,
+        session: &Session,
+    ) -> Result<std::result::Result<Built, Obstacle>> {
+        let built = self.on(Stage::Compiling, build.run(session), session)?;
+        Ok(
+            built.map_err(|obstacle| match obstacle.why.error.is::<Lost>() {
+                true => Obstacle {
+                    stage: Stage::Configuring,
+                    ..obstacle
+                },
+                false => obstacle,
+            }),
+        )
+    }
+
+    fn kernel(&self, ready: &Ready, tree: Tree, built: Built) -> Result<Kernel> {
         let (git, commit) = (&self.repository, &ready.source.commit);
         Ok(Kernel {
             image: built.image,
@@ -390,6 +406,18 @@ mod tests {
     use crate::host::proc::Stop;
     use crate::kernel::shop::Shop;
 
+    /// A kernel that is made at once, unless `a.c` says otherwise, or what an older one has left is in the way.
+    const KBUILD: &str = r#"
+SAYS = { echo "a.c:1:1: error: $(1)" >&2; exit 1; }
+allnoconfig olddefconfig:
+	@! test -e $(O)/stale-conf || $(call SAYS,stale)
+	@touch $(O)/.config
+vmlinux:
+	@! test -e $(O)/stale || $(call SAYS,stale)
+	@! grep -q half a.c || $(call SAYS,half)
+	@cp a.c $(O)/vmlinux
+"#;
+
     /// A user's tree of a kernel in two versions, in a checkout with a series for each of them.
     struct Place {
         shop: Shop,
@@ -446,7 +474,7 @@ mod tests {
         fn commit(&self, version: (u32, u32), change: (&str, &str)) -> String {
             let git = self.git();
             let (first, second) = version;
-            let makefile = format!("VERSION = {first}\nPATCHLEVEL = {second}\n");
+            let makefile = format!("VERSION = {first}\nPATCHLEVEL = {second}\n{KBUILD}");
             fs_err::write(self.tree.join("Makefile"), makefile).unwrap();
             let file = self.tree.join("a.c");
             let text = fs_err::read_to_string(&file).unwrap();
@@ -532,6 +560,42 @@ mod tests {
             ),
             ("", false)
         );
+    }
+
+    #[test]
+    fn stale_objects_fail_no_commit_and_what_is_wrong_with_it_does() {
+        let place = Place::open();
+        let mut recipe = place.recipe();
+        recipe.series.clear();
+        let bench = Workbench::open(recipe, &place.session).unwrap();
+        let made = |commit: &str| {
+            let wanted = Wanted {
+                commit,
+                picks: &[],
+                revert: None,
+            };
+            let made = bench.make(&wanted, &place.session).unwrap();
+            made.map(|kernel| fs_err::read_to_string(kernel.image).unwrap())
+        };
+        let stage = |commit: &str| made(commit).unwrap_err().stage;
+        let out = bench.folder(&place.session).join("out");
+        let first = place.commit((6, 12), ("line 1\n", "one\n"));
+        assert!(made(&first).unwrap().contains("one\n"));
+        for (left, word) in [("stale", "two"), ("stale-conf", "three")] {
+            fs_err::write(out.join(left), "").unwrap();
+            // Options are asked for anew.
+            fs_err::write(place.tree.join("Kconfig"), word).unwrap();
+            let next = place.commit((6, 12), ("line 2\n", &format!("{word}\nline 2\n")));
+            assert!(made(&next).unwrap().contains(word), "{left}");
+        }
+        let half = place.commit((6, 12), ("line 5\n", "half\n"));
+        assert_eq!(stage(&half), Stage::Compiling);
+        // What was compiled is kept where options are to blame.
+        fs_err::write(out.join("kept"), "").unwrap();
+        let config = place.shop.layout.configs().join("base.config");
+        fs_err::write(config, "CONFIG_NONE=y\n").unwrap();
+        assert_eq!(stage(&first), Stage::Configuring);
+        assert!(out.join("kept").exists());
     }
 
     #[test]
