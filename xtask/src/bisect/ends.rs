@@ -62,13 +62,22 @@ impl Proven {
         [&self.old, &self.new].map(|end| side(&self.ends, end).1)
     }
 
+    fn is_one_kernel(&self) -> bool {
+        self.old.image.is_some() && self.old.image == self.new.image
+    }
+
     /// Why there is nothing to search, in a sentence.
     pub fn obstacle(&self, plan: &Plan) -> Option<String> {
         let said = |side| (plan.terms.word(side), plan.revision(side));
         let ((old, good), (new, bad)) = (said(Side::Old), said(Side::New));
         let [is_old, is_new] = self.sides();
         match (&is_old, &is_new) {
-            (Ok(Side::Old), Ok(Side::New)) => None,
+            (Ok(Side::Old), Ok(Side::New)) => self.is_one_kernel().then(|| {
+                format!(
+                    "--{old} {good} and --{new} {bad} make the same kernel, and no commit between them changes the case: \
+                     what it fails with, it does now and then; --runs N runs it more often"
+                )
+            }),
             (Ok(Side::New), Ok(Side::Old)) => Some(format!(
                 "the ends are swapped: --{old} {good} fails, and --{new} {bad} passes; to search for what fixed it: \
                  --old {good} --new {bad}"

@@ -487,6 +487,29 @@ fn ends_that_are_not_what_they_are_said_to_be() {
 }
 
 #[test]
+fn ends_with_the_same_kernel_have_no_culprit_between_them() {
+    let mut draft = Draft::default();
+    let mut last = draft.commit("c0", &[], &[("fs/super.c", "flaky")]);
+    for number in 1..=20 {
+        let change = ("fs/comment.c", format!("{number}"));
+        let name = format!("c{number}");
+        last = draft.commit(&name, &[last], &[(change.0, &change.1)]);
+    }
+    let history = draft.make();
+    let mut plan = history.plan("c0", "c1");
+    // Of some two the first passes, and the second fails.
+    plan.runs = Some(1);
+    let told = (1..=20).map(|new| {
+        (plan.old, plan.new) = (format!("c{}", new - 1), format!("c{new}"));
+        let (found, _) = searched(&history, &plan);
+        assert_eq!(found.exit_code(), 4, "{found:?}");
+        end(&history, &found)
+    });
+    let told: Vec<_> = told.collect();
+    assert!(told.iter().any(|it| it.contains("the same kernel")));
+}
+
+#[test]
 fn revisions_that_cannot_be_ends() {
     let history = Draft::long(9, &[(4, BUG)]).make();
     let failed = |old: &str, new: &str, terms| {
