@@ -4,6 +4,7 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
 
 mod bench;
+mod bisect;
 mod commands;
 mod deps;
 mod diff;
@@ -27,7 +28,6 @@ use clap::Parser;
 
 use commands::Cli;
 use failure::{Kind, Result};
-use flow::bisect;
 use report::output;
 
 fn main() -> ExitCode {
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
         Err(by_clap) => output::told(&by_clap),
     };
     let code = match output::settle(end) {
-        end if bisect::is_asked(std::env::args_os()) => bisect::exit_code(&end),
+        end if flow::git_bisect::is_asked(std::env::args_os()) => flow::git_bisect::exit_code(&end),
         Err(failure) => failure.kind.exit_code(),
         Ok(code) => code,
     };

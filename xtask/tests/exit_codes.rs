@@ -67,6 +67,51 @@ fn flags_that_exclude_each_other() {
 }
 
 #[test]
+fn bisections_of_nothing() {
+    let tree = [
+        "bisect",
+        "--tree",
+        "/nonexistent",
+        "--good",
+        "a",
+        "--bad",
+        "b",
+    ];
+    let with = |more: &[&str], said: &str| is_usage_error(&[&tree[..], more].concat(), said);
+    with(&["--filter", "dm_case_a"], "/nonexistent");
+    with(&["--filter", "nonesuch"], "matches no case");
+    with(
+        &["--filter", "dm_case_a", "--control", "nonesuch"],
+        "no such case",
+    );
+    with(
+        &["--filter", "dm_case_a", "--control", "dm_case_a"],
+        "narrower",
+    );
+    with(&["--filter", "dm_case_a", "--runs", "0"], "--runs");
+    is_usage_error(
+        &[
+            "bisect",
+            "--filter",
+            "dm_case_a",
+            "--good",
+            "a",
+            "--bad",
+            "b",
+        ],
+        "--tree",
+    );
+    is_usage_error(
+        &["bisect", "--filter", "dm_case_a", "--series", "nonesuch"],
+        "(known: ",
+    );
+    is_usage_error(
+        &["bisect", "--filter", "dm_case_a", "--base", "5.4"],
+        "known: 6.12",
+    );
+}
+
+#[test]
 fn stock_against_stock() {
     is_usage_error(&["bench", "kernel", "--stock"], "add --against itself");
 }

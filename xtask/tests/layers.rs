@@ -4,6 +4,7 @@
 const ORDER: &[&str] = &[
     "commands",
     "flow",
+    "bisect",
     "mail",
     "bench",
     "vm",

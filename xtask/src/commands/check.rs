@@ -27,7 +27,7 @@ Examples:
   cargo xtask series check               quick checks of each patch, then a kernel with all of them
   cargo xtask series check --no-run      the same, and no guest is booted
   cargo xtask series check --each        a kernel after each patch: before sending
-  cargo xtask series check --each --filter nest --fs xfs
+  cargo xtask series check --each --filter thaws --fs xfs
   cargo xtask series check --series generic-freeze --series ext3-ioctl
 
 Exit codes:

@@ -1,6 +1,7 @@
 //! One file for each command. Each has its options and a `run` that returns the exit code.
 
 mod bench;
+mod bisect;
 mod check;
 mod ci;
 mod clean;
@@ -26,6 +27,7 @@ Examples:
   cargo xtask test-kernel --compare stock             the same, beside the kernel without the series
   cargo xtask test-kernel --tree ~/linux --filter thaw --fs xfs --repeat 10
   cargo xtask shell --stock                           a guest to look around in
+  cargo xtask bisect --tree ~/linux --good v6.11 --bad v6.12 --filter thaws
   cargo xtask clean                                   what target/freeze costs
 
 Exit codes:
@@ -54,6 +56,8 @@ pub enum Command {
     TestKernel(test_kernel::Options),
     /// Boot the same kernel with the same scratch disks, and a shell on this terminal
     Shell(shell::Options),
+    /// Find the commit of a tree, or the patch of a series, that broke a case, and prove it
+    Bisect(Box<bisect::Options>),
     /// Measure what the patches cost
     Bench(bench::Options),
     /// Check patch files, edit them in a work tree, carry them to another base, write them back, or compare those of two bases
@@ -78,6 +82,7 @@ impl Command {
         match self {
             Command::TestKernel(options) => test_kernel::run(options, session),
             Command::Shell(options) => shell::run(options, session),
+            Command::Bisect(options) => bisect::run(options, session),
             Command::Bench(options) => bench::run(options, session),
             Command::Series(options) => series::run(options, session),
             Command::Report(options) => report::run(options, session),

@@ -11,7 +11,7 @@ use crate::report::terminal;
 const AFTER_HELP: &str = "\
 Examples:
   cargo xtask test-kernel                              Debian's 6.12 with generic-freeze, every case
-  cargo xtask test-kernel --filter '^dm_' --filter nest --fs xfs
+  cargo xtask test-kernel --filter '^dm_' --filter thaws --fs xfs
   cargo xtask test-kernel --stock                      without the patches: see them fail
   cargo xtask test-kernel --compare stock              both, and a table of both
   cargo xtask test-kernel --tree ~/linux               what is committed in a kernel tree of yours

@@ -26,6 +26,8 @@ pub enum Part {
     Runs,
     /// Tables, numbers and plots of bench
     Benchmarks,
+    /// Reports of bisect, with the logs of each commit, and what it takes to go on
+    Bisections,
     /// Kernels, and what it takes to build them again quickly
     Builds,
     /// Work trees with the patches applied

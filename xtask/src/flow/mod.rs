@@ -1,7 +1,7 @@
 //! What commands do: what has to be there, what is run, what came of it. Command lines are read elsewhere.
 
 pub mod bench;
-pub mod bisect;
+pub mod bisection;
 pub mod check;
 pub mod ci;
 pub mod clean;
@@ -9,6 +9,7 @@ pub mod diff;
 pub mod doctor;
 pub mod edit;
 mod facts;
+pub mod git_bisect;
 pub mod mail;
 pub mod prepare;
 pub mod rebase;

@@ -41,6 +41,16 @@ pub struct Prepared {
 }
 
 impl Prepared {
+    /// A kernel for which the accelerator was chosen.
+    pub fn of(kernel: Kernel, accel: Accel, qemu: String) -> Result<Self> {
+        Ok(Self {
+            single_thread: single_thread(&kernel)?,
+            kernel,
+            accel,
+            qemu,
+        })
+    }
+
     pub fn bootable(&self) -> command::Kernel<'_> {
         command::Kernel {
             image: &self.kernel.image,
@@ -73,22 +83,30 @@ pub fn to_test(way: Way) -> &'static [Need] {
 pub fn prepare(request: &Request, accel: Choice, session: &Session) -> Result<Prepared> {
     let kernel = kernel::prepare(request, session)?;
     session.events.note(describe(&kernel));
-    let config = fs_err::read_to_string(kernel.build.join(".config"))?;
-    let single_thread = accel::needs_single_thread(&config);
+    ready(kernel, accel, session)
+}
+
+/// Chooses the accelerator for a kernel.
+fn ready(kernel: Kernel, accel: Choice, session: &Session) -> Result<Prepared> {
     let qemu = machine::version(&session.stop)?;
+    let accel = choose(&kernel, accel, &qemu, session)?;
+    Prepared::of(kernel, accel, qemu)
+}
+
+/// The accelerator for a kernel.
+pub fn choose(kernel: &Kernel, accel: Choice, qemu: &str, session: &Session) -> Result<Accel> {
     let bootable = Bootable {
         image: &kernel.image,
         version: &kernel.version,
-        qemu: &qemu,
-        single_thread,
-    };
-    let accel = accelerator::choose(accel, bootable, session)?;
-    Ok(Prepared {
-        kernel,
-        accel,
-        single_thread,
         qemu,
-    })
+        single_thread: single_thread(kernel)?,
+    };
+    accelerator::choose(accel, bootable, session)
+}
+
+fn single_thread(kernel: &Kernel) -> Result<bool> {
+    let config = fs_err::read_to_string(kernel.build.join(".config"))?;
+    Ok(accel::needs_single_thread(&config))
 }
 
 /// All that has to be there for a run of cases: the tools, the kernel, the accelerator, and the harness, whose path is returned.

@@ -100,6 +100,11 @@ impl Layout {
         self.work("benchmarks")
     }
 
+    /// Searches for the commit that broke something, a folder each.
+    pub fn bisections(&self) -> Utf8PathBuf {
+        self.work("bisections")
+    }
+
     /// Mails of a version of a series.
     pub fn mails(&self, version: u32) -> Utf8PathBuf {
         self.root.join("target/mail").join(format!("v{version}"))

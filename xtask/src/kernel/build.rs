@@ -1,5 +1,6 @@
 //! Tree and fragments to a bootable image, or the knowledge that the last one is still right.
 
+use std::fmt;
 use std::process::Command;
 
 use anyhow::Context;
@@ -13,7 +14,7 @@ use super::compiler::{complaints, step};
 use super::config::{Fragment, lost};
 use super::tree::Tree;
 use crate::event::Event;
-use crate::failure::{Failure, Kind, Result};
+use crate::failure::{Failure, Kind, OrFail, Result};
 use crate::host::environment::{COMPILING, PLAIN};
 use crate::host::files::{self, Lease, Seal};
 use crate::host::git::{DATE, Git};
@@ -25,7 +26,7 @@ use crate::host::space;
 use crate::words::count;
 
 /// Enters every fingerprint: to be raised when this module builds differently.
-const RECIPE: &str = "1";
+const RECIPE: &str = "2";
 /// What fingerprints call the compiler, with ccache or without: the kernel is the same.
 const COMPILER: &str = "ccache gcc";
 /// Where tinyconfig begins, and what it adds; see `scripts/kconfig/Makefile`.
@@ -81,6 +82,9 @@ pub fn folder(layout: &Layout, tree: &str, configs: &[String]) -> Utf8PathBuf {
 
 impl Build<'_> {
     /// Builds unless nothing has changed since the last success. All that make says is in `build.log`.
+    ///
+    /// # Errors
+    /// [`Kind::Build`] if it does not compile, and if an option got lost, with [`Lost`].
     pub fn run(&self, session: &Session) -> Result<Built> {
         let compiler = compiler(&session.stop)?;
         let fingerprint = self.fingerprint(&compiler);
@@ -127,6 +131,54 @@ impl Build<'_> {
             fingerprint,
             rebuilt: true,
         })
+    }
+
+    /// Whether the objects that did not compile do not compile in an empty folder either, for the same reason: stale ones
+    /// are not to blame then. False where it was not an object that failed.
+    pub fn fails_from_clean(&self, session: &Session) -> Result<bool> {
+        let said = fs_err::read_to_string(self.folder.join("build.log"))?;
+        let objects = failed_objects(&said);
+        if objects.is_empty() {
+            return Ok(false);
+        }
+        let (compiler, out) = (compiler(&session.stop)?, self.folder.join("clean"));
+        files::discard(&out, &session.stop)?;
+        fs_err::create_dir_all(&out)?;
+        let ccache = Ccache::find(session)?;
+        let make = self.make(&compiler, ccache, "clean.log", &out, session);
+        match make.configure() {
+            Err(failure) if failure.kind == Kind::Build => {
+                files::discard(&out, &session.stop)?;
+                return Ok(true);
+            }
+            configured => configured?,
+        }
+        let what = format!(
+            "compiling {} of {} from clean",
+            objects.join(", "),
+            self.title
+        );
+        let failed = phase(&session.events, what, || {
+            let mut command = make.command(&[]);
+            let (_, result, stderr) = make.compile(command.args(&objects), None);
+            let failure = result
+                .err()
+                .map(|error| make.explain(error, &stderr, &complaints(&stderr).errors));
+            match failure {
+                Some(failure) if failure.kind != Kind::Build => Err(failure),
+                Some(_) if same_errors(&said, &stderr) => Ok((true, "fails again".to_owned())),
+                Some(_) => Ok((false, "fails for another reason".to_owned())),
+                None => Ok((false, "compiled".to_owned())),
+            }
+        })?;
+        files::discard(&out, &session.stop)?;
+        Ok(failed)
+    }
+
+    /// Forgets what was compiled: the next build is one from clean.
+    pub fn clean(&self, session: &Session) -> Result<()> {
+        files::remove(&self.folder.join("finished.json"))?;
+        files::discard(&self.folder.join("out"), &session.stop)
     }
 
     /// Names all that the result depends on.
@@ -255,7 +307,9 @@ impl Make<'_> {
         command
             .env("KBUILD_BUILD_USER", "freeze")
             .env("KBUILD_BUILD_HOST", "localhost")
-            .env("KBUILD_BUILD_TIMESTAMP", DATE);
+            .env("KBUILD_BUILD_TIMESTAMP", DATE)
+            // Otherwise the kernel says how often it was linked.
+            .env("KBUILD_BUILD_VERSION", "1");
         match &self.ccache {
             Some(ccache) => ccache.set(command),
             None => Ccache::forgo(command),
@@ -435,6 +489,13 @@ impl Make<'_> {
                 "there is no space left to build in {}: {said}",
                 self.build.folder
             )),
+            (proc::Error::Failed(_), None) if killed(stderr).is_some() => {
+                Kind::Machinery.error(format!(
+                    "a program that builds {} was killed, perhaps for want of memory, of which less is taken with --jobs 1: {}",
+                    self.build.title,
+                    killed(stderr).unwrap_or_default()
+                ))
+            }
             (proc::Error::Failed(_), None) if !errors.is_empty() => {
                 let shown = errors[..errors.len().min(SHOWN)].join("\n");
                 let more = errors.len().saturating_sub(SHOWN);
@@ -453,6 +514,45 @@ impl Make<'_> {
     }
 }
 
+/// Whether the compiler has said all that before of which it complains now.
+fn same_errors(before: &str, now: &str) -> bool {
+    let errors = || now.lines().filter(|line| line.contains(" error: "));
+    errors().next().is_some() && errors().all(|line| before.contains(line))
+}
+
+/// The objects that make could not make: `make[4]: *** [scripts/Makefile.build:229: fs/super.o] Error 1`.
+fn failed_objects(log: &str) -> Vec<String> {
+    let lines = log.lines().filter(|line| line.contains("*** ["));
+    let targets = lines.filter_map(|line| {
+        let (target, _) = line.rsplit_once("] Error ")?;
+        Some(target.rsplit(": ").next()?.to_owned())
+    });
+    let mut objects: Vec<String> = targets.filter(|target| target.ends_with(".o")).collect();
+    objects.sort();
+    objects.dedup();
+    objects
+}
+
+/// The line that says that somebody else has ended a program that make started, in gcc's words, in make's, or by the
+/// exit code of the shell that had started it.
+fn killed(stderr: &str) -> Option<&str> {
+    let words = [
+        "Killed signal terminated program",
+        "Terminated signal terminated program",
+        "terminated with signal 9 [Killed]",
+        "terminated with signal 15 [Terminated]",
+        "] Killed",
+        "] Terminated",
+    ];
+    let says_so = |line: &&str| {
+        words.iter().any(|words| line.contains(words))
+            || ["] Error 137", "] Error 143"]
+                .iter()
+                .any(|code| line.ends_with(code))
+    };
+    stderr.lines().find(says_so)
+}
+
 /// An expectation, as long as it may be true.
 fn not_passed(done: u64, usual: Option<u64>) -> Option<u64> {
     usual.filter(|usual| done <= *usual)
@@ -466,12 +566,25 @@ fn complete(asked: &[Fragment], config: &str) -> Result<()> {
     if lost.is_empty() {
         return Ok(());
     }
-    Err(Kind::Build.error(format!(
-        "{} did not survive the kernel's own dependencies (see `depends on` in its Kconfig files):\n{}",
-        count(lost.len(), "option"),
-        lost.join("\n")
-    )))
+    Err(Lost(lost)).or_fail(Kind::Build)
 }
+
+/// Options that were asked for, and are not there.
+#[derive(Debug)]
+pub struct Lost(Vec<String>);
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} did not survive the kernel's own dependencies (see `depends on` in its Kconfig files):\n{}",
+            count(self.0.len(), "option"),
+            self.0.join("\n")
+        )
+    }
+}
+
+impl std::error::Error for Lost {}
 
 /// Whether the kernel's configuration programs may look at a file of the tree.
 fn is_config_input(path: &str) -> bool {
@@ -550,6 +663,59 @@ mod tests {
             ("Documentation/kbuild/kconfig.rst", false),
         ] {
             assert_eq!(is_config_input(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_compiler_that_was_killed_says_nothing_of_a_kernel() {
+        for (stderr, told) in [
+            (
+                "gcc: fatal error: Killed signal terminated program cc1\n",
+                true,
+            ),
+            (
+                "make[3]: *** [scripts/Makefile.build:229: fs/super.o] Killed\n",
+                true,
+            ),
+            ("fs/super.c:9: error: 'Killed' undeclared\n", false),
+            (
+                "make[3]: *** [scripts/Makefile.build:229: fs/super.o] Error 1\n",
+                false,
+            ),
+            // What a shell starts, which kbuild's commands are: ld, objtool, ar.
+            (
+                "make[2]: *** [/t/scripts/Makefile.vmlinux_o:61: vmlinux.o] Error 137\n",
+                true,
+            ),
+            (
+                "make[2]: *** [/t/scripts/Makefile.vmlinux:34: vmlinux] Error 143\n",
+                true,
+            ),
+            (
+                "collect2: fatal error: ld terminated with signal 9 [Killed]\n",
+                true,
+            ),
+        ] {
+            assert_eq!(killed(stderr).is_some(), told, "{stderr}");
+        }
+    }
+
+    #[test]
+    fn objects_that_failed() {
+        let log = "  CC      fs/super.o\n\
+            make[4]: *** [/t/scripts/Makefile.build:229: fs/super.o] Error 1\n\
+            make[3]: *** [/t/scripts/Makefile.build:478: fs] Error 2\n\
+            make[2]: *** [/t/Makefile:1945: .] Error 2\n";
+        assert_eq!(failed_objects(log), ["fs/super.o"]);
+        let link = "make[2]: *** [/t/scripts/Makefile.vmlinux:34: vmlinux] Error 1\n";
+        assert!(failed_objects(link).is_empty());
+        let before = "fs/a.c:1:2: error: x\nfs/b.c:1:2: error: y\n";
+        for (now, same) in [
+            ("fs/a.c:1:2: error: x\n", true),
+            ("fs/a.c:1:2: fatal error: made.h: No such file\n", false),
+            ("make: *** No rule to make target\n", false),
+        ] {
+            assert_eq!(same_errors(before, now), same, "{now}");
         }
     }
 

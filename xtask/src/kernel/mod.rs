@@ -9,10 +9,14 @@ pub mod build;
 pub mod carried;
 mod ccache;
 pub mod checked;
+mod checkout;
+mod cherry;
+pub mod commit;
 pub mod compiler;
 pub mod config;
 pub mod desk;
 pub mod moving;
+mod opened;
 mod prepare;
 mod present;
 pub mod refs;
@@ -25,4 +29,7 @@ pub mod tree;
 pub mod version;
 pub mod worked;
 
-pub use prepare::{Kernel, are_names, checked, of_each_base, prepare, provide_tree, require_stock};
+pub use prepare::{
+    Kernel, SeriesCommits, are_names, checked, commits_of_series, of_each_base, prepare,
+    provide_tree, require_stock,
+};

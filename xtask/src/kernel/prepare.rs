@@ -3,8 +3,10 @@
 use camino::Utf8PathBuf;
 use harness::wire::Feature;
 
+use super::apply::apply;
 use super::bases;
 use super::build::Build;
+use super::carried::commits;
 use super::checked::Checked;
 use super::desk::{Desk, title};
 use super::request::Request;
@@ -13,6 +15,7 @@ use super::version::version;
 use crate::deps::need;
 use crate::failure::{Kind, Result};
 use crate::host::files;
+use crate::host::git::Git;
 use crate::host::session::Session;
 
 /// A kernel, ready to boot.
@@ -160,6 +163,39 @@ pub fn require_stock(request: &Request, session: &Session) -> Result<()> {
     }
     let checked = Checked::of(request, session)?;
     Desk::open(&checked, session)?.require_stock()
+}
+
+/// A base's own source, and the patches of its series as commits on top of it.
+#[derive(Clone, Debug)]
+pub struct SeriesCommits {
+    pub repository: Utf8PathBuf,
+    pub base: String,
+    /// The oldest first, each with what it provides.
+    pub patches: Vec<(String, Vec<Feature>)>,
+}
+
+/// Makes a commit of each patch; no work tree is touched.
+///
+/// # Errors
+/// [`Kind::Build`] if one does not apply.
+pub fn commits_of_series(request: &Request, session: &Session) -> Result<SeriesCommits> {
+    let checked = Checked::of(request, session)?;
+    let desk = Desk::open(&checked, session)?;
+    let (source, git) = (
+        &desk.source,
+        Git::at(&desk.source.repository, &session.stop),
+    );
+    let tip = apply(source, &checked.series, &session.stop)?;
+    let commits = commits(&git, &source.commit, &tip)?;
+    let patches = checked.series.iter().flat_map(|series| &series.patches);
+    let patches = commits.into_iter().zip(patches);
+    Ok(SeriesCommits {
+        repository: source.repository.clone(),
+        base: source.commit.clone(),
+        patches: patches
+            .map(|(commit, patch)| (commit.id, patch.provides.clone()))
+            .collect(),
+    })
 }
 
 /// Makes the work tree only.

@@ -9,7 +9,7 @@ use super::advice::Advice;
 use super::apply::apply;
 use super::carried::{self, Commit, Notes};
 use super::moving::Moving;
-use super::refs::{BASE_REF, WANTED_REF};
+use super::refs::{BASE_REF, BISECT, WANTED_REF};
 use super::source::Source;
 use super::standing::{Edits, edits, is_ancestor, operation};
 use crate::diff::{excerpt, unified};
@@ -527,8 +527,11 @@ impl Place<'_> {
 
 /// What a work tree has and its patches do not: files, or commits; `None` if there is nothing of the kind.
 ///
-/// One that git cannot read counts as edited: nobody can tell.
+/// One that git cannot read counts as edited: nobody can tell. Nobody edits those of bisections.
 pub fn unsaved(path: &Utf8Path, stop: &Stop) -> Result<Option<String>> {
+    if path.as_str().ends_with(BISECT) {
+        return Ok(None);
+    }
     let memory = format!("{path}.json");
     let state: Option<State> = files::recall(Utf8Path::new(&memory));
     if state.as_ref().is_some_and(|state| !state.settled) {

@@ -38,6 +38,25 @@ pub fn watched_aside<T>(session: &Session, work: impl FnOnce(&Session) -> T) -> 
     seen(session, Display::aside(), None, work)
 }
 
+/// Does some work while its events are recorded, and shown by whoever watches already.
+pub fn recorded<T>(
+    session: &Session,
+    recorder: &mut Recorder,
+    work: impl FnOnce(&Session) -> T,
+) -> T {
+    let (events, receiver) = Events::channel();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            for event in receiver {
+                recorder.see(&event);
+                session.events.send(event);
+            }
+        });
+        let session = session.told_to(events);
+        work(&session)
+    })
+}
+
 fn seen<T>(
     session: &Session,
     mut display: Display,

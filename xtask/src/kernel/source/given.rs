@@ -111,14 +111,8 @@ impl Given {
         &self.version
     }
 
-    /// Tells trees apart by their paths, and says whose it is.
     pub fn name(&self) -> String {
-        let digest = files::digest([self.path.as_str()]);
-        format!(
-            "{}-{}",
-            self.path.file_name().unwrap_or("tree"),
-            &digest[..8]
-        )
+        name(&self.path)
     }
 
     pub fn obtain(&self, session: &Session) -> Result<Source> {
@@ -167,6 +161,12 @@ impl Given {
             Ok((commit, words))
         })
     }
+}
+
+/// Tells trees apart by their paths, and says whose it is.
+pub(super) fn name(path: &Utf8Path) -> String {
+    let digest = files::digest([path.as_str()]);
+    format!("{}-{}", path.file_name().unwrap_or("tree"), &digest[..8])
 }
 
 pub(super) fn is_kernel(

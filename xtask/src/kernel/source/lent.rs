@@ -5,11 +5,22 @@ use std::collections::BTreeSet;
 use camino::{Utf8Path, Utf8PathBuf};
 use xshell::cmd;
 
-use super::clone;
 use super::given::{LANDMARKS, is_kernel};
+use super::{clone, given, repository};
 use crate::failure::{Kind, Result};
 use crate::host::files;
 use crate::host::git::Git;
+use crate::host::session::Session;
+
+/// A repository of ours for what is made of a tree's commits, and the name that tells it from those of other trees.
+pub fn of_tree(path: &Utf8Path, session: &Session) -> Result<(String, Git)> {
+    let path = path
+        .canonicalize_utf8()
+        .map_err(|error| Kind::Usage.error(format!("--tree {path}: {error}")))?;
+    let name = given::name(&path);
+    let repository = repository::open(&name, None, session)?;
+    Ok((name, repository))
+}
 
 /// Lets a repository read the objects of the tree at `path`, and returns the commit that `revision` is there, and what to
 /// call it. What is checked out there, and what is not committed, does not matter.
@@ -18,13 +29,7 @@ pub fn lend(repository: &Git, path: &Utf8Path, revision: &str) -> Result<(String
         .canonicalize_utf8()
         .map_err(|error| Kind::Usage.error(format!("--tree {path}: {error}")))?;
     let git = repository.elsewhere(&path);
-    let usage = |error| clone::unusable(&path, error);
-    let format = cmd!(git, "git rev-parse --show-object-format");
-    if git.read(format).map_err(usage)? != "sha1" {
-        return Err(Kind::Usage.error(format!(
-            "--tree {path} is a repository with SHA-256 names, which others cannot borrow from"
-        )));
-    }
+    require_sha1(&git)?;
     let peeled = format!("{revision}^{{commit}}");
     let commit = git.resolve(&peeled)?.ok_or_else(|| {
         Kind::Usage.error(format!(
@@ -38,28 +43,47 @@ pub fn lend(repository: &Git, path: &Utf8Path, revision: &str) -> Result<(String
     Ok((commit, label))
 }
 
-/// Has a repository read the objects of another one, and know where its history is cut off.
-fn borrow(repository: &Git, lender: &Git) -> Result<()> {
-    let place = |git: &Git, name: &str| {
+/// Lets a repository read the objects of another, and know where a shallow one ends.
+///
+/// # Errors
+/// [`Kind::Usage`] if the other is no repository, or names its objects in another way.
+pub fn borrow(repository: &Git, from: &Git) -> Result<()> {
+    require_sha1(from)?;
+    let places = ["objects", "shallow"].map(|name| {
         let place = cmd!(
-            git,
+            from,
             "git rev-parse --path-format=absolute --git-path {name}"
         );
-        git.read(place).map(Utf8PathBuf::from)
-    };
-    let objects = place(lender, "objects")?;
-    let own = place(repository, "objects")?;
+        let place = from.read(place).map(Utf8PathBuf::from);
+        place.map_err(|error| clone::unusable(from.dir(), error))
+    });
+    let [objects, shallow] = places;
+    let (objects, shallow) = (objects?, shallow?);
+    let own = repository.dir().join("objects");
     if objects.canonicalize_utf8()? == own.canonicalize_utf8()? {
         return Ok(());
     }
     add(&own.join("info/alternates"), objects.as_str())?;
-    let shallow = place(lender, "shallow")?;
-    match shallow.exists() {
-        true => add(
-            &place(repository, "shallow")?,
+    if shallow.exists() {
+        add(
+            &repository.dir().join("shallow"),
             &fs_err::read_to_string(shallow)?,
-        ),
-        false => Ok(()),
+        )?;
+    }
+    Ok(())
+}
+
+fn require_sha1(git: &Git) -> Result<()> {
+    let path = git.dir();
+    let format = git.read(cmd!(git, "git rev-parse --show-object-format"));
+    match format
+        .map_err(|error| clone::unusable(path, error))?
+        .as_str()
+    {
+        "sha1" => Ok(()),
+        _ => Err(Kind::Usage.error(format!(
+            "--tree {path} is a repository with SHA-256 names, which others cannot borrow from"
+        ))),
     }
 }
 

@@ -10,6 +10,6 @@ mod stream;
 mod unpack;
 
 pub use given::{Given, name_some};
-pub use lent::lend;
+pub use lent::{borrow, lend, of_tree};
 pub use obtain::{FRESH, is_known, obtain, sweep, version};
 pub use repository::Source;

@@ -78,7 +78,8 @@ pub struct Rig {
 /// Runs all cases; how each ends is told by events.
 ///
 /// # Errors
-/// [`Kind::NoBoot`] if guests do not come up, [`Kind::Interrupted`] if stopped.
+/// [`Kind::NoBoot`] if guests do not come up, [`Kind::Machinery`] if that is QEMU's fault, [`Kind::Interrupted`] if
+/// stopped.
 pub fn supervise(
     workload: &Workload,
     limits: &Limits,
@@ -284,7 +285,11 @@ fn no_boot(ledger: &Ledger, end: &End) -> failure::Failure {
     } else {
         console.join("\n    ")
     };
-    Kind::NoBoot.error(format!(
+    let kind = match end {
+        End::Broken(_) => Kind::Machinery,
+        _ => Kind::NoBoot,
+    };
+    kind.error(format!(
         "{BOOT_FAILURES} guests in a row ended without having run a case ({}); the console said last:\n    {console}",
         describe(end)
     ))
@@ -651,13 +656,23 @@ mod tests {
     fn no_boot_twice_is_a_failure_with_the_console() {
         let first = pass("a") + "quit guest-reset";
         let (outcome, results) = play(
-            &[&first, "echo no root", "echo no root again"],
+            &[
+                &first,
+                "echo no root; quit guest-panic",
+                "echo no root again; quit guest-panic",
+            ],
             &Stop::default(),
         );
         let failure = outcome.unwrap_err();
         assert_eq!(failure.kind, Kind::NoBoot);
         assert!(failure.to_string().ends_with("no root again"), "{failure}");
         assert_eq!(words(&results), [("a", "KILLED GUEST")]);
+    }
+
+    #[test]
+    fn a_qemu_that_does_not_start_is_no_fault_of_the_kernel() {
+        let (outcome, _) = play(&["exit 1", "exit 1"], &Stop::default());
+        assert_eq!(outcome.unwrap_err().kind, Kind::Machinery);
     }
 
     #[test]
@@ -790,7 +805,7 @@ mod tests {
                 plan,
                 &(pass("a") + &start("c") + "say '    # c: step'; exec sleep 60"),
             ),
-            _ => rig(plan, "echo no root"),
+            _ => rig(plan, "echo no root; quit guest-panic"),
         };
         ends_all(Kind::NoBoot, boot, "no root");
     }

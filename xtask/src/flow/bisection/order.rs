@@ -1,0 +1,150 @@
+//! What is searched for, and how; what it makes of the search, of builds and of reports.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use clap::ValueEnum;
+
+use super::judge::Trial;
+use crate::bisect::{Plan, Scope, Terms};
+use crate::failure::Result;
+use crate::flow::prepare::Guests;
+use crate::flow::select;
+use crate::host::session::Session;
+use crate::kernel::commit::{self, Recipe};
+use crate::kernel::request::{Part, Request};
+
+/// The base whose series are bisected, and the one that reports name.
+const BASE: &str = "6.12";
+
+/// What is searched for, and how.
+#[derive(Debug)]
+pub struct Order {
+    pub range: Range,
+    pub base: Option<String>,
+    pub configs: Vec<String>,
+    pub jobs: Option<usize>,
+    /// Whether tools that are missing are installed.
+    pub install: bool,
+    pub trial: Trial,
+    pub search: Search,
+    pub resume: bool,
+    /// In the place of a folder in `target/freeze/bisections`.
+    pub report: Option<Utf8PathBuf>,
+    /// The line that repeats it.
+    pub command: String,
+}
+
+#[derive(Clone, Debug)]
+pub enum Range {
+    /// Of a tree of the user's, with these series on top of each commit.
+    Tree {
+        tree: Utf8PathBuf,
+        terms: Terms,
+        old: String,
+        new: String,
+        series: Vec<String>,
+    },
+    /// The patches of these, one after the other.
+    Series(Vec<String>),
+}
+
+/// See [`Plan`].
+#[derive(Clone, Debug)]
+pub struct Search {
+    pub scope: Scope,
+    pub first_parent: bool,
+    pub runs: Option<u32>,
+    pub confidence: f64,
+    pub any_failure: bool,
+    pub revert: bool,
+    pub picks: Vec<String>,
+}
+
+pub fn request(order: &Order) -> Request {
+    let (tree, series) = match &order.range {
+        Range::Tree { tree, series, .. } => (Some(tree.clone()), series.clone()),
+        Range::Series(_) => (None, Vec::new()),
+    };
+    Request {
+        base: order.base.clone().unwrap_or(BASE.into()),
+        tree,
+        series,
+        configs: order.configs.clone(),
+        part: Part::Whole,
+        jobs: order.jobs,
+    }
+}
+
+pub fn recipe(
+    order: &Order,
+    tree: &Utf8Path,
+    series: &[String],
+    session: &Session,
+) -> Result<Recipe> {
+    Ok(Recipe {
+        name: commit::name(tree, session)?,
+        tree: tree.to_owned(),
+        base: order.base.clone(),
+        series: series.to_vec(),
+        configs: order.configs.clone(),
+        jobs: order.jobs,
+    })
+}
+
+pub fn plan(order: &Order, tree: &Utf8Path, terms: Terms, [old, new]: [&String; 2]) -> Plan {
+    let search = &order.search;
+    let of_series = matches!(order.range, Range::Series(_));
+    Plan {
+        tree: tree.to_owned(),
+        old: old.clone(),
+        new: new.clone(),
+        terms,
+        // A few patches, all of which are about freezing.
+        scope: match of_series {
+            true => Scope::All,
+            false => search.scope.clone(),
+        },
+        first_parent: search.first_parent,
+        runs: search.runs,
+        confidence: search.confidence,
+        any_failure: search.any_failure,
+        // Later patches are made on top of it.
+        revert: search.revert && !of_series,
+        picks: search.picks.clone(),
+        judged_by: judged_by(order),
+    }
+}
+
+fn value(flag: &str, value: impl ValueEnum) -> String {
+    let value = value.to_possible_value();
+    let name = value.as_ref().map_or("", |value| value.get_name());
+    format!("{flag} {name}")
+}
+
+/// All but the range that a verdict depends on, as flags.
+pub fn judged_by(order: &Order) -> Vec<String> {
+    let trial = &order.trial;
+    let runs = select::runs(&trial.cases, 1);
+    let cases = runs
+        .iter()
+        .map(|id| format!("{} {}", id.filesystem, id.case));
+    let (series, names) = match &order.range {
+        Range::Tree { series, .. } => ("--with-series", series),
+        Range::Series(names) => ("--series", names),
+    };
+    let flags = |flag: &'static str, names: &[String]| {
+        let names = names.iter().map(move |name| format!("{flag} {name}"));
+        names.collect::<Vec<_>>()
+    };
+    let mut all: Vec<String> = cases.collect();
+    all.push(format!("--control {}", trial.control.case));
+    all.extend(order.base.iter().map(|base| format!("--base {base}")));
+    let Guests { accel, way } = trial.guests;
+    all.extend([value("--accel", accel), value("--boot", way)]);
+    all.extend(flags("--config", &order.configs));
+    all.extend(flags(series, names));
+    let deadline = trial
+        .deadline
+        .map(|it| format!("--timeout {}", it.as_secs()));
+    all.extend(deadline);
+    all
+}
