@@ -15,10 +15,8 @@ mod relevant;
 pub mod report;
 pub mod search;
 mod signature;
-mod state;
+pub mod state;
 mod trial;
-
-pub use state::Held;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -262,11 +262,24 @@ impl Workbench {
     }
 
     /// Those that are applied, and the other ones of the base, which may be there.
+    ///
+    /// # Errors
+    /// [`Kind::Build`] if this base has not all of them, and another has.
     fn series(&self, base: &str, session: &Session) -> Result<(Vec<Series>, Vec<Series>)> {
-        let wanted = &self.recipe.series;
-        let load = |name: &String| series::load(&session.layout, base, name);
+        let (wanted, layout) = (&self.recipe.series, &session.layout);
+        let (bases, known) = (bases::load(layout)?, series::known(layout, base));
+        let is_somewhere = |name: &String| {
+            let mut bases = bases.iter();
+            bases.any(|base| series::known(layout, &base.name).contains(name))
+        };
+        let load = |name: &String| match known.contains(name) {
+            false if is_somewhere(name) => Err(Kind::Build.error(format!(
+                "{base}, the base that is nearest to this commit, has no series {name}"
+            ))),
+            _ => series::load(layout, base, name),
+        };
         let series = wanted.iter().map(load).collect::<Result<_>>()?;
-        let others = series::known(&session.layout, base).into_iter();
+        let others = known.iter().cloned();
         let others = others.filter(|name| !wanted.contains(name));
         Ok((series, others.filter_map(|name| load(&name).ok()).collect()))
     }
@@ -560,6 +573,26 @@ vmlinux:
             ),
             ("", false)
         );
+    }
+
+    /// A range may cross versions, and not each has all series.
+    #[test]
+    fn a_series_that_the_base_of_a_commit_lacks_does_not_apply_to_it() {
+        let place = Place::open();
+        let [old, new] = [(6, 1), (6, 12)].map(|it| place.commit(it, ("line 3\n", "line 3\n")));
+        let layout = &place.shop.layout;
+        fs_err::remove_dir_all(layout.patches().join("6.1/s")).unwrap();
+        let kind = |commit: &str| {
+            let wanted = Wanted {
+                commit,
+                picks: &[],
+                revert: None,
+            };
+            place.ready(&wanted).err().map(|failure| failure.kind)
+        };
+        assert_eq!((kind(&old), kind(&new)), (Some(Kind::Build), None));
+        fs_err::remove_dir_all(layout.patches().join("6.12/s")).unwrap();
+        assert_eq!(kind(&old), Some(Kind::Usage), "nobody knows it");
     }
 
     #[test]

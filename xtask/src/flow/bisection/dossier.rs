@@ -169,9 +169,9 @@ fn maintainers(git: &Git, tree: &Utf8Path, commit: &str, stop: &Stop) -> Result<
     match (ask("--nol")?, ask("--nom")?) {
         (Some(to), Some(cc)) => Ok(People { to, cc }),
         _ => {
-            output::warn(
-                "whom get_maintainer.pl names is not among the recipients of report.eml: it takes perl",
-            );
+            output::warn(&format!(
+                "whom get_maintainer.pl names is not among the recipients of report.eml: it takes perl, and the work tree {tree}"
+            ));
             Ok(People::default())
         }
     }

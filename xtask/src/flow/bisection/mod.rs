@@ -14,7 +14,8 @@ pub use order::{Order, Range, Search, judged_by};
 
 use super::prepare::{provide_deps, to_test};
 use crate::bisect::report::{title, verdict};
-use crate::bisect::{Found, Held, Plan, Terms, search};
+use crate::bisect::state::Held;
+use crate::bisect::{Found, Plan, Terms, search};
 use crate::failure::{Failure, Kind, Result};
 use crate::host::files;
 use crate::host::session::Session;

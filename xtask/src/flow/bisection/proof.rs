@@ -14,8 +14,9 @@ use super::dossier;
 use super::judge::{Bench, SameAccel, Trial};
 use super::order::{Order, Range, Search, plan};
 use crate::bisect::report::short;
+use crate::bisect::state::Held;
 use crate::bisect::{
-    Build, Commit, End, Found, Held, Judge, Outcome, Reason, Scope, Terms, Untestable, search,
+    Build, Commit, End, Found, Judge, Outcome, Reason, Scope, Terms, Untestable, search,
 };
 use crate::event::{Event, Events, Verdict};
 use crate::failure::PASSED;

@@ -7,7 +7,8 @@ use harness::wire::Feature;
 use serde::{Deserialize, Serialize};
 
 use super::judge::Trial;
-use crate::bisect::{Build, Commit, Held, Judge, Outcome};
+use crate::bisect::state::Held;
+use crate::bisect::{Build, Commit, Judge, Outcome};
 use crate::event::Verdict;
 use crate::failure::{Kind, Result};
 use crate::host::files;
