@@ -290,7 +290,6 @@ pub fn run(options: &Options, session: &Session) -> Result<u8> {
         Command::Refresh(options) => refresh::run(&options.order(), session),
         Command::Diff(options) => diff::run(&options.order(), session),
         Command::Mail(options) => mail::run(&options.order(), session),
-        Command::Sent(options) if options.again => sent::anew(&options.order(), session),
         Command::Sent(options) => sent::run(&options.order(), session),
         Command::Trailers(options) => trailers::run(&options.order(), session),
     }
@@ -320,6 +319,7 @@ impl Sent {
             series: self.series.clone(),
             version: self.version,
             mbox: self.mbox.clone(),
+            again: self.again,
         }
     }
 }

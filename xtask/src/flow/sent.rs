@@ -19,41 +19,27 @@ pub struct Order {
     pub series: String,
     pub version: u32,
     pub mbox: Utf8PathBuf,
+    /// Record it, whatever was recorded as sent before.
+    pub again: bool,
 }
 
-/// Records it; what was recorded as sent before stays, unless it is the same.
+/// Records it; what was recorded as sent before stays, unless it is the same or is to go.
 ///
 /// # Errors
 /// [`Kind::Usage`] if the mbox has other mails than were recorded, other patches, or lacks one.
 pub fn run(order: &Order, session: &Session) -> Result<u8> {
-    keep(order, false, session)
-}
-
-/// Records it, whatever was recorded as sent before.
-///
-/// # Errors
-/// [`Kind::Usage`] if the mbox has other patches, or lacks one.
-pub fn anew(order: &Order, session: &Session) -> Result<u8> {
-    keep(order, true, session)
-}
-
-fn keep(order: &Order, anew: bool, session: &Session) -> Result<u8> {
     kernel::are_names("--series", std::slice::from_ref(&order.series))?;
     bases::find(&session.layout, &order.base)?;
     let _lock = watched(session, None, |session| {
         lock::hold(&session.layout.work("lock"), session)
     })?;
     let series = series::load(&session.layout, &order.base, &order.series)?;
-    let folder = session
-        .layout
-        .patches()
-        .join(&order.base)
-        .join(&order.series);
+    let folder = series::folder(&session.layout, &order.base, &order.series);
     let mails = mbox::read(&order.mbox)?;
     let known = known(&folder, order.version)?;
     let kept = known.as_ref().map(|(record, mails)| Kept { record, mails });
     let OfList { record, aside } = record::sent(order.version, &mails, &series.patches, kept)?;
-    if let Some((known, _)) = known.filter(|(known, _)| known.is_sent() && !anew)
+    if let Some((known, _)) = known.filter(|(known, _)| known.is_sent() && !order.again)
         && known != record
     {
         return Err(differs(&known, &record, &folder));
@@ -125,6 +111,7 @@ mod tests {
             series: "s".into(),
             version: 1,
             mbox,
+            again: false,
         }
     }
 
@@ -147,7 +134,11 @@ mod tests {
             assert!(said.contains(words), "{said}");
         }
         assert_eq!(id(&shop), "1@l");
-        anew(&order(&shop, &other), &session).unwrap();
+        let again = Order {
+            again: true,
+            ..order(&shop, &other)
+        };
+        run(&again, &session).unwrap();
         assert_eq!(id(&shop), "2@l");
         // What is no record is no reason to stop; a file that cannot be read is.
         let json = record::path(&shop.file("s"), 1, "json");

@@ -36,26 +36,21 @@ pub struct Order {
 pub fn run(order: &Order, session: &Session) -> Result<u8> {
     kernel::are_names("--series", &order.series)?;
     bases::find(&session.layout, &order.base)?;
-    let folder = session.layout.patches().join(&order.base);
     let _lock = watched(session, None, |session| {
         lock::hold(&session.layout.work("lock"), session)
     })?;
     let last = order.series.last().map_or("", String::as_str);
-    let (records, mails) = (record::all(&folder.join(last))?, mbox::read(&order.mbox)?);
+    let own = series::folder(&session.layout, &order.base, last);
+    let (records, mails) = (record::all(&own)?, mbox::read(&order.mbox)?);
     let record = trailers::version(&mails, &records);
-    let record = record.ok_or_else(|| record::nothing(&folder.join(last)))?;
+    let record = record.ok_or_else(|| record::nothing(&own))?;
     let mut found = trailers::find(&mails, record);
     let patches = series::load(&session.layout, &order.base, last)?.patches;
-    judge(
-        &mut found,
-        (record, &folder.join(last)),
-        &patches,
-        order.changed,
-    )?;
+    judge(&mut found, (record, &own), &patches, order.changed)?;
     told(&found, record);
     match order.dry_run {
         true => Ok(PASSED),
-        false => take(order, &folder, (&found, record), session),
+        false => take(order, patches.len(), (&found, record), session),
     }
 }
 
@@ -97,22 +92,21 @@ fn told(found: &Found, record: &Record) {
     }
 }
 
-/// Rewords the commits of the work tree, and writes them back.
+/// Rewords the commits of the work tree, of which so many are of the series that was sent, and writes them back.
 fn take(
     order: &Order,
-    folder: &Utf8Path,
+    own: usize,
     (found, record): (&Found, &Record),
     session: &Session,
 ) -> Result<u8> {
+    let folder = session.layout.patches().join(&order.base);
     let (tree, before) = followed(&order.base, &order.series, session)?;
     let stack = Stack {
         names: &order.series,
-        folder,
+        folder: &folder,
     };
     // The mails are of the last series, and that has the last commits; others may have the same subjects.
-    let last = order.series.last().map_or("", String::as_str);
-    let patches = series::load(&session.layout, &order.base, last)?.patches;
-    let first = before.commits.len().saturating_sub(patches.len());
+    let first = before.commits.len().saturating_sub(own);
     let messages = messages(&before.commits, first, found, record)?;
     let is_new = |(commit, message): (&Commit, &String)| commit.message() != *message;
     if before.commits.iter().zip(&messages).any(is_new) {
@@ -249,11 +243,24 @@ mod tests {
             series: series.into(),
             version: 1,
             mbox: file,
+            again: false,
         };
         sent::run(&order, &session(shop)).unwrap();
     }
 
     /// Both series have patches of the same names; the mails are of the last.
+    /// What Ann answers to a mail.
+    fn ack(to: &str) -> String {
+        let head = format!("In-Reply-To: <{to}>\n");
+        mail(
+            "9@l",
+            "Ann <ann@x>",
+            "Re: x",
+            &head,
+            "Acked-by: Ann <ann@x>",
+        )
+    }
+
     #[test]
     fn the_last_series_of_a_stack_was_sent() {
         let shop = shop();
@@ -261,13 +268,7 @@ mod tests {
         shop.patch("t", 2, "two", 27, "");
         let stack = ["s", "t"];
         shop.provide(&stack).unwrap();
-        let answer = mail(
-            "9@l",
-            "Ann <ann@x>",
-            "Re: x",
-            "In-Reply-To: <1@l>\n",
-            "Acked-by: Ann <ann@x>",
-        );
+        let answer = ack("1@l");
         let mbox = send_of(&shop, "t") + &answer;
         sent_of(&shop, "t", &mbox);
         let tree = worked(BASE, &stack.map(str::to_owned), &session(&shop)).unwrap();
@@ -311,13 +312,7 @@ mod tests {
     #[test]
     fn states_of_the_tree() {
         let shop = shop();
-        let answer = mail(
-            "9@l",
-            "Ann <ann@x>",
-            "Re: x",
-            "In-Reply-To: <1@l>\n",
-            "Acked-by: Ann <ann@x>",
-        );
+        let answer = ack("1@l");
         let mbox = send(&shop) + &answer;
         sent_of(&shop, "s", &mbox);
         let file = shop.file("s/0001-one.patch");
@@ -455,13 +450,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_left_as_it_is() {
         let shop = shop();
-        let answer = mail(
-            "9@l",
-            "Ann <ann@x>",
-            "Re: x",
-            "In-Reply-To: <0@l>\n",
-            "Acked-by: Ann <ann@x>",
-        );
+        let answer = ack("0@l");
         let mbox = send(&shop) + &answer;
         sent_of(&shop, "s", &mbox);
         let file = shop.file("s/0001-one.patch");

@@ -194,8 +194,8 @@ pub fn nothing(series: &Utf8Path) -> Failure {
 /// # Errors
 /// [`Kind::Usage`] if this version, or a later one, was sent.
 pub fn may_prepare(series: &Utf8Path, version: u32) -> Result<Option<Record>> {
-    let mut records = all(series)?.into_iter();
-    if let Some(sent) = records.clone().find(Record::is_sent)
+    let records = all(series)?;
+    if let Some(sent) = last_sent(&records)
         && sent.version >= version
     {
         return Err(Kind::Usage.error(format!(
@@ -204,6 +204,7 @@ pub fn may_prepare(series: &Utf8Path, version: u32) -> Result<Option<Record>> {
             sent.version.saturating_add(1)
         )));
     }
+    let mut records = records.into_iter();
     Ok(records.find(|record| record.version == version))
 }
 

@@ -6,7 +6,7 @@ pub mod replace;
 
 pub use patch::Patch;
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use harness::wire::Feature;
 
 use crate::failure::{Kind, Result};
@@ -44,9 +44,14 @@ pub fn first(stack: Vec<Series>, count: usize) -> Vec<Series> {
     cut.collect()
 }
 
+/// Where a series and what is kept with it are: `patches/BASE/SERIES`.
+pub fn folder(layout: &Layout, base: &str, name: &str) -> Utf8PathBuf {
+    layout.patches().join(base).join(name)
+}
+
 /// Reads `patches/BASE/NAME`; a series that does not exist or cannot be read is a usage error.
 pub fn load(layout: &Layout, base: &str, name: &str) -> Result<Series> {
-    let dir = layout.patches().join(base).join(name);
+    let dir = folder(layout, base, name);
     if !dir.is_dir() {
         let known = known(layout, base);
         let known = if known.is_empty() {

@@ -1,6 +1,6 @@
 //! All that is to be there before mails can be made: patches, letters, earlier versions, results.
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 use xshell::cmd;
 
 use super::order::Order;
@@ -8,6 +8,7 @@ use crate::event::CaseId;
 use crate::failure::{Kind, OrFail, Result};
 use crate::flow::refresh::followed;
 use crate::flow::select;
+use crate::host::layout::Layout;
 use crate::host::session::Session;
 use crate::kernel::tree;
 use crate::kernel::worked::Worked;
@@ -64,16 +65,13 @@ impl Draft {
             };
             refuse::for_list(&series, Some(&identity.to_string()), &commits)?;
         }
-        let folder = session
-            .layout
-            .patches()
-            .join(&order.base)
-            .join(&series.name);
+        let layout = &session.layout;
+        let folder = series::folder(layout, &order.base, &series.name);
         let text = cover::read(&folder)?;
         let changes = cover::changes(&folder, order.version)?;
         let earlier = record::earlier(&folder, order.version)?;
         let prepared = record::may_prepare(&folder, order.version)?;
-        let dependencies = dependencies(&stack, &session.layout.patches().join(&order.base))?;
+        let dependencies = dependencies(&stack, &order.base, layout)?;
         if order.to_list {
             refuse::unsent(&unsent(&dependencies))?;
         }
@@ -99,7 +97,10 @@ fn stack(order: &Order, session: &Session) -> Result<(Vec<Series>, Series)> {
     let load = |name: &String| series::load(&session.layout, &order.base, name);
     let stack: Vec<Series> = order.series.iter().map(load).collect::<Result<_>>()?;
     match stack.last() {
-        Some(last) if !last.patches.is_empty() => Ok((stack.clone(), last.clone())),
+        Some(last) if !last.patches.is_empty() => {
+            let last = last.clone();
+            Ok((stack, last))
+        }
         _ => Err(Kind::Usage.error(format!(
             "{} for base {} has no patch to mail",
             order.series.join(" and "),
@@ -109,11 +110,11 @@ fn stack(order: &Order, session: &Session) -> Result<(Vec<Series>, Series)> {
 }
 
 /// The series that are below the last, and what was sent of exactly these patches.
-fn dependencies(stack: &[Series], folder: &Utf8Path) -> Result<Vec<Dependency>> {
+fn dependencies(stack: &[Series], base: &str, layout: &Layout) -> Result<Vec<Dependency>> {
     let below = stack.split_last().map_or(&[][..], |(_, below)| below);
     let mut found = Vec::new();
     for series in below {
-        let records = record::all(&folder.join(&series.name))?;
+        let records = record::all(&series::folder(layout, base, &series.name))?;
         let sent = records.into_iter().find(|record| {
             let patches = series.patches.iter().map(Patch::digest);
             record.is_sent() && patches.eq(record.patches.iter().map(|it| it.digest.clone()))

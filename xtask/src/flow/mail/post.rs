@@ -79,8 +79,8 @@ impl Post<'_> {
             Ok(((), "the commits that were tested".to_owned()))
         })?;
         let left = self.checklist(&mails, &ground.base, &new)?;
-        let record = self.record(&mails, &ground.base)?;
         let mbox = fs_err::read(&mails.mbox)?;
+        let record = self.record(&mails.change_id, &mbox, &ground.base)?;
         files::discard(&folder, &session.stop)?;
         fs_err::rename(&new, &folder)?;
         // Last: a record is of mails that are there.
@@ -263,15 +263,14 @@ impl Post<'_> {
         }
     }
 
-    fn record(&self, mails: &Mails, base: &Base) -> Result<Record> {
+    fn record(&self, change_id: &str, mbox: &[u8], base: &Base) -> Result<Record> {
         let Self { order, draft, .. } = self;
-        let text = fs_err::read(&mails.mbox)?;
         record::prepared(
             order.version,
-            &mbox::parse(&text),
+            &mbox::parse(mbox),
             &draft.series.patches,
             &base.commit,
-            &mails.change_id,
+            change_id,
         )
     }
 }

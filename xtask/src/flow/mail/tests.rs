@@ -223,13 +223,14 @@ impl Office {
 
     /// The mails as they were made.
     fn send(&self) {
-        let order = crate::flow::sent::Order {
+        let order = sent::Order {
             base: BASE.into(),
             series: "s".into(),
             version: 1,
             mbox: self.shop.layout.mails(1).join("v1.mbx"),
+            again: false,
         };
-        crate::flow::sent::run(&order, &self.session()).unwrap();
+        sent::run(&order, &self.session()).unwrap();
     }
 
     /// Another version of the second patch, which was tested as well; the first was sent.
@@ -391,6 +392,7 @@ fn a_series_on_top_of_another() {
         series: "s".into(),
         version: 1,
         mbox,
+        again: false,
     };
     sent::run(&order, &office.session()).unwrap();
     let after = mail();
