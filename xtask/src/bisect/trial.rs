@@ -9,7 +9,7 @@ use super::lab::{Care, Lab, Subject, Tested};
 use super::{End, How, Judgement, Plan, Purpose, Reason, Runs, Step, Untestable, odds};
 use crate::failure::Result;
 use crate::host::session::Session;
-use crate::words::{count, left};
+use crate::words::{clock, count, left};
 
 #[derive(Debug)]
 pub struct Trial<'a> {
@@ -152,8 +152,9 @@ impl<'a> Trial<'a> {
             Err(why) => format!("is skipped: {}", why.line()),
         };
         let rest = steps.map(|steps| {
-            let time = left(self.step_time() * steps);
-            format!("; at most {}, {time}", count(steps, "step"))
+            let a_step = self.step_time();
+            let (steps_left, time) = (count(steps, "step"), left(a_step * steps));
+            format!("; {} a step: at most {steps_left}, {time}", clock(a_step))
         });
         let (name, rest) = (step.of.cited(), rest.unwrap_or_default());
         self.session.events.note(format!("{name} {verdict}{rest}"));

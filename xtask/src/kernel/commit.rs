@@ -66,6 +66,8 @@ pub struct Wanted<'a> {
 pub struct Obstacle {
     pub stage: Stage,
     pub why: Failure,
+    /// All that make said, if it came to that.
+    pub log: Option<Vec<u8>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,7 +156,7 @@ impl Workbench {
     }
 
     /// Where the kernels are built; `build.log` in it is what make said last.
-    pub fn folder(&self, session: &Session) -> Utf8PathBuf {
+    fn folder(&self, session: &Session) -> Utf8PathBuf {
         build::folder(&session.layout, &self.recipe.name, &self.recipe.configs)
     }
 
@@ -313,7 +315,10 @@ impl Workbench {
         };
         match built {
             Ok(built) => Ok(Ok(self.kernel(ready, tree, built)?)),
-            Err(obstacle) => Ok(Err(obstacle)),
+            Err(obstacle) => Ok(Err(Obstacle {
+                log: fs_err::read(build.folder.join("build.log")).ok(),
+                ..obstacle
+            })),
         }
     }
 
@@ -370,7 +375,11 @@ impl Workbench {
                 // Git, too, fails where nothing can be written.
                 space::require(&session.layout.work(""), LEAST_FREE, "to go on")
                     .map_err(|full| full.context(why.to_string()))?;
-                Ok(Err(Obstacle { stage, why }))
+                Ok(Err(Obstacle {
+                    stage,
+                    why,
+                    log: None,
+                }))
             }
             Err(other) => Err(other),
         }

@@ -196,10 +196,9 @@ impl<'a> Bench<'a> {
             Stage::Configuring => Reason::OptionLost,
             Stage::Compiling => Reason::DoesNotCompile,
         };
-        let log = self.workbench.folder(self.session).join("build.log");
-        if obstacle.stage != Stage::Patching && log.exists() {
+        if let Some(log) = &obstacle.log {
             let kept = self.folder.join(name(commit)).join("build.log");
-            files::write(&kept, &fs_err::read(log)?)?;
+            files::write(&kept, log)?;
         }
         self.untestable(reason, &obstacle.why, commit)
     }

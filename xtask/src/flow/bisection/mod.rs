@@ -16,6 +16,7 @@ use super::prepare::{provide_deps, to_test};
 use crate::bisect::report::{title, verdict};
 use crate::bisect::state::Held;
 use crate::bisect::{Found, Plan, Terms, search};
+use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
 use crate::host::files;
 use crate::host::session::Session;
@@ -75,6 +76,7 @@ struct Desk<'a> {
 impl Desk<'_> {
     fn search(&self) -> Result<(Found, Recipe)> {
         let (order, session) = (self.order, self.session);
+        self.warn_of_other_cases()?;
         let mut resume = order.resume;
         let (mut plan, recipe) = match &order.range {
             Range::Tree {
@@ -98,6 +100,21 @@ impl Desk<'_> {
         let mut bench = self.bench(&recipe)?;
         let found = search::search(&plan, resume, self.held, &mut bench, session)?;
         Ok((found, recipe))
+    }
+
+    /// A search takes hours, and not each edit of a case makes its verdicts others: a person decides.
+    fn warn_of_other_cases(&self) -> Result<()> {
+        let memory = self.held.folder().join("cases.json");
+        let now = files::digest([fs_err::read(&self.init)?]);
+        let then: Option<String> = files::recall(&memory);
+        if self.order.resume && then.is_some_and(|then| then != now) {
+            self.session.events.send(Event::Warning(
+                "the cases were built anew since this search began, and what was tested is not tested again: if it \
+                 matters, leave --resume out"
+                    .into(),
+            ));
+        }
+        Ok(files::remember(&memory, &now)?)
     }
 
     /// The good end is the first patch on which the case passes.
