@@ -151,7 +151,7 @@ impl<'a> Trial<'a> {
             Ok(side) => format!("is {}", self.plan.terms.word(*side)),
             Err(why) => format!("is skipped: {}", why.line()),
         };
-        let rest = steps.map(|steps| {
+        let rest = steps.filter(|steps| *steps > 0).map(|steps| {
             let a_step = self.step_time();
             let (steps_left, time) = (count(steps, "step"), left(a_step * steps));
             format!("; {} a step: at most {steps_left}, {time}", clock(a_step))
