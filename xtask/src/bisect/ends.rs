@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::lab::{Care, Lab, Subject, Tested};
 use super::odds;
+use super::report::times;
 use super::signature::{Came, Ending, Ends, look};
 use super::state::Commits;
 use super::{Judgement, MOST_RUNS, Plan, Reason, Runs, Scope, Side, Signature, Terms, Untestable};
@@ -127,7 +128,8 @@ pub fn test(plan: &Plan, lab: &mut Lab<'_>, commits: &Commits) -> Result<Proven>
     }
     let runs = given.unwrap_or_default();
     let short = wanted.filter(|wanted| *wanted > runs).map(|wanted| {
-        format!("each step ran the case {runs} times, where its rate of failures asks for {wanted}")
+        let times = times(runs);
+        format!("each step ran the case {times}, where its rate of failures asks for {wanted}")
     });
     Ok(Proven {
         ends,

@@ -192,13 +192,14 @@ impl Journal {
     }
 }
 
-/// What is thrown away by mistake was hours of work.
+/// What is thrown away by mistake was hours of work; what has no answer yet was none.
 fn set_aside(path: &Utf8Path, session: &Session) -> Result<()> {
-    if path.exists() {
+    let has_none = |state: State| state.answers.is_empty();
+    if path.exists() && !files::recall(path).is_some_and(has_none) {
         let aside = path.with_file_name("state.before.json");
         fs_err::rename(path, &aside)?;
         session.events.note(format!(
-            "the search that was here before is kept in {aside}; --resume would have gone on with it"
+            "the search that was here before is kept in {aside}: --resume goes on with it once that is {path} again"
         ));
     }
     Ok(())
