@@ -4,7 +4,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use xshell::cmd;
 
 use super::order::{Order, Range};
-use crate::bisect::report::{About, Dossier, markdown, short};
+use crate::bisect::report::{About, Dossier, markdown, revision, short};
 use crate::bisect::{End, Found, Named, Side, letter};
 use crate::deps::need::program;
 use crate::event::CaseResult;
@@ -35,7 +35,10 @@ pub fn write(
     folder: &Utf8Path,
     session: &Session,
 ) -> Result<Option<Utf8PathBuf>> {
-    let git = Git::at(&found.plan.tree, &session.stop);
+    let letter = folder.join("report.eml");
+    // One of another search says nothing of this one.
+    files::remove(&letter)?;
+    let git = Git::at(&found.plan.tree, &session.stop).untouched();
     let culprit = match &found.end {
         End::Culprit { culprit, .. } => Some(culprit),
         _ => None,
@@ -54,26 +57,23 @@ pub fn write(
     };
     let workbench = Workbench::open(recipe.clone(), session)?;
     let maintainers = maintainers(&git, workbench.tree(), &culprit.commit, &session.stop)?;
-    let command = for_others(&order.command, tree);
-    let letter = letter::draft(
+    let command = for_others(&order.command, tree, found);
+    let draft = letter::draft(
         &Dossier {
             command: &command,
             ..dossier
         },
         &maintainers,
     );
-    let path = folder.join("report.eml");
-    match letter {
-        Some(letter) => {
-            files::write(&path, letter.as_bytes())?;
-            Ok(Some(path))
-        }
-        None => Ok(None),
-    }
+    let Some(draft) = draft else {
+        return Ok(None);
+    };
+    files::write(&letter, draft.as_bytes())?;
+    Ok(Some(letter))
 }
 
-/// The line without where things are on this machine, which is nobody's business.
-fn for_others(command: &str, tree: &Utf8Path) -> String {
+/// The line without where things are on this machine, which is nobody's business, and what only here is called so.
+fn for_others(command: &str, tree: &Utf8Path, found: &Found) -> String {
     let name = tree.file_name().unwrap_or("linux");
     let mut words = shlex::split(command).unwrap_or_default().into_iter();
     let mut kept = Vec::new();
@@ -82,17 +82,24 @@ fn for_others(command: &str, tree: &Utf8Path) -> String {
             Some((flag, value)) => (flag, Some(value)),
             None => (word.as_str(), None),
         };
-        match flag {
-            "--tree" | "--report" => {
-                if value.is_none() {
-                    words.next();
-                }
-                if flag == "--tree" {
-                    kept.extend([flag.to_owned(), name.to_owned()]);
-                }
+        let said = match flag {
+            "--report" => None,
+            "--tree" => Some(name),
+            "--good" | "--old" => Some(revision(&found.plan.old, &found.old)),
+            "--bad" | "--new" => Some(revision(&found.plan.new, &found.new)),
+            _ => {
+                kept.push(word);
+                continue;
             }
-            _ => kept.push(word),
+        };
+        if value.is_none() {
+            words.next();
         }
+        kept.extend(
+            said.map(|said| [flag, said].map(str::to_owned))
+                .into_iter()
+                .flatten(),
+        );
     }
     // No word that came of a line has what a line cannot have.
     shlex::try_join(kept.iter().map(String::as_str)).unwrap_or_default()
@@ -179,11 +186,71 @@ fn maintainers(git: &Git, tree: &Utf8Path, commit: &str, stop: &Stop) -> Result<
 
 #[cfg(test)]
 mod tests {
+    use super::super::judge::Trial;
+    use super::super::order::Search;
     use super::*;
+    use crate::bisect::Scope;
     use crate::bisect::report::samples;
     use crate::event::Verdict;
+    use crate::flow::prepare::Guests;
+    use crate::host::layout::Layout;
     use crate::report::model::samples::run;
     use crate::report::store::write_into;
+    use crate::vm::accelerator::Choice;
+    use crate::vm::boot::Way;
+
+    /// Of a search for one case in a series.
+    fn order() -> Order {
+        let guests = Guests {
+            accel: Choice::Tcg,
+            way: Way::Initramfs,
+        };
+        let filters = ["^dm_case_a$".to_owned()];
+        Order {
+            range: Range::Series(vec![]),
+            base: None,
+            configs: vec![],
+            jobs: None,
+            install: false,
+            trial: Trial::of((&filters, &[]), "error_not_frozen", guests, None).unwrap(),
+            search: Search {
+                scope: Scope::All,
+                first_parent: false,
+                runs: None,
+                confidence: 0.99,
+                any_failure: false,
+                revert: false,
+                picks: vec![],
+            },
+            resume: false,
+            report: None,
+            command: "cargo xtask bisect".into(),
+        }
+    }
+
+    #[test]
+    fn a_draft_of_another_search_does_not_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        let letter = dir.join("report.eml");
+        fs_err::write(&letter, "Fixes:").unwrap();
+        let recipe = Recipe {
+            name: "x".into(),
+            tree: dir.to_owned(),
+            base: None,
+            series: vec![],
+            configs: vec![],
+            jobs: None,
+        };
+        let nothing = Found {
+            end: End::Nothing("the ends are swapped".into()),
+            ..samples::found()
+        };
+        let session = Session::new(Layout::at(dir), Stop::default());
+        let written = write(&nothing, &recipe, &order(), dir, &session).unwrap();
+        assert_eq!(written, None);
+        assert!(dir.join("report.md").exists() && !letter.exists());
+    }
 
     #[test]
     fn a_side_is_what_was_run_last_on_its_commit_or_on_one_with_its_image() {
@@ -207,16 +274,23 @@ mod tests {
 
     #[test]
     fn a_line_for_others_does_not_say_where_things_are() {
+        let mut found = samples::found();
+        found.plan.old = "HEAD~4".into();
         for (line, tree, wanted) in [
             (
-                "cargo xtask bisect --tree . --good v6.11 --bad v6.12 --filter '^dm_.*a$'",
+                "cargo xtask bisect --tree . --old=HEAD~4 --new v6.12 --filter '^dm_.*a$'",
                 ".",
-                "cargo xtask bisect --tree linux --good v6.11 --bad v6.12 --filter '^dm_.*a$'",
+                "cargo xtask bisect --tree linux --old aaaaaaaaaaaa --new v6.12 --filter '^dm_.*a$'",
             ),
             (
-                "cargo xtask bisect --report '/home/me/my reports' --tree=/home/me/linux --bad x",
+                "cargo xtask bisect --report '/home/me/my reports' --tree=/home/me/linux --bad v6.12",
                 "/home/me/linux",
-                "cargo xtask bisect --tree linux --bad x",
+                "cargo xtask bisect --tree linux --bad v6.12",
+            ),
+            (
+                "cargo xtask bisect --tree l --good HEAD~4 --bad=v6.12 --pick x",
+                "l",
+                "cargo xtask bisect --tree l --good aaaaaaaaaaaa --bad v6.12 --pick x",
             ),
             (
                 "cargo xtask bisect --tree l --filter nl --report=r",
@@ -224,7 +298,7 @@ mod tests {
                 "cargo xtask bisect --tree l --filter nl",
             ),
         ] {
-            assert_eq!(for_others(line, tree.into()), wanted);
+            assert_eq!(for_others(line, tree.into(), &found), wanted);
         }
     }
 

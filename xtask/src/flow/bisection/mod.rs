@@ -128,8 +128,7 @@ impl Desk<'_> {
         };
         let mut tried = Tried::open(self.held, order.resume, self.judged_by(&recipe)?)?;
         let mut bench = self.bench(&recipe)?;
-        let good = series::first_good(&patches, &order.trial, &mut bench, &mut tried)
-            .map_err(search::resumable)?;
+        let good = series::first_good(&patches, &order.trial, &mut bench, &mut tried)?;
         let ends = [&good, &patches.tip()];
         let plan = plan(order, &patches.repository, Terms::GoodBad, ends);
         Ok((plan, recipe))
@@ -161,6 +160,12 @@ fn check(order: &Order, session: &Session) -> Result<()> {
     are_names("--config", &order.configs)?;
     if let Some(base) = &order.base {
         bases::find(&session.layout, base)?;
+    }
+    if let Some(report) = &order.report
+        && report.exists()
+        && !report.is_dir()
+    {
+        return Err(Kind::Usage.error(format!("--report {report} is no folder")));
     }
     match &order.range {
         Range::Tree { tree, series, .. } => {
