@@ -96,10 +96,20 @@ impl Proven {
                 self.signature()
                     .map_or(String::new(), |it| format!(": {}", it.words()))
             )),
-            (Err(why), _) => Some(format!("--{old} {good} says nothing: {}", why.line())),
-            (_, Err(why)) => Some(format!("--{new} {bad} says nothing: {}", why.line())),
+            (Err(why), _) => Some(says_nothing(old, good, why)),
+            (_, Err(why)) => Some(says_nothing(new, bad, why)),
         }
     }
+}
+
+/// Of an end, with a way on where there is one.
+fn says_nothing(word: &str, revision: &str, why: &Untestable) -> String {
+    let way_on = match why.reason {
+        Reason::DoesNotCompile => "; --pick FIX takes along a commit that it needs to compile",
+        Reason::ControlFailed => "; --control CASE takes another control case",
+        _ => "",
+    };
+    format!("--{word} {revision} says nothing: {}{way_on}", why.line())
 }
 
 /// Tests both ends.

@@ -176,7 +176,8 @@ impl Journal {
         };
         if asked != question {
             return Err(Kind::Usage.error(format!(
-                "--resume: the search in {} tested {} here, and now {} is to be: its tree has other commits than then",
+                "--resume: the search in {} tested {} here, and now {} is to be: its tree has other commits than then, or git \
+                 is another; leave --resume out to begin anew",
                 self.path, asked.commit, question.commit
             )));
         }

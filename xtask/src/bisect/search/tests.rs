@@ -498,6 +498,12 @@ fn ends_that_are_not_what_they_are_said_to_be() {
         end(&skipped, &found),
         "--bad c3 says nothing: the case lacks a feature: no such ioctl"
     );
+    for (word, way_on) in [("nobuild", "--pick FIX"), ("control", "--control CASE")] {
+        let skipped = Draft::long(3, &[(1, ("fs/a.c", word))]).make();
+        let (found, _) = searched(&skipped, &skipped.plan("c0", "c3"));
+        let words = end(&skipped, &found);
+        assert!(words.contains(way_on), "{words}");
+    }
 }
 
 #[test]

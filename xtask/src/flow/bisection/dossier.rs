@@ -157,8 +157,12 @@ fn result(found: &Found, commits: &Utf8Path, commit: &Named) -> Option<CaseResul
     results.first().map(|result| (*result).clone())
 }
 
-/// Whom get_maintainer.pl of this tree names for what a commit touches; nobody, with a warning, if it cannot.
+/// Whom get_maintainer.pl of this tree names for what a commit touches; nobody, with a warning, if it cannot. What a merge
+/// brings is work of all, and nobody but who made it is asked.
 fn maintainers(git: &Git, tree: &Utf8Path, commit: &str, stop: &Stop) -> Result<People> {
+    if git.resolve(&format!("{commit}^2"))?.is_some() {
+        return Ok(People::default());
+    }
     let diff = git.output(cmd!(git, "git diff-tree --patch {commit}^1 {commit}"), b"")?;
     let ask = |only: &str| -> Result<Option<Vec<String>>> {
         if program("perl").is_none() {
@@ -300,6 +304,29 @@ mod tests {
         ] {
             assert_eq!(for_others(line, tree.into(), &found), wanted);
         }
+    }
+
+    #[test]
+    fn a_merge_is_not_mailed_to_the_maintainers_of_all_that_it_brings() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        let git = Git::at(dir, &Stop::default());
+        fs_err::create_dir(dir.join("scripts")).unwrap();
+        fs_err::write(
+            dir.join("scripts/get_maintainer.pl"),
+            r#"print "vfs\@example.org\n";"#,
+        )
+        .unwrap();
+        git.read(cmd!(git, "git init --quiet")).unwrap();
+        git.read(cmd!(git, "git commit --quiet --allow-empty -m root"))
+            .unwrap();
+        git.read(cmd!(git, "git add --all")).unwrap();
+        git.read(cmd!(git, "git commit --quiet -m one")).unwrap();
+        let merge = cmd!(git, "git commit-tree -p HEAD^ -p HEAD -m merge HEAD:");
+        let merge = git.read(merge).unwrap();
+        let of = |commit: &str| maintainers(&git, dir, commit, &Stop::default()).unwrap();
+        assert_eq!(of("HEAD").to, ["vfs@example.org"]);
+        assert!(of(&merge).to.is_empty());
     }
 
     #[test]
