@@ -7,7 +7,7 @@ mod order;
 mod proof;
 mod series;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
 pub use judge::Trial;
 pub use order::{Order, Range, Search, judged_by};
@@ -106,15 +106,14 @@ impl Desk<'_> {
     fn warn_of_other_cases(&self) -> Result<()> {
         let memory = self.held.folder().join("cases.json");
         let now = files::digest([fs_err::read(&self.init)?]);
-        let then: Option<String> = files::recall(&memory);
-        if self.order.resume && then.is_some_and(|then| then != now) {
+        if are_others(&memory, &now, self.order.resume)? {
             self.session.events.send(Event::Warning(
                 "the cases were built anew since this search began, and what was tested is not tested again: if it \
                  matters, leave --resume out"
                     .into(),
             ));
         }
-        Ok(files::remember(&memory, &now)?)
+        Ok(())
     }
 
     /// The good end is the first patch on which the case passes.
@@ -153,6 +152,15 @@ impl Desk<'_> {
             self.session,
         ))
     }
+}
+
+/// Whether a search that goes on began with other cases.
+fn are_others(memory: &Utf8Path, now: &str, resume: bool) -> Result<bool> {
+    let then: Option<String> = files::recall(memory).filter(|_| resume);
+    if then.is_none() {
+        files::remember(memory, &now)?;
+    }
+    Ok(then.is_some_and(|then| then != now))
 }
 
 /// What is wrong with names is told before anything is installed.
@@ -239,4 +247,26 @@ fn leave_nothing(failure: &Failure, order: &Order, held: &Held) {
 /// Without the marks of Markdown.
 fn plain(text: &str) -> String {
     text.replace("**", "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_that_goes_on_with_other_cases_says_so_each_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let memory = Utf8Path::from_path(dir.path()).unwrap().join("cases.json");
+        for (now, resume, wanted) in [
+            ("one", false, false),
+            ("one", true, false),
+            ("other", true, true),
+            ("other", true, true),
+            ("other", false, false),
+            ("other", true, false),
+        ] {
+            let told = are_others(&memory, now, resume).unwrap();
+            assert_eq!(told, wanted, "{now} {resume}");
+        }
+    }
 }
