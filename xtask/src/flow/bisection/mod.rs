@@ -125,7 +125,8 @@ impl Desk<'_> {
             base: Some(request.base),
             ..recipe(order, &patches.repository, &[], session)?
         };
-        let mut tried = Tried::open(self.held, order.resume, self.judged_by(&recipe)?)?;
+        let judged_by = self.judged_by(&recipe)?;
+        let mut tried = Tried::open(self.held, order.resume, judged_by, session)?;
         let mut bench = self.bench(&recipe)?;
         let good = series::first_good(&patches, &order.trial, &mut bench, &mut tried)?;
         let ends = [&good, &patches.tip()];

@@ -92,7 +92,12 @@ impl Tried {
     ///
     /// # Errors
     /// [`Kind::Usage`] if nothing is there that this search can go on with.
-    pub fn open(held: &Held, resume: bool, judged_by: Vec<String>) -> Result<Self> {
+    pub fn open(
+        held: &Held,
+        resume: bool,
+        judged_by: Vec<String>,
+        session: &Session,
+    ) -> Result<Self> {
         let path = Self::place(held);
         if resume {
             let known = files::recall(&path);
@@ -101,6 +106,8 @@ impl Tried {
             return Ok(Self { path, known });
         }
         files::remove(&path)?;
+        // A stop before the search begins would leave it there, for a later `--resume` to go on with.
+        held.set_aside(session)?;
         let passes = BTreeMap::new();
         Ok(Self {
             path,
@@ -192,6 +199,8 @@ mod tests {
     use super::*;
     use crate::bisect::{Reason, Untestable};
     use crate::flow::prepare::Guests;
+    use crate::host::layout::Layout;
+    use crate::host::proc::Stop;
     use crate::report::model::samples::result;
     use crate::vm::accelerator::Choice;
     use crate::vm::boot::Way;
@@ -307,6 +316,19 @@ mod tests {
     }
 
     #[test]
+    fn a_search_that_begins_anew_leaves_the_one_before_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state.json");
+        tried(&folder, false).unwrap().keep().unwrap();
+        fs_err::write(&state, "answers").unwrap();
+        tried(&folder, true).unwrap();
+        assert!(state.exists());
+        tried(&folder, false).unwrap();
+        assert!(!state.exists());
+        assert!(folder.path().join("state.before.json").exists());
+    }
+
+    #[test]
     fn a_stop_before_the_first_patch_is_tried_can_be_resumed() {
         let folder = tempfile::tempdir().unwrap();
         let mut judge = Fake::of(&["1"]);
@@ -330,7 +352,8 @@ mod tests {
 
     fn tried(folder: &tempfile::TempDir, resume: bool) -> Result<Tried> {
         let folder = Utf8Path::from_path(folder.path()).unwrap();
-        Tried::open(&Held::of(folder)?, resume, vec!["xfs a".into()])
+        let session = Session::new(Layout::at(folder), Stop::default());
+        Tried::open(&Held::of(folder)?, resume, vec!["xfs a".into()], &session)
     }
 
     #[test]
@@ -353,7 +376,8 @@ mod tests {
         );
         // What was tried with other cases says nothing.
         let held = Held::of(Utf8Path::from_path(folder.path()).unwrap()).unwrap();
-        let other = Tried::open(&held, true, vec!["xfs b".into()]);
+        let session = Session::new(Layout::at(held.folder()), Stop::default());
+        let other = Tried::open(&held, true, vec!["xfs b".into()], &session);
         assert_eq!(other.unwrap_err().kind, Kind::Usage);
     }
 }
