@@ -124,7 +124,7 @@ impl Held {
     /// That there is nothing for `--resume`.
     pub fn nothing(&self) -> Failure {
         Kind::Usage.error(format!(
-            "--resume: there is no search in {} that could go on",
+            "--resume: there is no search in {} that could go on; leave it out to begin one",
             self.folder
         ))
     }

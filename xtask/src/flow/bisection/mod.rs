@@ -51,7 +51,7 @@ pub fn run(order: &Order, session: &Session) -> Result<u8> {
         desk.search()
     })
     .inspect_err(|failure| {
-        tell_way_on(failure, order);
+        tell_way_on(failure, order, &held);
         leave_nothing(failure, order, &held);
     })?;
     let letter =
@@ -226,9 +226,9 @@ fn folder(order: &Order, session: &Session) -> Result<Utf8PathBuf> {
     Ok(folder)
 }
 
-/// All other failures say so themselves.
-fn tell_way_on(failure: &Failure, order: &Order) {
-    if failure.kind == Kind::Interrupted {
+/// All other failures say so themselves. Before the first commit is built, there is nothing to go on with.
+fn tell_way_on(failure: &Failure, order: &Order, held: &Held) {
+    if failure.kind == Kind::Interrupted && has_begun(held) {
         output::warn(&format!(
             "nothing is lost; to go on: {} --resume",
             order.command
@@ -238,11 +238,15 @@ fn tell_way_on(failure: &Failure, order: &Order) {
 
 /// A mistake on the command line makes no search.
 fn leave_nothing(failure: &Failure, order: &Order, held: &Held) {
-    let has_begun = held.has_begun() || Tried::is_in(held);
-    if failure.kind == Kind::Usage && order.report.is_none() && !has_begun {
+    if failure.kind == Kind::Usage && order.report.is_none() && !has_begun(held) {
         // The mistake is what is to be told.
         let _ = files::remove(held.folder());
     }
+}
+
+/// Of a series, with the good end that is looked for.
+fn has_begun(held: &Held) -> bool {
+    held.has_begun() || Tried::is_in(held)
 }
 
 /// Without the marks of Markdown.
