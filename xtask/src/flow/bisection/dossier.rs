@@ -191,9 +191,8 @@ fn maintainers(git: &Git, tree: &Utf8Path, commit: &str, stop: &Stop) -> Result<
 #[cfg(test)]
 mod tests {
     use super::super::judge::Trial;
-    use super::super::order::Search;
+    use super::super::order;
     use super::*;
-    use crate::bisect::Scope;
     use crate::bisect::report::samples;
     use crate::event::Verdict;
     use crate::flow::prepare::Guests;
@@ -203,39 +202,17 @@ mod tests {
     use crate::vm::accelerator::Choice;
     use crate::vm::boot::Way;
 
-    /// Of a search for one case in a series.
-    fn order() -> Order {
+    #[test]
+    fn a_draft_of_another_search_does_not_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
         let guests = Guests {
             accel: Choice::Tcg,
             way: Way::Initramfs,
         };
         let filters = ["^dm_case_a$".to_owned()];
-        Order {
-            range: Range::Series(vec![]),
-            base: None,
-            configs: vec![],
-            jobs: None,
-            install: false,
-            trial: Trial::of((&filters, &[]), "error_not_frozen", guests, None).unwrap(),
-            search: Search {
-                scope: Scope::All,
-                first_parent: false,
-                runs: None,
-                confidence: 0.99,
-                any_failure: false,
-                revert: false,
-                picks: vec![],
-            },
-            resume: false,
-            report: None,
-            command: "cargo xtask bisect".into(),
-        }
-    }
-
-    #[test]
-    fn a_draft_of_another_search_does_not_stay() {
-        let dir = tempfile::tempdir().unwrap();
-        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        let trial = Trial::of((&filters, &[]), "error_not_frozen", guests, None).unwrap();
+        let order = order::samples::order(Range::Series(vec![]), trial);
         let letter = dir.join("report.eml");
         fs_err::write(&letter, "Fixes:").unwrap();
         let recipe = Recipe {
@@ -251,7 +228,7 @@ mod tests {
             ..samples::found()
         };
         let session = Session::new(Layout::at(dir), Stop::default());
-        let written = write(&nothing, &recipe, &order(), dir, &session).unwrap();
+        let written = write(&nothing, &recipe, &order, dir, &session).unwrap();
         assert_eq!(written, None);
         assert!(dir.join("report.md").exists() && !letter.exists());
     }
