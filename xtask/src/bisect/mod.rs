@@ -81,7 +81,7 @@ pub enum Outcome {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Untestable {
     pub reason: Reason,
-    /// One line of what was said, and where the rest of it is.
+    /// One line of what was said. It gets into mails, so it says nothing of this machine.
     pub words: String,
 }
 

@@ -348,7 +348,7 @@ fn steps(found: &Found) -> String {
             clock(step.took)
         );
     }
-    text
+    text + "\nWhat was said of each of them is in `commits/`.\n"
 }
 
 fn purpose(why: Purpose) -> &'static str {
@@ -599,6 +599,8 @@ For the patch that mends it:
 | 4 | {e} (\"fs: a comment\") | search | good, the image of {a} | 5 ok | 30s |
 | 5 | {c} (\"fs: simplify the count \\| of holds\") | search | bad | 5 failed | 30s |
 | 6 | {b} (\"Linux 6.12\") | without the culprit | good | 5 ok | 30s |
+
+What was said of each of them is in `commits/`.
 
 ## Again
 
