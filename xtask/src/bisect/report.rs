@@ -234,6 +234,20 @@ fn facts(found: &Found) -> String {
             let _ = writeln!(text, "- what the case is about: {}", escaped(about));
         }
     }
+    text += &reliance(found);
+    let took = words::sum(found.steps.iter().map(|step| step.took));
+    let _ = writeln!(
+        text,
+        "- {} in {}",
+        count(found.steps.len(), "test"),
+        clock(took)
+    );
+    text
+}
+
+/// What the answer rests on, as far as there is one.
+fn reliance(found: &Found) -> String {
+    let mut text = String::new();
     if found.rate.failed > 0 {
         let _ = writeln!(
             text,
@@ -250,13 +264,6 @@ fn facts(found: &Found) -> String {
             percent(found.confidence)
         );
     }
-    let took = words::sum(found.steps.iter().map(|step| step.took));
-    let _ = writeln!(
-        text,
-        "- {} in {}",
-        count(found.steps.len(), "test"),
-        clock(took)
-    );
     text
 }
 
