@@ -233,6 +233,15 @@ fn a_bisection_stops_at_a_wrong_command_line() {
 }
 
 #[test]
+fn a_report_that_is_no_folder() {
+    let line = ["bisect", "--filter", "^dm_case_a$", "--report"];
+    is_usage_error(
+        &[&line[..], &["Cargo.toml"]].concat(),
+        "--report Cargo.toml is no folder",
+    );
+}
+
+#[test]
 fn a_shell_runs_a_line_that_reaches_the_guest() {
     let long = "x".repeat(5000);
     is_usage_error(&["shell", "--", &long], "longer than");

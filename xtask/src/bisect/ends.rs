@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::lab::{Care, Lab, Subject, Tested};
 use super::odds;
+use super::report::times;
 use super::signature::{Came, Ending, Ends, look};
 use super::state::Commits;
 use super::{Judgement, MOST_RUNS, Plan, Reason, Runs, Scope, Side, Signature, Terms, Untestable};
@@ -95,10 +96,20 @@ impl Proven {
                 self.signature()
                     .map_or(String::new(), |it| format!(": {}", it.words()))
             )),
-            (Err(why), _) => Some(format!("--{old} {good} says nothing: {}", why.line())),
-            (_, Err(why)) => Some(format!("--{new} {bad} says nothing: {}", why.line())),
+            (Err(why), _) => Some(says_nothing(old, good, why)),
+            (_, Err(why)) => Some(says_nothing(new, bad, why)),
         }
     }
+}
+
+/// Of an end, with a way on where there is one.
+fn says_nothing(word: &str, revision: &str, why: &Untestable) -> String {
+    let way_on = match why.reason {
+        Reason::DoesNotCompile => "; --pick FIX takes along a commit that it needs to compile",
+        Reason::ControlFailed => "; --control CASE takes another control case",
+        _ => "",
+    };
+    format!("--{word} {revision} says nothing: {}{way_on}", why.line())
 }
 
 /// Tests both ends.
@@ -127,7 +138,8 @@ pub fn test(plan: &Plan, lab: &mut Lab<'_>, commits: &Commits) -> Result<Proven>
     }
     let runs = given.unwrap_or_default();
     let short = wanted.filter(|wanted| *wanted > runs).map(|wanted| {
-        format!("each step ran the case {runs} times, where its rate of failures asks for {wanted}")
+        let times = times(runs);
+        format!("each step ran the case {times}, where its rate of failures asks for {wanted}")
     });
     Ok(Proven {
         ends,

@@ -2,8 +2,8 @@
 //!
 //! `git bisect run` is not used: it calls a commit found whatever its script does, and ends with the script. In a bare
 //! repository nothing is checked out, and the commit to test is `BISECT_HEAD` (git-bisect(1): there, `--no-checkout` is
-//! assumed). What git
-//! keeps of a bisection (`BISECT_LOG`, `refs/bisect`) is where git runs: here, and never in the user's tree.
+//! assumed). What git keeps of a bisection (`BISECT_LOG`, `refs/bisect`) is where git runs: here, and never in the user's
+//! tree.
 
 use std::sync::LazyLock;
 
@@ -64,7 +64,8 @@ impl Bisection {
         let tree = tree
             .canonicalize_utf8()
             .map_err(|error| Kind::Usage.error(format!("--tree {tree}: {error}")))?;
-        let theirs = Git::at(tree, stop);
+        // What a partial clone lacks would be fetched into it.
+        let theirs = Git::at(tree, stop).untouched();
         files::remove(place)?;
         fs_err::create_dir_all(place)?;
         let git = Git::at(place, stop);
@@ -180,6 +181,13 @@ impl Bisection {
         ))?;
         let paths = changed.split('\0').filter(|path| !path.is_empty());
         Ok(paths.map(str::to_owned).collect())
+    }
+
+    /// Whether there is a commit from which both come.
+    pub fn are_related(&self, one: &str, other: &str) -> Result<bool> {
+        let git = &self.git;
+        let base = git.output(cmd!(git, "git merge-base {one} {other}"), b"")?;
+        Ok(base.status.code() != Some(1))
     }
 
     pub fn is_ancestor(&self, one: &str, other: &str) -> Result<bool> {

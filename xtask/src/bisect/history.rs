@@ -1,9 +1,9 @@
 //! For tests: histories in real repositories, and a judge that knows what each commit would do.
 //!
 //! What a kernel does is written in its files, a word each: `bug` (the case fails), `flaky` (in 30 % of its runs), `other`
-//! (it fails in another step), `once` (the kernel complains, once a boot), `hang`, `skip`, `nobuild`, `noboot`, `control` (the control case fails). A build reads what
-//! is in `fs/`; the image is made of that, but for `fs/comment.c`. `fs/unread.c` is in the image, and the judge does not
-//! know that it was read.
+//! (it fails in another step), `once` (the kernel complains, once a boot), `hang`, `skip`, `nobuild`, `noboot`, `control`
+//! (the control case fails). A build reads what is in `fs/`; the image is made of that, but for `fs/comment.c`.
+//! `fs/unread.c` is in the image, and the judge does not know that it was read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::report::{
     About, Change, Dossier, about_case, percent, proof_words, revision, said, short, step_verdict,
-    title, what,
+    times, title, what,
 };
 use super::{End, Found, Named};
 use crate::mail::fold;
@@ -29,7 +29,7 @@ pub fn draft(dossier: &Dossier<'_>, maintainers: &People) -> Option<String> {
     let (End::Culprit { culprit, .. }, Some(about)) = (&dossier.found.end, dossier.about) else {
         return None;
     };
-    if Change::of(dossier.found) == Change::Fixes {
+    if Change::of(dossier.found) != Change::Breaks {
         return None;
     }
     let people = recipients(about, maintainers);
@@ -108,11 +108,11 @@ fn evidence(found: &Found) -> String {
     };
     let runs = found.rate.total();
     format!(
-        "{proof} At {} the case failed in {} of {runs} runs, each step ran it {} times, and all verdicts are right \
+        "{proof} At {} the case failed in {} of {runs} runs, each step ran it {}, and all verdicts are right \
          with a confidence of {}.",
         revision(&found.plan.new, &found.new),
         found.rate.failed,
-        found.runs,
+        times(found.runs),
         percent(found.confidence)
     )
 }
@@ -279,6 +279,9 @@ For the patch that mends it:
         fixed.plan.terms = Terms::OldNew;
         fixed.steps[0].runs.failed = 5;
         fixed.steps[1].runs.failed = 0;
+        assert_eq!(mail(&fixed), None);
+        // It has always failed.
+        fixed.steps[1].runs.failed = 5;
         assert_eq!(mail(&fixed), None);
     }
 

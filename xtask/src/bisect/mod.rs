@@ -32,20 +32,6 @@ use crate::failure::{FAILED, Kind, PASSED, Result};
 /// More runs of a case on one commit than anybody asks for.
 pub const MOST_RUNS: u32 = 10_000;
 
-impl Runs {
-    pub fn total(self) -> u32 {
-        self.passed + self.failed + self.other
-    }
-}
-
-impl std::ops::AddAssign for Runs {
-    fn add_assign(&mut self, more: Self) {
-        self.passed += more.passed;
-        self.failed += more.failed;
-        self.other += more.other;
-    }
-}
-
 /// What is built: a commit, with what is done to it first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Commit<'a> {
@@ -95,7 +81,7 @@ pub enum Outcome {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Untestable {
     pub reason: Reason,
-    /// One line of what was said, and where the rest of it is.
+    /// One line of what was said. It gets into mails, so it says nothing of this machine.
     pub words: String,
 }
 
@@ -153,6 +139,20 @@ pub struct Runs {
     pub failed: u32,
     /// Failed in another way, or skipped.
     pub other: u32,
+}
+
+impl Runs {
+    pub fn total(self) -> u32 {
+        self.passed + self.failed + self.other
+    }
+}
+
+impl std::ops::AddAssign for Runs {
+    fn add_assign(&mut self, more: Self) {
+        self.passed += more.passed;
+        self.failed += more.failed;
+        self.other += more.other;
+    }
 }
 
 /// What is searched for, and how.
@@ -317,16 +317,19 @@ impl Found {
         }
     }
 
-    fn is_sure(&self) -> bool {
+    /// Whether the runs allow as much confidence as was asked for.
+    pub fn is_sure(&self) -> bool {
         self.confidence >= self.plan.confidence
     }
 }
 
 impl Proof {
-    /// Whether the change is between the culprit and its parents, when they are tested again.
+    /// Whether the change is between the culprit and its parents, when they are tested again. Of a commit without parents,
+    /// as where a shallow tree ends, nobody knows whether it was so before.
     pub fn is_there(&self) -> bool {
         let before = |(_, side): &(Named, Option<Side>)| *side == Some(Side::Old);
-        self.culprit == Some(Side::New) && self.parents.iter().all(before)
+        let parents = &self.parents;
+        self.culprit == Some(Side::New) && !parents.is_empty() && parents.iter().all(before)
     }
 
     /// Whether all that could be tested speaks for the culprit.

@@ -17,6 +17,13 @@ pub enum Proved {
 pub fn prove(trial: &mut Trial<'_>, culprit: &str, old: &str, new: &str) -> Result<Proved> {
     let mut proof = Proof::default();
     let parents = parents(trial, culprit)?;
+    if parents.is_empty() {
+        let name = trial.git.named(culprit)?.cited();
+        trial.undone.push(format!(
+            "the tree has no parent of {name}, so nothing is known of what was before; if it is a shallow one: git fetch \
+             --unshallow"
+        ));
+    }
     let care = Care {
         runs: trial.proven.runs_again(trial.plan, parents.len()),
         images: false,

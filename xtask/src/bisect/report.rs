@@ -1,6 +1,9 @@
 //! What a search has found, for people: `report.md`.
 
 use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use regex::Regex;
 
 use super::{End, Found, Named, Proof, Purpose, Reverted, Runs, Side, Step, Terms};
 use crate::event::CaseResult;
@@ -40,6 +43,8 @@ pub struct About {
 pub enum Change {
     Breaks,
     Fixes,
+    /// It failed before, and fails in another way.
+    Changes,
 }
 
 impl Change {
@@ -51,7 +56,8 @@ impl Change {
             tests.any(|step| step.runs.failed > 0)
         };
         match found.plan.terms {
-            Terms::OldNew if fails(Side::Old) && !fails(Side::New) => Change::Fixes,
+            Terms::OldNew if fails(Side::Old) && fails(Side::New) => Change::Changes,
+            Terms::OldNew if fails(Side::Old) => Change::Fixes,
             _ => Change::Breaks,
         }
     }
@@ -60,6 +66,7 @@ impl Change {
         match self {
             Change::Breaks => "breaks",
             Change::Fixes => "fixes",
+            Change::Changes => "changes the failure of",
         }
     }
 }
@@ -81,6 +88,13 @@ pub fn markdown(dossier: &Dossier<'_>) -> String {
     let mut text = format!("# {}\n\n{}\n", title(found), verdict(found));
     if let End::Culprit { culprit, .. } = &found.end {
         text += &commit(culprit, dossier.about);
+        if Change::of(found) == Change::Breaks {
+            let cited = culprit.cited();
+            let _ = write!(
+                text,
+                "\nFor the patch that mends it:\n\n    Fixes: {cited}\n"
+            );
+        }
     }
     if let End::OneOf(commits) = &found.end {
         text += "\nOne of these; what stands between the tested commits cannot be tested:\n\n";
@@ -137,9 +151,10 @@ pub fn verdict(found: &Found) -> String {
             )
         }
         End::Culprit { proof, .. } => {
-            let head = match proof.holds() {
-                true => "Found and verified.",
-                false => "Found, and not verified.",
+            let head = match (proof.holds(), found.is_sure()) {
+                (true, true) => "Found and verified.",
+                (true, false) => "Found, and too flaky to be sure.",
+                (false, _) => "Found, and not verified.",
             };
             format!("**{head}** {}", proof_words(found, proof))
         }
@@ -190,10 +205,7 @@ fn commit(culprit: &Named, about: Option<&About>) -> String {
     for line in about.message.trim_end().lines() {
         let _ = writeln!(text, "{}", format!("        {line}").trim_end());
     }
-    text + &format!(
-        "\nFor the patch that mends it:\n\n    Fixes: {}\n",
-        culprit.cited()
-    )
+    text
 }
 
 fn facts(found: &Found) -> String {
@@ -222,18 +234,7 @@ fn facts(found: &Found) -> String {
             let _ = writeln!(text, "- what the case is about: {}", escaped(about));
         }
     }
-    let _ = writeln!(
-        text,
-        "- at the end that fails, {} of {} failed; each step ran the case {}",
-        found.rate.failed,
-        count(found.rate.total() as usize, "run"),
-        times(found.runs)
-    );
-    let _ = writeln!(
-        text,
-        "- all verdicts that this rests on are right with a confidence of {}",
-        percent(found.confidence)
-    );
+    text += &reliance(found);
     let took = words::sum(found.steps.iter().map(|step| step.took));
     let _ = writeln!(
         text,
@@ -244,20 +245,45 @@ fn facts(found: &Found) -> String {
     text
 }
 
+/// What the answer rests on, as far as there is one.
+fn reliance(found: &Found) -> String {
+    let mut text = String::new();
+    if found.rate.failed > 0 {
+        let _ = writeln!(
+            text,
+            "- at the end that fails, {} of {} failed; each step ran the case {}",
+            found.rate.failed,
+            count(found.rate.total() as usize, "run"),
+            times(found.runs)
+        );
+    }
+    if !matches!(found.end, End::Nothing(_)) {
+        let _ = writeln!(
+            text,
+            "- all verdicts that this rests on are right with a confidence of {}",
+            percent(found.confidence)
+        );
+    }
+    text
+}
+
 /// What a case is about, in a sentence.
 pub fn about_case(name: &str) -> Option<&'static str> {
     harness::cases::find(name).map(|case| case.about)
 }
 
-/// As it was given, unless that was the name of a commit in full.
+/// As it was given, if that is the same commit everywhere: `HEAD` and branches of this machine are not.
 pub fn revision<'a>(given: &'a str, commit: &'a Named) -> &'a str {
-    match commit.commit == given {
-        true => short(given),
-        false => given,
+    static TAG: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"^(?:v\d+\.\d[\d.]*(?:-rc\d+)?|next-\d{8})(?:[~^]\d*)*$").unwrap()
+    });
+    match TAG.is_match(given) {
+        true => given,
+        false => short(&commit.commit),
     }
 }
 
-fn times(runs: u32) -> String {
+pub fn times(runs: u32) -> String {
     match runs {
         1 => "once".into(),
         runs => format!("{runs} times"),
@@ -329,7 +355,7 @@ fn steps(found: &Found) -> String {
             clock(step.took)
         );
     }
-    text
+    text + "\nWhat was said of each of them is in `commits/`.\n"
 }
 
 fn purpose(why: Purpose) -> &'static str {
@@ -581,6 +607,8 @@ For the patch that mends it:
 | 5 | {c} (\"fs: simplify the count \\| of holds\") | search | bad | 5 failed | 30s |
 | 6 | {b} (\"Linux 6.12\") | without the culprit | good | 5 ok | 30s |
 
+What was said of each of them is in `commits/`.
+
 ## Again
 
     cargo xtask bisect --tree linux --good v6.11 --bad v6.12
@@ -648,6 +676,30 @@ For the patch that mends it:
             "{said}"
         );
         assert!(said.contains("- no &lt;paths>"), "{said}");
+        let passing = Found {
+            signature: None,
+            rate: Runs::default(),
+            runs: 0,
+            ..nothing
+        };
+        let said = text(&passing);
+        for words in ["0 times", "at the end that fails", "a confidence"] {
+            assert!(!said.contains(words), "{said}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_flaky_is_not_called_verified() {
+        let flaky = Found {
+            confidence: 0.5,
+            ..found()
+        };
+        assert_eq!(flaky.exit_code(), 1);
+        let said = text(&flaky);
+        assert!(
+            said.contains("**Found, and too flaky to be sure.** The commit is bad again."),
+            "{said}"
+        );
     }
 
     #[test]
@@ -659,6 +711,32 @@ For the patch that mends it:
         fixed.steps[1].runs.failed = 0;
         assert_eq!(Change::of(&fixed), Change::Fixes);
         assert!(title(&fixed).contains(" fixes "));
+        assert!(
+            !text(&fixed).contains("Fixes:"),
+            "it is the patch that mends it"
+        );
+        // It has always failed, and now in another way.
+        fixed.steps[1].runs.failed = 5;
+        assert_eq!(Change::of(&fixed), Change::Changes);
+        assert!(title(&fixed).contains(" changes "));
+        assert!(!text(&fixed).contains("Fixes:"));
+    }
+
+    #[test]
+    fn what_a_revision_is_called_elsewhere() {
+        let linux = super::samples::named('a', "Linux 6.11");
+        for (given, wanted) in [
+            ("v6.11", "v6.11"),
+            ("v6.12-rc3", "v6.12-rc3"),
+            ("next-20261120", "next-20261120"),
+            (&linux.commit, "aaaaaaaaaaaa"),
+            ("HEAD~40", "aaaaaaaaaaaa"),
+            ("main", "aaaaaaaaaaaa"),
+            ("v6.11~3", "v6.11~3"),
+            ("vfs-next", "aaaaaaaaaaaa"),
+        ] {
+            assert_eq!(revision(given, &linux), wanted);
+        }
     }
 
     #[test]

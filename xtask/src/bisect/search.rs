@@ -87,11 +87,18 @@ fn resolve(plan: &Plan, git: &Bisection) -> Result<Commits> {
 /// Refuses ends between which there is nothing, or no way from the first to the second.
 fn require_range(plan: &Plan, commits: &Commits, git: &Bisection) -> Result<()> {
     let Commits { old, new, .. } = commits;
+    let (first, second) = (plan.terms.word(Side::Old), plan.terms.word(Side::New));
+    let (of_old, of_new) = (&plan.old, &plan.new);
+    // Git would take all that leads to the second end for the range, and the first one for nothing.
+    if !git.are_related(old, new)? {
+        return Err(Kind::Usage.error(format!(
+            "--{first} {of_old} and --{second} {of_new} have no commit in common; if the tree is a shallow one: git fetch \
+             --unshallow"
+        )));
+    }
     if !git.is_ancestor(new, old)? {
         return Ok(());
     }
-    let (first, second) = (plan.terms.word(Side::Old), plan.terms.word(Side::New));
-    let (of_old, of_new) = (&plan.old, &plan.new);
     let words = match plan.terms {
         _ if old == new => {
             format!("--{first} {of_old} and --{second} {of_new} are the same commit")

@@ -104,10 +104,27 @@ impl Held {
         self.folder.join("state.json")
     }
 
+    /// Makes room for a search that begins anew. What is thrown away by mistake was hours of work; what has no answer yet
+    /// was none.
+    pub fn set_aside(&self, session: &Session) -> Result<()> {
+        let path = self.state();
+        if files::recall(&path).is_some_and(|state: State| state.answers.is_empty()) {
+            files::remove(&path)?;
+        }
+        if path.exists() {
+            let aside = path.with_file_name("state.before.json");
+            fs_err::rename(&path, &aside)?;
+            session.events.note(format!(
+                "the search that was here before is kept in {aside}: --resume goes on with it once that is {path} again"
+            ));
+        }
+        Ok(())
+    }
+
     /// That there is nothing for `--resume`.
     pub fn nothing(&self) -> Failure {
         Kind::Usage.error(format!(
-            "--resume: there is no search in {} that could go on",
+            "--resume: there is no search in {} that could go on; leave it out to begin one",
             self.folder
         ))
     }
@@ -147,7 +164,7 @@ impl Journal {
             },
         };
         if !resume {
-            set_aside(&path, session)?;
+            held.set_aside(session)?;
             files::remember(&path, &state)?;
         }
         Ok(Self {
@@ -176,7 +193,8 @@ impl Journal {
         };
         if asked != question {
             return Err(Kind::Usage.error(format!(
-                "--resume: the search in {} tested {} here, and now {} is to be: its tree has other commits than then",
+                "--resume: the search in {} tested {} here, and now {} is to be: its tree has other commits than then, or git \
+                 is another; leave --resume out to begin anew",
                 self.path, asked.commit, question.commit
             )));
         }
@@ -190,18 +208,6 @@ impl Journal {
         self.given += 1;
         Ok(files::remember(&self.path, &self.state)?)
     }
-}
-
-/// What is thrown away by mistake was hours of work.
-fn set_aside(path: &Utf8Path, session: &Session) -> Result<()> {
-    if path.exists() {
-        let aside = path.with_file_name("state.before.json");
-        fs_err::rename(path, &aside)?;
-        session.events.note(format!(
-            "the search that was here before is kept in {aside}; --resume would have gone on with it"
-        ));
-    }
-    Ok(())
 }
 
 /// # Errors

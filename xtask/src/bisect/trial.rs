@@ -154,7 +154,7 @@ impl<'a> Trial<'a> {
         let rest = steps.filter(|steps| *steps > 0).map(|steps| {
             let a_step = self.step_time();
             let (steps_left, time) = (count(steps, "step"), left(a_step * steps));
-            format!("; {} a step: at most {steps_left}, {time}", clock(a_step))
+            format!("; {} a step: {steps_left}, {time}", clock(a_step))
         });
         let (name, rest) = (step.of.cited(), rest.unwrap_or_default());
         self.session.events.note(format!("{name} {verdict}{rest}"));

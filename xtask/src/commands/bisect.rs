@@ -105,7 +105,7 @@ struct FailureOptions {
     #[arg(long, value_name = "auto|N", default_value = "auto")]
     runs: Runs,
 
-    /// How sure each verdict of a step is to be, with --runs auto
+    /// How sure a verdict is to be: auto runs the case so often, and what is less sure in the end has exit code 1
     #[arg(long, value_name = "P", default_value_t = 0.99, value_parser = confidence)]
     confidence: f64,
 

@@ -136,7 +136,9 @@ impl Build<'_> {
     /// Whether the objects that did not compile do not compile in an empty folder either, for the same reason: stale ones
     /// are not to blame then. False where it was not an object that failed.
     pub fn fails_from_clean(&self, session: &Session) -> Result<bool> {
-        let said = fs_err::read_to_string(self.folder.join("build.log"))?;
+        // It has lines of source files, and those of old ones may be in any encoding.
+        let said = fs_err::read(self.folder.join("build.log"))?;
+        let said = String::from_utf8_lossy(&said);
         let objects = failed_objects(&said);
         if objects.is_empty() {
             return Ok(false);

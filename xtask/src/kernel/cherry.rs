@@ -27,13 +27,17 @@ pub fn picked(git: &Git, onto: &str, picks: &[String]) -> Result<(String, Vec<St
     Ok((tip, left_out))
 }
 
-/// What `git revert` makes of a commit; of a merge, its mainline is the first parent. None if it cannot be taken back.
+/// What `git revert` makes of a commit; of a merge, its mainline is the first parent. None if it cannot be taken back, as
+/// a commit without parents.
 pub fn reverted(git: &Git, onto: &str, commit: &str) -> Result<Option<String>> {
     moved(git, onto, commit, Way::Back)
 }
 
 /// By a three-way merge of the files that are touched, as both of these commands do. Of nothing comes no commit.
 fn moved(git: &Git, onto: &str, commit: &str, way: Way) -> Result<Option<String>> {
+    if git.resolve(&format!("{commit}^1"))?.is_none() {
+        return Ok(None);
+    }
     let (_scratch, folder) = files::temporary(git.dir())?;
     let index = folder.join("index");
     let here = |line: Cmd<'static>| line.env("GIT_INDEX_FILE", &index);
@@ -142,6 +146,13 @@ mod tests {
         assert!(repository.file(&without, "a").contains("eight"));
         assert_eq!(repository.file(&without, "b"), "c");
         assert_eq!(reverted(git, &tip, &fix).unwrap(), None);
+        // Nobody knows what a first commit has changed, nor one where a shallow tree ends.
+        assert_eq!(reverted(git, &tip, &base).unwrap(), None);
+        let root = std::slice::from_ref(&base);
+        assert_eq!(
+            picked(git, &tip, root).unwrap(),
+            (tip.clone(), vec![base.clone()])
+        );
         let index = repository.dir.join(".git/index");
         assert!(
             index.exists()

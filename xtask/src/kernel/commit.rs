@@ -428,9 +428,10 @@ mod tests {
     use crate::host::proc::Stop;
     use crate::kernel::shop::Shop;
 
-    /// A kernel that is made at once, unless `a.c` says otherwise, or what an older one has left is in the way.
+    /// A kernel that is made at once, unless `a.c` says otherwise, or what an older one has left is in the way. A compiler
+    /// shows lines of old files, which are not all in UTF-8.
     const KBUILD: &str = r#"
-SAYS = { echo "a.c:1:1: error: $(1)" >&2; exit 1; }
+SAYS = { printf 'a.c:1:1: error: \344 $(1)\n' >&2; exit 1; }
 allnoconfig olddefconfig:
 	@! test -e $(O)/stale-conf || $(call SAYS,stale)
 	@touch $(O)/.config

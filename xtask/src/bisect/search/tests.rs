@@ -155,15 +155,11 @@ fn a_culprit_can_be_anywhere() {
 
 #[test]
 fn what_does_not_build_is_cured_by_a_pick() {
-    let broken = (4..=12).map(|number| {
-        if number == 4 {
-            (4, ("fs/a.c", "nobuild"))
-        } else {
-            (number, ("fs/x.c", ""))
-        }
-    });
-    let mut special: Vec<_> = broken.filter(|(number, _)| *number == 4).collect();
-    special.extend([(8, BUG), (13, ("fs/a.c", "cured"))]);
+    let special = [
+        (4, ("fs/a.c", "nobuild")),
+        (8, BUG),
+        (13, ("fs/a.c", "cured")),
+    ];
     let history = Draft::long(15, &special).make();
     let mut plan = history.plan("c0", "c15");
     let (found, _) = searched(&history, &plan);
@@ -330,15 +326,30 @@ fn too_few_runs_are_told_and_are_no_proof() {
         "{:?}",
         fake.tests
     );
-    if let End::Culprit { .. } = found.end {
-        assert_eq!(found.exit_code(), 1);
-        assert!(found.confidence < 0.99);
-        assert!(
-            found.undone[0].contains("ran the case 8 times"),
-            "{:?}",
-            found.undone
-        );
-    }
+    assert_eq!(
+        (end(&history, &found).as_str(), found.exit_code()),
+        ("c3", 1)
+    );
+    assert!(found.confidence < 0.99);
+    assert!(
+        found.undone[0].contains("ran the case 8 times"),
+        "{:?}",
+        found.undone
+    );
+}
+
+#[test]
+fn one_run_is_no_number() {
+    let history = Draft::long(6, &[(3, BUG)]).make();
+    let mut plan = history.plan("c0", "c6");
+    plan.runs = Some(1);
+    let (found, _) = searched(&history, &plan);
+    assert_eq!(
+        (end(&history, &found).as_str(), found.exit_code()),
+        ("c3", 1)
+    );
+    let words = "each step ran the case once, where";
+    assert!(found.undone[0].starts_with(words), "{:?}", found.undone);
 }
 
 #[test]
@@ -484,6 +495,12 @@ fn ends_that_are_not_what_they_are_said_to_be() {
         end(&skipped, &found),
         "--bad c3 says nothing: the case lacks a feature: no such ioctl"
     );
+    for (word, way_on) in [("nobuild", "--pick FIX"), ("control", "--control CASE")] {
+        let skipped = Draft::long(3, &[(1, ("fs/a.c", word))]).make();
+        let (found, _) = searched(&skipped, &skipped.plan("c0", "c3"));
+        let words = end(&skipped, &found);
+        assert!(words.contains(way_on), "{words}");
+    }
 }
 
 #[test]
@@ -546,6 +563,43 @@ fn revisions_that_cannot_be_ends() {
         let failure = failed(old, new, terms);
         assert!(failure.contains(words), "{failure}");
     }
+}
+
+#[test]
+fn ends_that_have_nothing_in_common() {
+    let mut draft = Draft::long(3, &[]);
+    let root = draft.commit("r1", &[], &[("fs/super.c", "bug")]);
+    draft.commit("r2", &[root], &[("fs/a.c", "x")]);
+    let history = draft.make();
+    let mut fake = Fake::new(&history);
+    let plan = history.plan("c3", "r2");
+    let failure = look(&history, &plan, "search", false, &mut fake).unwrap_err();
+    assert_eq!(failure.kind, Kind::Usage, "{failure}");
+    assert!(
+        failure.to_string().contains("fetch --unshallow"),
+        "{failure}"
+    );
+    assert!(fake.builds.is_empty());
+}
+
+/// As where a shallow tree ends: it was bad there, and may have been long before.
+#[test]
+fn a_culprit_without_parents_is_not_verified() {
+    let mut draft = Draft::long(6, &[]);
+    let root = draft.commit("r1", &[], &[("fs/side.c", "bug")]);
+    let merge = draft.commit("merge", &[6, root], &[]);
+    draft.commit("last", &[merge], &[("fs/last.c", "x")]);
+    let history = draft.make();
+    let (found, _) = searched(&history, &history.plan("c6", "last"));
+    assert_eq!(
+        (end(&history, &found).as_str(), found.exit_code()),
+        ("r1", 1)
+    );
+    assert!(
+        found.undone[0].contains("the tree has no parent of"),
+        "{:?}",
+        found.undone
+    );
 }
 
 /// Two branches that part at `c3`.
@@ -766,6 +820,33 @@ fn trees_of_many_kinds_are_searched() {
     }
 }
 
+/// What a partial clone lacks git would fetch, into the user's tree.
+#[test]
+fn a_commit_that_a_partial_clone_lacks_is_not_fetched() {
+    let history = parted(&[(6, BUG)], &[FIX]);
+    let (git, tree) = (&history.git, &history.tree);
+    for key in ["allowFilter", "allowAnySHA1InWant"] {
+        git.read(cmd!(git, "git config uploadpack.{key} true"))
+            .unwrap();
+    }
+    let partial = history.folder("partial");
+    git.read(cmd!(
+        git,
+        "git clone --quiet --bare --single-branch --branch c10 --filter=blob:none file://{tree} {partial}"
+    ))
+    .unwrap();
+    let mut plan = history.plan(history.id("s1"), "c10");
+    plan.tree = partial.clone();
+    let mut fake = Fake::new(&history);
+    let failure = look(&history, &plan, "search", false, &mut fake).unwrap_err();
+    assert_eq!(failure.kind, Kind::Usage, "{failure}");
+    let theirs = git.elsewhere(partial).untouched();
+    assert_eq!(
+        theirs.resolve(&format!("{}^{{commit}}", plan.old)).unwrap(),
+        None
+    );
+}
+
 /// Killed after each call of the judge: what was answered is not asked again, and the answer is the same.
 #[test]
 fn a_search_goes_on_wherever_it_ended() {
@@ -857,7 +938,15 @@ fn what_is_no_search_to_go_on_with() {
     );
     // What was begun is not thrown away.
     look(&history, &other, "search", false, &mut Fake::new(&history)).unwrap();
-    assert!(history.folder("search/state.before.json").exists());
+    let aside = history.folder("search/state.before.json");
+    assert!(aside.exists());
+    // Not by a second mistake either.
+    let kept = fs_err::read(history.folder("search/state.json")).unwrap();
+    for _ in 0..2 {
+        let mut fake = Fake::with_lives(&history, 0);
+        look(&history, &other, "search", false, &mut fake).unwrap_err();
+    }
+    assert_eq!(fs_err::read(aside).unwrap(), kept);
 }
 
 #[test]

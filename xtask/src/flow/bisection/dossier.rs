@@ -4,7 +4,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use xshell::cmd;
 
 use super::order::{Order, Range};
-use crate::bisect::report::{About, Dossier, markdown, short};
+use crate::bisect::report::{About, Dossier, markdown, revision, short};
 use crate::bisect::{End, Found, Named, Side, letter};
 use crate::deps::need::program;
 use crate::event::CaseResult;
@@ -35,7 +35,10 @@ pub fn write(
     folder: &Utf8Path,
     session: &Session,
 ) -> Result<Option<Utf8PathBuf>> {
-    let git = Git::at(&found.plan.tree, &session.stop);
+    let letter = folder.join("report.eml");
+    // One of another search says nothing of this one.
+    files::remove(&letter)?;
+    let git = Git::at(&found.plan.tree, &session.stop).untouched();
     let culprit = match &found.end {
         End::Culprit { culprit, .. } => Some(culprit),
         _ => None,
@@ -54,26 +57,23 @@ pub fn write(
     };
     let workbench = Workbench::open(recipe.clone(), session)?;
     let maintainers = maintainers(&git, workbench.tree(), &culprit.commit, &session.stop)?;
-    let command = for_others(&order.command, tree);
-    let letter = letter::draft(
+    let command = for_others(&order.command, tree, found);
+    let draft = letter::draft(
         &Dossier {
             command: &command,
             ..dossier
         },
         &maintainers,
     );
-    let path = folder.join("report.eml");
-    match letter {
-        Some(letter) => {
-            files::write(&path, letter.as_bytes())?;
-            Ok(Some(path))
-        }
-        None => Ok(None),
-    }
+    let Some(draft) = draft else {
+        return Ok(None);
+    };
+    files::write(&letter, draft.as_bytes())?;
+    Ok(Some(letter))
 }
 
-/// The line without where things are on this machine, which is nobody's business.
-fn for_others(command: &str, tree: &Utf8Path) -> String {
+/// The line without where things are on this machine, which is nobody's business, and what only here is called so.
+fn for_others(command: &str, tree: &Utf8Path, found: &Found) -> String {
     let name = tree.file_name().unwrap_or("linux");
     let mut words = shlex::split(command).unwrap_or_default().into_iter();
     let mut kept = Vec::new();
@@ -82,17 +82,24 @@ fn for_others(command: &str, tree: &Utf8Path) -> String {
             Some((flag, value)) => (flag, Some(value)),
             None => (word.as_str(), None),
         };
-        match flag {
-            "--tree" | "--report" => {
-                if value.is_none() {
-                    words.next();
-                }
-                if flag == "--tree" {
-                    kept.extend([flag.to_owned(), name.to_owned()]);
-                }
+        let said = match flag {
+            "--report" => None,
+            "--tree" => Some(name),
+            "--good" | "--old" => Some(revision(&found.plan.old, &found.old)),
+            "--bad" | "--new" => Some(revision(&found.plan.new, &found.new)),
+            _ => {
+                kept.push(word);
+                continue;
             }
-            _ => kept.push(word),
+        };
+        if value.is_none() {
+            words.next();
         }
+        kept.extend(
+            said.map(|said| [flag, said].map(str::to_owned))
+                .into_iter()
+                .flatten(),
+        );
     }
     // No word that came of a line has what a line cannot have.
     shlex::try_join(kept.iter().map(String::as_str)).unwrap_or_default()
@@ -150,8 +157,12 @@ fn result(found: &Found, commits: &Utf8Path, commit: &Named) -> Option<CaseResul
     results.first().map(|result| (*result).clone())
 }
 
-/// Whom get_maintainer.pl of this tree names for what a commit touches; nobody, with a warning, if it cannot.
+/// Whom get_maintainer.pl of this tree names for what a commit touches; nobody, with a warning, if it cannot. What a merge
+/// brings is work of all, and nobody but who made it is asked.
 fn maintainers(git: &Git, tree: &Utf8Path, commit: &str, stop: &Stop) -> Result<People> {
+    if git.resolve(&format!("{commit}^2"))?.is_some() {
+        return Ok(People::default());
+    }
     let diff = git.output(cmd!(git, "git diff-tree --patch {commit}^1 {commit}"), b"")?;
     let ask = |only: &str| -> Result<Option<Vec<String>>> {
         if program("perl").is_none() {
@@ -179,11 +190,48 @@ fn maintainers(git: &Git, tree: &Utf8Path, commit: &str, stop: &Stop) -> Result<
 
 #[cfg(test)]
 mod tests {
+    use super::super::judge::Trial;
+    use super::super::order;
     use super::*;
     use crate::bisect::report::samples;
     use crate::event::Verdict;
+    use crate::flow::prepare::Guests;
+    use crate::host::layout::Layout;
     use crate::report::model::samples::run;
     use crate::report::store::write_into;
+    use crate::vm::accelerator::Choice;
+    use crate::vm::boot::Way;
+
+    #[test]
+    fn a_draft_of_another_search_does_not_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        let guests = Guests {
+            accel: Choice::Tcg,
+            way: Way::Initramfs,
+        };
+        let filters = ["^dm_case_a$".to_owned()];
+        let trial = Trial::of((&filters, &[]), "error_not_frozen", guests, None).unwrap();
+        let order = order::samples::order(Range::Series(vec![]), trial);
+        let letter = dir.join("report.eml");
+        fs_err::write(&letter, "Fixes:").unwrap();
+        let recipe = Recipe {
+            name: "x".into(),
+            tree: dir.to_owned(),
+            base: None,
+            series: vec![],
+            configs: vec![],
+            jobs: None,
+        };
+        let nothing = Found {
+            end: End::Nothing("the ends are swapped".into()),
+            ..samples::found()
+        };
+        let session = Session::new(Layout::at(dir), Stop::default());
+        let written = write(&nothing, &recipe, &order, dir, &session).unwrap();
+        assert_eq!(written, None);
+        assert!(dir.join("report.md").exists() && !letter.exists());
+    }
 
     #[test]
     fn a_side_is_what_was_run_last_on_its_commit_or_on_one_with_its_image() {
@@ -207,16 +255,23 @@ mod tests {
 
     #[test]
     fn a_line_for_others_does_not_say_where_things_are() {
+        let mut found = samples::found();
+        found.plan.old = "HEAD~4".into();
         for (line, tree, wanted) in [
             (
-                "cargo xtask bisect --tree . --good v6.11 --bad v6.12 --filter '^dm_.*a$'",
+                "cargo xtask bisect --tree . --old=HEAD~4 --new v6.12 --filter '^dm_.*a$'",
                 ".",
-                "cargo xtask bisect --tree linux --good v6.11 --bad v6.12 --filter '^dm_.*a$'",
+                "cargo xtask bisect --tree linux --old aaaaaaaaaaaa --new v6.12 --filter '^dm_.*a$'",
             ),
             (
-                "cargo xtask bisect --report '/home/me/my reports' --tree=/home/me/linux --bad x",
+                "cargo xtask bisect --report '/home/me/my reports' --tree=/home/me/linux --bad v6.12",
                 "/home/me/linux",
-                "cargo xtask bisect --tree linux --bad x",
+                "cargo xtask bisect --tree linux --bad v6.12",
+            ),
+            (
+                "cargo xtask bisect --tree l --good HEAD~4 --bad=v6.12 --pick x",
+                "l",
+                "cargo xtask bisect --tree l --good aaaaaaaaaaaa --bad v6.12 --pick x",
             ),
             (
                 "cargo xtask bisect --tree l --filter nl --report=r",
@@ -224,8 +279,31 @@ mod tests {
                 "cargo xtask bisect --tree l --filter nl",
             ),
         ] {
-            assert_eq!(for_others(line, tree.into()), wanted);
+            assert_eq!(for_others(line, tree.into(), &found), wanted);
         }
+    }
+
+    #[test]
+    fn a_merge_is_not_mailed_to_the_maintainers_of_all_that_it_brings() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        let git = Git::at(dir, &Stop::default());
+        fs_err::create_dir(dir.join("scripts")).unwrap();
+        fs_err::write(
+            dir.join("scripts/get_maintainer.pl"),
+            r#"print "vfs\@example.org\n";"#,
+        )
+        .unwrap();
+        git.read(cmd!(git, "git init --quiet")).unwrap();
+        git.read(cmd!(git, "git commit --quiet --allow-empty -m root"))
+            .unwrap();
+        git.read(cmd!(git, "git add --all")).unwrap();
+        git.read(cmd!(git, "git commit --quiet -m one")).unwrap();
+        let merge = cmd!(git, "git commit-tree -p HEAD^ -p HEAD -m merge HEAD:");
+        let merge = git.read(merge).unwrap();
+        let of = |commit: &str| maintainers(&git, dir, commit, &Stop::default()).unwrap();
+        assert_eq!(of("HEAD").to, ["vfs@example.org"]);
+        assert!(of(&merge).to.is_empty());
     }
 
     #[test]

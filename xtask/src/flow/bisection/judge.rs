@@ -177,16 +177,19 @@ impl<'a> Bench<'a> {
         Ok(run)
     }
 
-    /// The words of what went wrong, with all of it in a file of the commit's folder. Where the tree is on this machine
-    /// is nobody's business.
+    /// The words of what went wrong, with all of it in a file of the commit's folder.
     fn untestable(&self, reason: Reason, why: &Failure, commit: &Commit<'_>) -> Result<Untestable> {
-        let tree = format!("{}/", self.workbench.tree());
-        let why = why.to_string().replace(&tree, "");
+        let places = [self.workbench.tree(), self.session.layout.root()];
+        let why = without_places(why.to_string(), places);
         let folder = self.folder.join(name(commit));
-        files::write(&folder.join("why"), format!("{why}\n").as_bytes())?;
+        let all = folder.join("why");
+        files::write(&all, format!("{why}\n").as_bytes())?;
+        self.session
+            .events
+            .note(format!("all that was said: {all}"));
         Ok(Untestable {
             reason,
-            words: format!("{} (see commits/{}/why)", gist(&why), name(commit)),
+            words: gist(&why),
         })
     }
 
@@ -280,6 +283,12 @@ fn outcome(results: Vec<CaseResult>, control: &CaseId) -> Outcome {
     }
 }
 
+/// Where things are on this machine is nobody's business. A place inside another comes first.
+fn without_places(text: String, places: [&Utf8Path; 2]) -> String {
+    let without = |text: String, place| text.replace(&format!("{place}/"), "");
+    places.into_iter().fold(text, without)
+}
+
 /// The one line that says most: the first error of a compiler, the first option, or else the beginning.
 fn gist(text: &str) -> String {
     let mut lines = text.lines();
@@ -348,6 +357,14 @@ mod tests {
             }
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn words_do_not_say_where_things_are() {
+        let said = "`make -C /home/me/freeze/trees/x O=/home/me/freeze/out` failed: /home/me/freeze/trees/x/fs/super.c:9";
+        let places = ["/home/me/freeze/trees/x", "/home/me/freeze"].map(Utf8Path::new);
+        let wanted = "`make -C trees/x O=out` failed: fs/super.c:9";
+        assert_eq!(without_places(said.to_owned(), places), wanted);
     }
 
     #[test]

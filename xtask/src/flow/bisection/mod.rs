@@ -7,7 +7,7 @@ mod order;
 mod proof;
 mod series;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
 pub use judge::Trial;
 pub use order::{Order, Range, Search, judged_by};
@@ -51,7 +51,7 @@ pub fn run(order: &Order, session: &Session) -> Result<u8> {
         desk.search()
     })
     .inspect_err(|failure| {
-        tell_way_on(failure, order);
+        tell_way_on(failure, order, &held);
         leave_nothing(failure, order, &held);
     })?;
     let letter =
@@ -106,15 +106,14 @@ impl Desk<'_> {
     fn warn_of_other_cases(&self) -> Result<()> {
         let memory = self.held.folder().join("cases.json");
         let now = files::digest([fs_err::read(&self.init)?]);
-        let then: Option<String> = files::recall(&memory);
-        if self.order.resume && then.is_some_and(|then| then != now) {
+        if are_others(&memory, &now, self.order.resume)? {
             self.session.events.send(Event::Warning(
                 "the cases were built anew since this search began, and what was tested is not tested again: if it \
                  matters, leave --resume out"
                     .into(),
             ));
         }
-        Ok(files::remember(&memory, &now)?)
+        Ok(())
     }
 
     /// The good end is the first patch on which the case passes.
@@ -126,10 +125,10 @@ impl Desk<'_> {
             base: Some(request.base),
             ..recipe(order, &patches.repository, &[], session)?
         };
-        let mut tried = Tried::open(self.held, order.resume, self.judged_by(&recipe)?)?;
+        let judged_by = self.judged_by(&recipe)?;
+        let mut tried = Tried::open(self.held, order.resume, judged_by, session)?;
         let mut bench = self.bench(&recipe)?;
-        let good = series::first_good(&patches, &order.trial, &mut bench, &mut tried)
-            .map_err(search::resumable)?;
+        let good = series::first_good(&patches, &order.trial, &mut bench, &mut tried)?;
         let ends = [&good, &patches.tip()];
         let plan = plan(order, &patches.repository, Terms::GoodBad, ends);
         Ok((plan, recipe))
@@ -156,11 +155,26 @@ impl Desk<'_> {
     }
 }
 
+/// Whether a search that goes on began with other cases.
+fn are_others(memory: &Utf8Path, now: &str, resume: bool) -> Result<bool> {
+    let then: Option<String> = files::recall(memory).filter(|_| resume);
+    if then.is_none() {
+        files::remember(memory, &now)?;
+    }
+    Ok(then.is_some_and(|then| then != now))
+}
+
 /// What is wrong with names is told before anything is installed.
 fn check(order: &Order, session: &Session) -> Result<()> {
     are_names("--config", &order.configs)?;
     if let Some(base) = &order.base {
         bases::find(&session.layout, base)?;
+    }
+    if let Some(report) = &order.report
+        && report.exists()
+        && !report.is_dir()
+    {
+        return Err(Kind::Usage.error(format!("--report {report} is no folder")));
     }
     match &order.range {
         Range::Tree { tree, series, .. } => {
@@ -212,9 +226,9 @@ fn folder(order: &Order, session: &Session) -> Result<Utf8PathBuf> {
     Ok(folder)
 }
 
-/// All other failures say so themselves.
-fn tell_way_on(failure: &Failure, order: &Order) {
-    if failure.kind == Kind::Interrupted {
+/// All other failures say so themselves. Before the first commit is built, there is nothing to go on with.
+fn tell_way_on(failure: &Failure, order: &Order, held: &Held) {
+    if failure.kind == Kind::Interrupted && has_begun(held) {
         output::warn(&format!(
             "nothing is lost; to go on: {} --resume",
             order.command
@@ -224,14 +238,40 @@ fn tell_way_on(failure: &Failure, order: &Order) {
 
 /// A mistake on the command line makes no search.
 fn leave_nothing(failure: &Failure, order: &Order, held: &Held) {
-    let has_begun = held.has_begun() || Tried::is_in(held);
-    if failure.kind == Kind::Usage && order.report.is_none() && !has_begun {
+    if failure.kind == Kind::Usage && order.report.is_none() && !has_begun(held) {
         // The mistake is what is to be told.
         let _ = files::remove(held.folder());
     }
 }
 
+/// Of a series, with the good end that is looked for.
+fn has_begun(held: &Held) -> bool {
+    held.has_begun() || Tried::is_in(held)
+}
+
 /// Without the marks of Markdown.
 fn plain(text: &str) -> String {
     text.replace("**", "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_that_goes_on_with_other_cases_says_so_each_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let memory = Utf8Path::from_path(dir.path()).unwrap().join("cases.json");
+        for (now, resume, wanted) in [
+            ("one", false, false),
+            ("one", true, false),
+            ("other", true, true),
+            ("other", true, true),
+            ("other", false, false),
+            ("other", true, false),
+        ] {
+            let told = are_others(&memory, now, resume).unwrap();
+            assert_eq!(told, wanted, "{now} {resume}");
+        }
+    }
 }

@@ -148,3 +148,32 @@ pub fn judged_by(order: &Order) -> Vec<String> {
     all.extend(deadline);
     all
 }
+
+#[cfg(test)]
+pub mod samples {
+    use super::*;
+
+    /// What a line asks for that has no other flags.
+    pub fn order(range: Range, trial: Trial) -> Order {
+        Order {
+            range,
+            base: None,
+            configs: vec![],
+            jobs: None,
+            install: false,
+            trial,
+            search: Search {
+                scope: Scope::Read,
+                first_parent: false,
+                runs: None,
+                confidence: 0.99,
+                any_failure: false,
+                revert: true,
+                picks: vec![],
+            },
+            resume: false,
+            report: None,
+            command: "cargo xtask bisect".into(),
+        }
+    }
+}

@@ -12,12 +12,10 @@ use xshell::cmd;
 
 use super::dossier;
 use super::judge::{Bench, SameAccel, Trial};
-use super::order::{Order, Range, Search, plan};
+use super::order::{Order, Range, Search, plan, samples};
 use crate::bisect::report::short;
 use crate::bisect::state::Held;
-use crate::bisect::{
-    Build, Commit, End, Found, Judge, Outcome, Reason, Scope, Terms, Untestable, search,
-};
+use crate::bisect::{Build, Commit, End, Found, Judge, Outcome, Reason, Terms, Untestable, search};
 use crate::event::{Event, Events, Verdict};
 use crate::failure::PASSED;
 use crate::flow::prepare::Guests;
@@ -499,34 +497,24 @@ fn each_kind_of_commit_is_told_for_what_it_is() {
 
 /// A search of the user's, whose answer is to be proved.
 fn order(place: &Place, old: &str, new: &str, picks: &[String], confidence: f64) -> Order {
+    let tree = place.recipe.tree.clone();
+    let command = format!("cargo xtask bisect --tree {tree} --good {old} --bad {new}");
+    let range = Range::Tree {
+        tree,
+        terms: Terms::GoodBad,
+        old: old.to_owned(),
+        new: new.to_owned(),
+        series: vec![],
+    };
+    let plain = samples::order(range, nesting());
     Order {
-        range: Range::Tree {
-            tree: place.recipe.tree.clone(),
-            terms: Terms::GoodBad,
-            old: old.to_owned(),
-            new: new.to_owned(),
-            series: vec![],
-        },
-        base: None,
-        configs: vec![],
-        jobs: None,
-        install: false,
-        trial: nesting(),
         search: Search {
-            scope: Scope::Read,
-            first_parent: false,
-            runs: None,
             confidence,
-            any_failure: false,
-            revert: true,
             picks: picks.to_vec(),
+            ..plain.search
         },
-        resume: false,
-        report: None,
-        command: format!(
-            "cargo xtask bisect --tree {} --good {old} --bad {new}",
-            place.recipe.tree
-        ),
+        command,
+        ..plain
     }
 }
 

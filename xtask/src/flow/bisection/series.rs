@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::judge::Trial;
 use crate::bisect::state::Held;
-use crate::bisect::{Build, Commit, Judge, Outcome};
+use crate::bisect::{Build, Commit, Judge, Outcome, search};
 use crate::event::Verdict;
 use crate::failure::{Kind, Result};
 use crate::host::files;
@@ -92,7 +92,12 @@ impl Tried {
     ///
     /// # Errors
     /// [`Kind::Usage`] if nothing is there that this search can go on with.
-    pub fn open(held: &Held, resume: bool, judged_by: Vec<String>) -> Result<Self> {
+    pub fn open(
+        held: &Held,
+        resume: bool,
+        judged_by: Vec<String>,
+        session: &Session,
+    ) -> Result<Self> {
         let path = Self::place(held);
         if resume {
             let known = files::recall(&path);
@@ -101,6 +106,8 @@ impl Tried {
             return Ok(Self { path, known });
         }
         files::remove(&path)?;
+        // A stop before the search begins would leave it there, for a later `--resume` to go on with.
+        held.set_aside(session)?;
         let passes = BTreeMap::new();
         Ok(Self {
             path,
@@ -116,13 +123,17 @@ impl Tried {
         held.folder().join("good.json")
     }
 
+    fn keep(&self) -> Result<()> {
+        Ok(files::remember(&self.path, &self.known)?)
+    }
+
     fn or_try(&mut self, commit: &str, passes: impl FnOnce() -> Result<bool>) -> Result<bool> {
         if let Some(known) = self.known.passes.get(commit) {
             return Ok(*known);
         }
         let passes = passes()?;
         self.known.passes.insert(commit.to_owned(), passes);
-        files::remember(&self.path, &self.known)?;
+        self.keep()?;
         Ok(passes)
     }
 }
@@ -130,7 +141,7 @@ impl Tried {
 /// The first patch from the one that provides what the cases need on which all of them pass, or the base's own source.
 ///
 /// # Errors
-/// [`Kind::Untested`] if they pass on none: then no patch has broken them.
+/// [`Kind::Untested`] if they pass on none, or not before the last: then no patch has broken them.
 pub fn first_good(
     patches: &Patches,
     trial: &Trial,
@@ -138,9 +149,16 @@ pub fn first_good(
     tried: &mut Tried,
 ) -> Result<String> {
     let from = patches.providing(trial)?;
+    tried.keep()?;
     for id in &patches.all()[from..] {
-        if tried.or_try(id, || passes_on(id, judge))? {
-            return Ok((*id).to_owned());
+        let passes = tried.or_try(id, || passes_on(id, judge));
+        if passes.map_err(search::resumable)? {
+            return match **id == patches.tip() {
+                false => Ok((*id).to_owned()),
+                true => Err(Kind::Untested.error(
+                    "the cases pass with all patches of the series, and not with fewer: no patch has broken them",
+                )),
+            };
         }
     }
     Err(Kind::Untested.error(
@@ -181,6 +199,8 @@ mod tests {
     use super::*;
     use crate::bisect::{Reason, Untestable};
     use crate::flow::prepare::Guests;
+    use crate::host::layout::Layout;
+    use crate::host::proc::Stop;
     use crate::report::model::samples::result;
     use crate::vm::accelerator::Choice;
     use crate::vm::boot::Way;
@@ -247,6 +267,7 @@ mod tests {
                     patch("2", &[]),
                     patch("3", &[Timeout]),
                     patch("4", &[]),
+                    patch("5", &[]),
                 ],
             },
         }
@@ -267,7 +288,9 @@ mod tests {
             ("dm_case_a", &["0", "1"][..], Some("0"), &["0"][..]),
             ("dm_case_a", &["3", "4"], Some("3"), &["0", "1", "2", "3"]),
             ("timeout_thaws", &["0", "4"], Some("4"), &["3", "4"]),
-            ("timeout_thaws", &["0", "1"], None, &["3", "4"]),
+            ("timeout_thaws", &["0", "1"], None, &["3", "4", "5"]),
+            // There is nothing after it that could have broken them.
+            ("dm_case_a", &["5"], None, &["0", "1", "2", "3", "4", "5"]),
         ] {
             let mut judge = Fake::of(passing);
             let folder = tempfile::tempdir().unwrap();
@@ -288,11 +311,49 @@ mod tests {
         let of = of("argument_honoured");
         let failure = first_good(&patches(), &of, &mut Fake::of(&[]), &mut tried).unwrap_err();
         assert_eq!(failure.kind, Kind::Usage, "{failure}");
+        let held = Held::of(Utf8Path::from_path(folder.path()).unwrap()).unwrap();
+        assert!(!Tried::is_in(&held), "a mistake begins nothing");
+    }
+
+    #[test]
+    fn a_search_that_begins_anew_leaves_the_one_before_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state.json");
+        tried(&folder, false).unwrap().keep().unwrap();
+        fs_err::write(&state, "answers").unwrap();
+        tried(&folder, true).unwrap();
+        assert!(state.exists());
+        tried(&folder, false).unwrap();
+        assert!(!state.exists());
+        assert!(folder.path().join("state.before.json").exists());
+    }
+
+    #[test]
+    fn a_stop_before_the_first_patch_is_tried_can_be_resumed() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut judge = Fake::of(&["1"]);
+        judge.lives = 0;
+        let mut before = tried(&folder, false).unwrap();
+        let failure =
+            first_good(&patches(), &of("dm_case_a"), &mut judge, &mut before).unwrap_err();
+        assert!(failure.to_string().contains("--resume"), "{failure}");
+        tried(&folder, true).unwrap();
+        // What can only come to the same again is not said to be resumed.
+        let mut before = tried(&folder, false).unwrap();
+        let none = first_good(
+            &patches(),
+            &of("dm_case_a"),
+            &mut Fake::of(&[]),
+            &mut before,
+        );
+        let failure = none.unwrap_err();
+        assert!(!failure.to_string().contains("--resume"), "{failure}");
     }
 
     fn tried(folder: &tempfile::TempDir, resume: bool) -> Result<Tried> {
         let folder = Utf8Path::from_path(folder.path()).unwrap();
-        Tried::open(&Held::of(folder)?, resume, vec!["xfs a".into()])
+        let session = Session::new(Layout::at(folder), Stop::default());
+        Tried::open(&Held::of(folder)?, resume, vec!["xfs a".into()], &session)
     }
 
     #[test]
@@ -315,7 +376,8 @@ mod tests {
         );
         // What was tried with other cases says nothing.
         let held = Held::of(Utf8Path::from_path(folder.path()).unwrap()).unwrap();
-        let other = Tried::open(&held, true, vec!["xfs b".into()]);
+        let session = Session::new(Layout::at(held.folder()), Stop::default());
+        let other = Tried::open(&held, true, vec!["xfs b".into()], &session);
         assert_eq!(other.unwrap_err().kind, Kind::Usage);
     }
 }
