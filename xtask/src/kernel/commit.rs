@@ -15,7 +15,7 @@ use super::checkout::Checkout;
 use super::config;
 use super::present::Present;
 use super::refs::BISECT;
-use super::source::{self, Source};
+use super::source::{self, NoKernel, Source};
 use super::tree::Tree;
 use super::version::{series_of, version_of};
 use super::{Kernel, cherry, opened};
@@ -218,7 +218,12 @@ impl Workbench {
     /// With picks, or with a commit taken back.
     fn source(&self, wanted: &Wanted<'_>, session: &Session) -> Result<Source> {
         let git = &self.repository;
-        let (commit, _) = source::lend(git, &self.recipe.tree, wanted.commit)?;
+        // A history may have roots of other projects.
+        let lent = source::lend(git, &self.recipe.tree, wanted.commit);
+        let (commit, _) = lent.map_err(|failure| match failure.error.is::<NoKernel>() {
+            true => Kind::Build.error(format!("{} is no commit of a kernel", short(wanted.commit))),
+            false => failure,
+        })?;
         let commit = match wanted.revert {
             None => commit,
             Some(culprit) => cherry::reverted(git, &commit, culprit)?.ok_or_else(|| {
@@ -583,6 +588,20 @@ vmlinux:
             ),
             ("", false)
         );
+    }
+
+    #[test]
+    fn a_commit_of_another_project_makes_no_kernel() {
+        let place = Place::open();
+        place.commit((6, 12), ("line 3\n", "line 3\n"));
+        fs_err::remove_file(place.tree.join("Kconfig")).unwrap();
+        let commit = place.commit((6, 12), ("line 5\n", "five\n"));
+        let wanted = Wanted {
+            commit: &commit,
+            picks: &[],
+            revert: None,
+        };
+        assert_eq!(place.ready(&wanted).unwrap_err().kind, Kind::Build);
     }
 
     /// A range may cross versions, and not each has all series.

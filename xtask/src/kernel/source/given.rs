@@ -1,11 +1,13 @@
 //! `--tree PATH`: a kernel tree of the user's. It is read and never written to.
 
+use std::fmt;
+
 use camino::{Utf8Path, Utf8PathBuf};
 use xshell::cmd;
 
 use super::clone;
 use super::repository::{self, Source};
-use crate::failure::{Kind, Result};
+use crate::failure::{Kind, OrFail, Result};
 use crate::host::files;
 use crate::host::git::Git;
 use crate::host::phase::{Pace, phase};
@@ -169,13 +171,31 @@ pub(super) fn name(path: &Utf8Path) -> String {
     format!("{}-{}", path.file_name().unwrap_or("tree"), &digest[..8])
 }
 
+/// A tree, or one of its commits, that is something else.
+#[derive(Debug)]
+pub struct NoKernel {
+    path: Utf8PathBuf,
+    why: String,
+}
+
+impl fmt::Display for NoKernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, why } = self;
+        write!(f, "--tree {path} is no kernel tree: {why}")
+    }
+}
+
+impl std::error::Error for NoKernel {}
+
 pub(super) fn is_kernel(
     path: &Utf8Path,
     has: impl Fn(&str) -> bool,
     makefile: impl FnOnce() -> Result<String>,
 ) -> Result<String> {
-    let refuse =
-        |why: String| Err(Kind::Usage.error(format!("--tree {path} is no kernel tree: {why}")));
+    let refuse = |why: String| {
+        let path = path.to_owned();
+        Err(NoKernel { path, why }).or_fail(Kind::Usage)
+    };
     if let Some(absent) = LANDMARKS.iter().find(|name| !has(name)) {
         return refuse(format!("it has no {absent}"));
     }

@@ -9,7 +9,7 @@ mod repository;
 mod stream;
 mod unpack;
 
-pub use given::{Given, name_some};
+pub use given::{Given, NoKernel, name_some};
 pub use lent::{borrow, lend, of_tree};
 pub use obtain::{FRESH, is_known, obtain, sweep, version};
 pub use repository::Source;
