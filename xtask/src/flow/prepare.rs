@@ -55,6 +55,7 @@ impl Prepared {
             kernel: self.bootable(),
             way,
             init,
+            selftest: self.kernel.selftest.as_deref(),
             provides: &self.kernel.provides,
             work,
         }
