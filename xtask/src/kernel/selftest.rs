@@ -23,3 +23,19 @@ pub fn provide(tree: &Utf8Path, out: &Utf8Path, session: &Session) -> Result<Opt
     proc::read(make, &session.stop).map_err(|error| error.or(Kind::Build))?;
     Ok(Some(out.join(PROGRAM)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::layout::Layout;
+    use crate::host::proc::Stop;
+
+    #[test]
+    fn a_tree_may_have_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = Utf8Path::from_path(dir.path()).unwrap();
+        let session = Session::new(Layout::at(tree), Stop::default());
+        assert_eq!(provide(tree, &tree.join("out"), &session).unwrap(), None);
+        assert!(!tree.join("out").exists());
+    }
+}
