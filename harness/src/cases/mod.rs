@@ -16,6 +16,7 @@ mod nesting;
 mod pressure;
 mod programs;
 mod races;
+mod selftest;
 mod snapshots;
 mod timeout;
 mod writes;
@@ -46,6 +47,7 @@ const TABLES: &[&[Case]] = &[
     ext3::CASES,
     compat::OF_EXT3,
     ext3::ELSEWHERE,
+    selftest::CASES,
 ];
 
 static ALL: LazyLock<Vec<Case>> = LazyLock::new(|| TABLES.concat());
@@ -149,6 +151,7 @@ mod tests {
         "ext3_ioctl_device_hold",
         "ext3_ioctl_compat",
         "ext3_ioctl_elsewhere",
+        "selftest",
     ];
 
     #[test]

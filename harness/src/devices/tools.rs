@@ -3,6 +3,9 @@
 use super::filesystem;
 use crate::linux::program::{self, CONFIGURATION, TOOLS};
 
+/// Where a guest has the test that the kernel tree has of freezing, if its root is not the host's.
+pub const SELFTEST: &str = "/freeze_test";
+
 /// Every program that a case calls, or that such a program calls in its turn, and the Debian package that has it.
 ///
 /// The host installs these, and a guest that boots from an initramfs has no others.

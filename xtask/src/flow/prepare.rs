@@ -65,6 +65,7 @@ impl Prepared {
             kernel: self.bootable(),
             way,
             init,
+            selftest: self.kernel.selftest.as_deref(),
             provides: &self.kernel.provides,
             work,
         }

@@ -21,6 +21,7 @@ mod prepare;
 mod present;
 pub mod refs;
 pub mod request;
+mod selftest;
 #[cfg(test)]
 pub mod shop;
 pub mod source;

@@ -267,6 +267,7 @@ mod tests {
     #[test]
     fn series_of_this_checkout() {
         let layout = Layout::of_this_checkout().unwrap();
+        // What is for other projects than the kernel is in no folder of its own, and so no series.
         for base in layout.patches().read_dir_utf8().unwrap().flatten() {
             for name in known(&layout, base.file_name()) {
                 let series = load(&layout, base.file_name(), &name).unwrap();

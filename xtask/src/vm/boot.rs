@@ -29,6 +29,8 @@ pub struct Machine<'a> {
     pub way: Way,
     /// The harness binary.
     pub init: &'a Utf8Path,
+    /// The kernel tree's own test of freezing, if it has one.
+    pub selftest: Option<&'a Utf8Path>,
     /// What the kernel's patches promise: a case that needs more is skipped.
     pub provides: &'a [Feature],
     /// Whether guests run cases, or measure.
@@ -46,7 +48,7 @@ pub fn command_line(
     let tsc = tsc.as_deref();
     match machine.way {
         Way::Initramfs => {
-            let archive = initramfs::provide(machine.init, session)?;
+            let archive = initramfs::provide(machine.init, machine.selftest, session)?;
             let argv = command::initramfs(kernel, tsc, archive.path());
             Ok((argv, Some(archive)))
         }

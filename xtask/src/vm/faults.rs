@@ -73,6 +73,7 @@ fn each_fault_is_seen_for_what_it_is() {
             },
             way: Way::Initramfs,
             init: &init,
+            selftest: None,
             provides: &[],
             work: Work::Faults,
         };

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use super::tests::{NONE, refresh};
 use crate::host::layout::Layout;
+use crate::kernel::bases;
 use crate::kernel::carried::origin;
 use crate::kernel::shop::Shop;
 use crate::series::{self, Series};
@@ -20,17 +21,16 @@ const REST: usize = 10;
 #[test]
 fn a_refresh_of_each_base_and_series_changes_nothing() {
     let layout = Layout::of_this_checkout().unwrap();
-    for base in layout.patches().read_dir_utf8().unwrap().flatten() {
+    for base in bases::load(&layout).unwrap() {
         for count in 1..=STACK.len() {
-            let base = base.file_name();
             let stack = STACK[..count]
                 .iter()
-                .map(|name| series::load(&layout, base, name).unwrap());
-            check(base, &stack.collect::<Vec<_>>());
+                .map(|name| series::load(&layout, &base.name, name).unwrap());
+            check(&base.name, &stack.collect::<Vec<_>>());
         }
         let mut known: Vec<&str> = STACK.to_vec();
         known.sort_unstable();
-        assert_eq!(series::known(&layout, base.file_name()), known);
+        assert_eq!(series::known(&layout, &base.name), known);
     }
 }
 

@@ -30,6 +30,7 @@ const KEPT: usize = 4;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Wanted {
     harness: Utf8PathBuf,
+    selftest: Option<Utf8PathBuf>,
     tools: Vec<Utf8PathBuf>,
     configuration: Vec<Utf8PathBuf>,
 }
@@ -53,12 +54,16 @@ struct Packed {
     archive: Seal,
 }
 
-/// The archive for this harness, packed anew only if a file in it has changed, or it is not what was packed. It stays
+/// The archive for this harness and this test of the kernel tree, packed anew only if a file in it has changed, or it is not what was packed. It stays
 /// there as long as anybody holds it.
-pub fn provide(harness: &Utf8Path, session: &Session) -> failure::Result<Lease> {
+pub fn provide(
+    harness: &Utf8Path,
+    selftest: Option<&Utf8Path>,
+    session: &Session,
+) -> failure::Result<Lease> {
     let folder = session.layout.work("initramfs");
     let record = session.layout.work("initramfs.json");
-    let wanted = Wanted::find(harness);
+    let wanted = Wanted::find(harness, selftest);
     if let Some(last) = files::recall::<Packed>(&record)
         && last.wanted == wanted
         && last.root.is_current()
@@ -100,11 +105,12 @@ pub fn of_one(program: &Utf8Path) -> Result<Vec<u8>> {
 
 impl Wanted {
     /// Tools that this machine lacks are left out: the case that calls one says so.
-    fn find(harness: &Utf8Path) -> Self {
+    fn find(harness: &Utf8Path, selftest: Option<&Utf8Path>) -> Self {
         let tools = tools::all().filter_map(|(name, _)| need::tool(name));
         let configuration = tools::configuration().map(Utf8PathBuf::from);
         Self {
             harness: harness.to_owned(),
+            selftest: selftest.map(Utf8Path::to_owned),
             tools: tools.collect(),
             configuration: configuration.filter(|path| path.exists()).collect(),
         }
@@ -126,6 +132,9 @@ impl Root {
             root.add_folders(Utf8Path::new(place));
         }
         root.0.insert("/init".into(), Entry::of(&wanted.harness)?);
+        if let Some(program) = &wanted.selftest {
+            root.0.insert(tools::SELFTEST.into(), Entry::of(program)?);
+        }
         Ok(root)
     }
 
@@ -281,7 +290,7 @@ mod tests {
     fn provided(harness: &Utf8Path, layout: &Layout) -> (Lease, Vec<String>) {
         let (events, receiver) = Events::channel();
         let session = Session::new(layout.clone(), Stop::default()).told_to(events);
-        let lease = provide(harness, &session).unwrap();
+        let lease = provide(harness, None, &session).unwrap();
         drop(session);
         let told = receiver.into_iter().filter_map(|event| match event {
             Event::Warning(text) => Some(text),
