@@ -75,10 +75,9 @@ pub const CASES: &[Case] = &[
     )
     .needing(Feature::Timeout),
     Case::new(
-        "timeout_ends_all_file_holds",
-        "at the deadline all file holds go at once, whichever ioctl took them; \
-         a FITHAW before the last does not save them",
-        ends_all_file_holds,
+        "timeout_ends_each_hold",
+        "a deadline ends the holds whose time has come, and no others; one FITHAW of two keeps the deadline",
+        ends_each_hold,
     )
     .needing(Feature::Timeout),
     Case::new(
@@ -224,8 +223,8 @@ fn reset_cancels(fixture: &Fixture) -> Result<()> {
     freeze_for(&fs, SHORT)?;
     stays_frozen_beyond(fixture, &fs, &writer, deadline)?;
     thaw(&fs)?;
-    thaw(&fs).context("second hold")?;
-    writer.completes(fixture, &fs)
+    writer.completes(fixture, &fs)?;
+    has_no_file_hold(&fs)
 }
 
 fn last_thaw_cancels(fixture: &Fixture) -> Result<()> {
@@ -279,22 +278,32 @@ fn no_deadline_is_the_latest(fixture: &Fixture, fs: &Mount) -> Result<()> {
     freeze_for(fs, SHORT)?;
     stays_frozen_beyond(fixture, fs, &writer, deadline)?;
     thaw(fs)?;
-    thaw(fs).context("second hold")?;
-    writer.completes(fixture, fs)
+    writer.completes(fixture, fs)?;
+    has_no_file_hold(fs)
 }
 
-fn ends_all_file_holds(fixture: &Fixture) -> Result<()> {
+fn ends_each_hold(fixture: &Fixture) -> Result<()> {
     let fs = fixture.scratch()?;
     let file = prepare(&fs)?;
     let ((writer, latest), _) = in_time(fixture, &fs, |seconds| {
         freeze_for(&fs, seconds)?;
-        freeze(&fs)?;
         let latest = after(seconds);
         freeze_for(&fs, seconds)?;
         thaw(&fs).context("not the last")?;
         Ok((Writer::start(fixture, &file)?, latest))
     })?;
-    ends_at(fixture, &fs, writer, latest)
+    ends_at(fixture, &fs, writer, latest)?;
+    let file = prepare(&fs)?;
+    let ((writer, mut log), deadline) = in_time(fixture, &fs, |seconds| {
+        freeze_for(&fs, seconds)?;
+        freeze(&fs)?;
+        Ok((Writer::start(fixture, &file)?, Kmsg::mark()?))
+    })?;
+    logged_at(fixture, &mut log, deadline)?;
+    stays_frozen_beyond(fixture, &fs, &writer, deadline)?;
+    thaw(&fs).context("of the hold without a deadline")?;
+    writer.completes(fixture, &fs)?;
+    has_no_file_hold(&fs)
 }
 
 /// While the device is suspended, every ioctl is made through [`Fixture::returns`].

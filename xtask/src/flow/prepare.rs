@@ -56,6 +56,7 @@ impl Prepared {
             way,
             init,
             provides: &self.kernel.provides,
+            stock: self.kernel.patches.is_empty(),
             work,
         }
     }
