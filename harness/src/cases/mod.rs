@@ -14,10 +14,12 @@ mod emergency;
 mod errors;
 mod ext3;
 mod external;
+mod failures;
 mod fdinfo;
 mod holds;
 mod nesting;
 mod operations;
+mod power;
 mod pressure;
 mod programs;
 mod races;
@@ -25,6 +27,7 @@ mod read_only;
 mod slow;
 mod snapshots;
 mod timeout;
+mod unplug;
 mod writes;
 
 use std::sync::LazyLock;
@@ -54,6 +57,9 @@ const TABLES: &[&[Case]] = &[
     pressure::CASES,
     timeout::LATER,
     slow::CASES,
+    failures::CASES,
+    unplug::CASES,
+    power::CASES,
     races::requests::CASES,
     races::unmount::CASES,
     races::device::CASES,
@@ -174,6 +180,15 @@ mod tests {
         "timeout_covers_the_sync",
         "timeout_covers_a_stuck_writer",
         "timeout_runs_from_the_call",
+        "timeout_is_not_late",
+        "device_sync_failure",
+        "timeout_failed_freeze",
+        "timeout_failed_sync",
+        "timeout_not_inherited",
+        "unplugged_while_frozen",
+        "timeout_unplugged",
+        "suspend_while_frozen",
+        "suspend_across_a_deadline",
         "timeout_races",
         "timeout_races_unmount",
         "timeout_races_suspend",
@@ -181,6 +196,7 @@ mod tests {
         "timeout_races_emergency_thaw",
         "argument_ignored_by_default",
         "argument_honoured",
+        "argument_setting",
         "freeze_compat",
         "timeout_compat",
         "argument_compat",
