@@ -16,6 +16,7 @@ mod ext3;
 mod external;
 mod failures;
 mod fdinfo;
+mod gfs2;
 mod holds;
 mod nesting;
 mod operations;
@@ -62,6 +63,7 @@ const TABLES: &[&[Case]] = &[
     failures::CASES,
     unplug::CASES,
     power::CASES,
+    gfs2::CASES,
     races::requests::CASES,
     races::unmount::CASES,
     races::device::CASES,
@@ -191,6 +193,9 @@ mod tests {
         "timeout_unplugged",
         "suspend_while_frozen",
         "suspend_across_a_deadline",
+        "gfs2_whoever_thaws",
+        "gfs2_deadline",
+        "gfs2_nests",
         "timeout_races",
         "timeout_races_unmount",
         "timeout_races_suspend",
