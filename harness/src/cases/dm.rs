@@ -25,7 +25,8 @@ pub const CASES: &[Case] = &[
         "dm_case_b",
         "FIFREEZE, dmsetup suspend, dmsetup resume, FITHAW",
         case_b,
-    ),
+    )
+    .needing(Feature::DeviceHolds),
     Case::new(
         "dm_case_c",
         "dmsetup suspend, FIFREEZE, FITHAW; a second FITHAW is EINVAL at once",
@@ -42,12 +43,14 @@ pub const CASES: &[Case] = &[
         "dm_hold_outlives_thaw",
         "FIFREEZE, dmsetup suspend, FITHAW: frozen until dmsetup resume",
         hold_outlives_thaw,
-    ),
+    )
+    .needing(Feature::DeviceHolds),
     Case::new(
         "dm_snapshot_while_frozen",
         "a dm-snapshot taken while frozen holds a clean filesystem",
         snapshot_while_frozen,
-    ),
+    )
+    .needing(Feature::DeviceHolds),
 ];
 
 fn case_a(fixture: &Fixture) -> Result<()> {

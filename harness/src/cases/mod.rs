@@ -14,10 +14,13 @@ mod emergency;
 mod errors;
 mod ext3;
 mod external;
+mod failures;
 mod fdinfo;
+mod gfs2;
 mod holds;
 mod nesting;
 mod operations;
+mod power;
 mod pressure;
 mod programs;
 mod races;
@@ -25,6 +28,7 @@ mod read_only;
 mod slow;
 mod snapshots;
 mod timeout;
+mod unplug;
 mod writes;
 
 use std::sync::LazyLock;
@@ -50,10 +54,16 @@ const TABLES: &[&[Case]] = &[
     read_only::CASES,
     fdinfo::CASES,
     chains::CASES,
-    timeout::CASES,
+    timeout::deadline::CASES,
+    timeout::rescue::CASES,
     pressure::CASES,
-    timeout::LATER,
+    timeout::gone::CASES,
+    timeout::refused::CASES,
     slow::CASES,
+    failures::CASES,
+    unplug::CASES,
+    power::CASES,
+    gfs2::CASES,
     races::requests::CASES,
     races::unmount::CASES,
     races::device::CASES,
@@ -138,6 +148,7 @@ mod tests {
         "owner_thaws_its_own",
         "owner_is_an_open_file",
         "owner_leaves_its_hold",
+        "owner_is_rescued",
         "owner_resets_its_own",
         "owner_keeps_its_deadline",
         "owner_learns_of_its_end",
@@ -174,6 +185,18 @@ mod tests {
         "timeout_covers_the_sync",
         "timeout_covers_a_stuck_writer",
         "timeout_runs_from_the_call",
+        "timeout_is_not_late",
+        "device_sync_failure",
+        "timeout_failed_freeze",
+        "timeout_failed_sync",
+        "timeout_not_inherited",
+        "unplugged_while_frozen",
+        "timeout_unplugged",
+        "suspend_while_frozen",
+        "suspend_across_a_deadline",
+        "gfs2_whoever_thaws",
+        "gfs2_deadline",
+        "gfs2_nests",
         "timeout_races",
         "timeout_races_unmount",
         "timeout_races_suspend",
@@ -181,6 +204,7 @@ mod tests {
         "timeout_races_emergency_thaw",
         "argument_ignored_by_default",
         "argument_honoured",
+        "argument_setting",
         "freeze_compat",
         "timeout_compat",
         "argument_compat",

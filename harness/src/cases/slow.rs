@@ -1,13 +1,16 @@
-//! A freeze that itself takes longer than its time: it hangs in a device that is suspended below.
+//! Time that a freeze takes itself, and how late a deadline may be. What is slow hangs in a device that is suspended
+//! below.
 
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use nix::errno::Errno;
 use nix::libc;
+use nix::time::{ClockId, clock_gettime};
 
 use crate::actors::actor::Actor;
 use crate::case::Case;
@@ -15,7 +18,9 @@ use crate::devices::disk;
 use crate::devices::dm::{self, Dm};
 use crate::devices::mount::Mount;
 use crate::fixture::Fixture;
-use crate::kit::deadline::{EXPIRED, after, has_no_file_hold, not_before, sleep_until};
+use crate::kit::deadline::{
+    EXPIRED, SHORT, after, has_no_file_hold, logged_at, not_before, sleep_until,
+};
 use crate::kit::device::{resume, suspend};
 use crate::kit::state::{fails_with, freeze, is_thawed, thaw};
 use crate::kit::writer::{NEW, Writer, prepare};
@@ -42,7 +47,20 @@ pub const CASES: &[Case] = &[
         runs_from_the_call,
     )
     .needing(Feature::Timeout),
+    Case::new(
+        "timeout_is_not_late",
+        "once the machine has run for a minute, a deadline is met within a second",
+        is_not_late,
+    )
+    .needing(Feature::Timeout),
 ];
+
+/// The best of so many deadlines counts, as the machine may be busy.
+const ATTEMPTS: usize = 5;
+/// How late it may be.
+const LATENESS: Duration = Duration::from_secs(1);
+/// From then on the kernel's clocks are no small numbers.
+const UPTIME: Duration = Duration::from_secs(61);
 
 /// Seconds: a timeout, how long the freeze is delayed, and what is left then at least.
 const TIMEOUT: i64 = 8;
@@ -91,8 +109,10 @@ fn covers_a_stuck_writer(fixture: &Fixture) -> Result<()> {
 
 /// A freeze for a second that cannot get on; what it kept waiting goes on, and another freeze works.
 fn takes_too_long(fixture: &Fixture, fs: &Mount, file: &File, below: &Dm) -> Result<()> {
-    let deadline = after(1);
     let freezer = start(fixture, fs, 1)?;
+    freezer.sleeps()?;
+    // Its own is sooner.
+    let deadline = after(1);
     let writer = Writer::start(fixture, file)?;
     sleep_until(deadline);
     resume(fixture, below)?;
@@ -133,4 +153,27 @@ fn runs_from_the_call(fixture: &Fixture) -> Result<()> {
     );
     is_thawed(&fs)?;
     has_no_file_hold(&fs)
+}
+
+fn is_not_late(fixture: &Fixture) -> Result<()> {
+    let fs = fixture.scratch()?;
+    fixture.step("wait until the machine has run for a minute");
+    sleep(UPTIME.saturating_sub(uptime()?));
+    for _ in 0..ATTEMPTS {
+        let mut log = Kmsg::mark()?;
+        let deadline = after(SHORT);
+        fs.freeze_timeout(SHORT).context("FIFREEZE_TIMEOUT")?;
+        logged_at(fixture, &mut log, deadline)?;
+        let late = deadline.elapsed();
+        fixture.step(&format!("{late:?} after the deadline"));
+        if late < LATENESS {
+            return Ok(());
+        }
+    }
+    bail!("no deadline of {ATTEMPTS} was met within {LATENESS:?}")
+}
+
+fn uptime() -> Result<Duration> {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).context("no clock")?;
+    Ok(now.into())
 }
