@@ -68,6 +68,7 @@ impl Model {
                 let end = self.end(time);
                 let holds = self.about(file)?;
                 holds.iter().for_each(|&nth| self.holds[nth].end = end);
+                self.sort();
             }
             Step::Thaw(file) => {
                 let holds = self.about(file)?.into_iter();
@@ -103,6 +104,12 @@ impl Model {
             file: Some(file),
             end,
         });
+        self.sort();
+    }
+
+    /// What is set anew by one step stays in the order that it had.
+    fn sort(&mut self) {
+        self.holds.sort_by_key(|hold| hold.end);
     }
 
     fn end(&self, time: i64) -> End {
