@@ -16,6 +16,7 @@ mod ext3;
 mod external;
 mod failures;
 mod fdinfo;
+mod gfs2;
 mod holds;
 mod nesting;
 mod operations;
@@ -62,6 +63,7 @@ const TABLES: &[&[Case]] = &[
     failures::CASES,
     unplug::CASES,
     power::CASES,
+    gfs2::CASES,
     races::requests::CASES,
     races::unmount::CASES,
     races::device::CASES,
@@ -146,6 +148,7 @@ mod tests {
         "owner_thaws_its_own",
         "owner_is_an_open_file",
         "owner_leaves_its_hold",
+        "owner_is_rescued",
         "owner_resets_its_own",
         "owner_keeps_its_deadline",
         "owner_learns_of_its_end",
@@ -191,6 +194,9 @@ mod tests {
         "timeout_unplugged",
         "suspend_while_frozen",
         "suspend_across_a_deadline",
+        "gfs2_whoever_thaws",
+        "gfs2_deadline",
+        "gfs2_nests",
         "timeout_races",
         "timeout_races_unmount",
         "timeout_races_suspend",

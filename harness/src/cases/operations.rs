@@ -11,7 +11,9 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use nix::sys::signal::{Signal, kill, raise};
-use rustix::fs::{FallocateFlags, XattrFlags, fallocate, setxattr, syncfs};
+use rustix::fs::{FallocateFlags, XattrFlags, copy_file_range, fallocate, setxattr, syncfs};
+use rustix::io::Errno as Refused;
+use rustix::pipe::{SpliceFlags, splice};
 
 use crate::actors::actor::Actor;
 use crate::case::Case;
@@ -63,9 +65,10 @@ fn that_write(fixture: &Fixture) -> Result<()> {
     let file = |name: &str| fs.write(name, &OLD);
     drop(file(OLD_FILE)?);
     let (old, new) = (fs.path(OLD_FILE), fs.path(NEW_FILE));
-    let (mut splice, copy, room, hole) = (file("a")?, file("b")?, file("c")?, file("d")?);
+    let (spliced, room, hole) = (file("a")?, file("c")?, file("d")?);
+    let copy = fs.write("b", &NEW)?;
     let unlinked = file("e")?;
-    let (mut pipe, mut full) = io::pipe()?;
+    let (pipe, mut full) = io::pipe()?;
     full.write_all(&NEW)?;
     drop(full);
     let mut temporary = File::options();
@@ -73,20 +76,26 @@ fn that_write(fixture: &Fixture) -> Result<()> {
     let operations: Vec<Operation<'_>> = vec![
         (
             "splice",
-            Box::new(|| io::copy(&mut pipe, &mut splice).map(drop)),
+            Box::new(|| {
+                let moved = splice(&pipe, None, &spliced, None, NEW.len(), SpliceFlags::empty())?;
+                complete(moved, NEW.len())
+            }),
         ),
         (
             "copy",
-            Box::new(|| io::copy(&mut File::open(&old)?, &mut &copy).map(drop)),
+            Box::new(|| {
+                let from = File::open(&old)?;
+                complete(
+                    copy_file_range(from, None, &copy, None, OLD.len())?,
+                    OLD.len(),
+                )
+            }),
         ),
         (
             "O_TMPFILE",
             Box::new(|| temporary.open(fs.root()).map(drop)),
         ),
-        (
-            "fallocate",
-            Box::new(|| Ok(fallocate(&room, FallocateFlags::empty(), 0, 1 << 20)?)),
-        ),
+        ("fallocate", Box::new(|| allocate(&room))),
         ("truncate", Box::new(|| hole.set_len(1 << 20))),
         (
             "chmod",
@@ -117,6 +126,21 @@ fn that_write(fixture: &Fixture) -> Result<()> {
     fs.holds("a", &NEW)?;
     fs.holds("b", &OLD)?;
     fs.lacks("e")
+}
+
+fn complete(moved: usize, wanted: usize) -> io::Result<()> {
+    match moved == wanted {
+        true => Ok(()),
+        false => Err(io::ErrorKind::WriteZero.into()),
+    }
+}
+
+/// Not every filesystem can, but none may look before the thaw.
+fn allocate(file: &File) -> io::Result<()> {
+    match fallocate(file, FallocateFlags::empty(), 0, 1 << 20) {
+        Ok(()) | Err(Refused::OPNOTSUPP) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
 }
 
 fn that_read(fixture: &Fixture) -> Result<()> {
@@ -173,9 +197,10 @@ fn that_may_wait(fixture: &Fixture) -> Result<()> {
         fixture.step(what);
         kill(actor.pid(), Signal::SIGCONT).context("failed to wake an actor")?;
     }
-    fs::write(DROP_CACHES, "3").context("failed to drop caches")?;
+    let dropping = fixture.actor("drop_caches", || fs::write(DROP_CACHES, "3"))?;
     is_frozen(&fs)?;
     thaw(&fs)?;
+    dropping.outcome()?.context("drop_caches")?;
     let (_, dumps) = actors.pop().context("it was put there")?;
     fixture.step("the core dump ends");
     dumps.has_got(Signal::SIGABRT)?;

@@ -109,8 +109,10 @@ fn covers_a_stuck_writer(fixture: &Fixture) -> Result<()> {
 
 /// A freeze for a second that cannot get on; what it kept waiting goes on, and another freeze works.
 fn takes_too_long(fixture: &Fixture, fs: &Mount, file: &File, below: &Dm) -> Result<()> {
-    let deadline = after(1);
     let freezer = start(fixture, fs, 1)?;
+    freezer.sleeps()?;
+    // Its own is sooner.
+    let deadline = after(1);
     let writer = Writer::start(fixture, file)?;
     sleep_until(deadline);
     resume(fixture, below)?;
