@@ -178,9 +178,12 @@ fn go_back(git: &Git, moving: &Moving, stage: &Stage) -> Result<()> {
 fn abort(git: &Git, tip: &str) -> Result<()> {
     rebase(git, &["--abort"])?;
     restore(git, tip)?;
-    // Last: as long as git is in the middle of it, this can be repeated.
-    if operation(git)?.is_some() {
-        git.read(cmd!(git, "git rebase --quit"))?;
+    // Last: as long as git is in the middle of it, this can be repeated. Of a pick that was killed, git's way back leaves
+    // the note.
+    for command in ["rebase", "cherry-pick"] {
+        if operation(git)?.is_some() {
+            git.output(cmd!(git, "git {command} --quit"), b"")?;
+        }
     }
     Ok(())
 }
