@@ -185,7 +185,13 @@ fn abort(git: &Git, tip: &str) -> Result<()> {
             git.output(cmd!(git, "git {command} --quit"), b"")?;
         }
     }
-    Ok(())
+    match operation(git)? {
+        Some(what) => Err(Kind::Machinery.error(format!(
+            "{} is still in the middle of something: {what}; when that is over, the same command goes on",
+            git.dir()
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Makes files and HEAD those of a commit, whatever half-way state they are in.
