@@ -8,6 +8,7 @@ use xshell::{Cmd, cmd};
 
 use super::refresh::line;
 use crate::failure::{Failure, Kind, Result};
+use crate::host::files;
 use crate::host::git::Git;
 use crate::host::proc::Output;
 use crate::kernel::carried::{self, Commit, Notes};
@@ -178,13 +179,16 @@ fn go_back(git: &Git, moving: &Moving, stage: &Stage) -> Result<()> {
 fn abort(git: &Git, tip: &str) -> Result<()> {
     rebase(git, &["--abort"])?;
     restore(git, tip)?;
-    // Last: as long as git is in the middle of it, this can be repeated. Of a pick that was killed, git's way back leaves
-    // the note.
-    for command in ["rebase", "cherry-pick"] {
-        if operation(git)?.is_some() {
-            git.output(cmd!(git, "git {command} --quit"), b"")?;
-        }
+    // Last: as long as git is in the middle of it, this can be repeated.
+    if operation(git)?.is_some() {
+        rebase(git, &["--quit"])?;
     }
+    // One that was killed while it wrote this has left it empty, and git neither reads nor removes it then.
+    let pick = git.read(cmd!(
+        git,
+        "git rev-parse --path-format=absolute --git-path CHERRY_PICK_HEAD"
+    ))?;
+    files::remove(Utf8Path::new(&pick))?;
     match operation(git)? {
         Some(what) => Err(Kind::Machinery.error(format!(
             "{} is still in the middle of something: {what}; when that is over, the same command goes on",
