@@ -1,13 +1,14 @@
 //! Whether the kernel has what nobody says that it provides: its cases must not be left out then.
 
 use std::fs::File;
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use nix::errno::Errno;
 
 use crate::fixture::{Fixture, skip};
+use crate::freeze::hold::Hold;
 use crate::freeze::ioctl;
 use crate::linux::sysctl;
 use crate::wire::{Feature, Filesystem};
@@ -43,6 +44,11 @@ fn is_there(feature: Feature, fixture: &Fixture) -> Result<bool> {
         Feature::Ext3Ioctl => {
             let fs = fixture.scratch()?;
             Ok(is_known(ioctl::ext3_freeze(fs.fd(), NOWHERE)))
+        }
+        Feature::FreezeHold => {
+            let root = File::open("/").context("failed to open /")?;
+            let hold = Hold::ask(root.as_fd(), NOWHERE);
+            Ok(is_known(hold.map(drop)))
         }
         _ => bail!("no request tells whether the kernel has the {feature}"),
     }

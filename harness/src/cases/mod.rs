@@ -18,6 +18,7 @@ mod failures;
 mod fdinfo;
 mod gfs2;
 mod holds;
+mod kept;
 mod nesting;
 mod operations;
 mod power;
@@ -75,6 +76,10 @@ const TABLES: &[&[Case]] = &[
     ext3::CASES,
     compat::OF_EXT3,
     ext3::ELSEWHERE,
+    kept::ends::CASES,
+    kept::shared::CASES,
+    kept::beside::CASES,
+    kept::refused::CASES,
     selftest::CASES,
 ];
 
@@ -221,6 +226,24 @@ mod tests {
         "ext3_ioctl_device_hold",
         "ext3_ioctl_compat",
         "ext3_ioctl_elsewhere",
+        "hold_close",
+        "hold_killed",
+        "hold_expires",
+        "hold_rescues_itself",
+        "hold_moves_its_deadline",
+        "hold_forced",
+        "hold_too_late",
+        "hold_duplicated",
+        "hold_executed",
+        "hold_sent",
+        "hold_sent_to_itself",
+        "hold_is_nobody_elses",
+        "hold_beside_fifreeze",
+        "hold_beside_suspend",
+        "hold_unmounted",
+        "hold_requests",
+        "hold_permissions",
+        "hold_is_no_other_file",
         "selftest",
     ];
 

@@ -1,7 +1,7 @@
 //! A mounted filesystem and what a case does to it.
 
 use std::fs::{self, File};
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
@@ -204,5 +204,11 @@ impl Mount {
             .with_context(|| format!("failed to look up {}", path.display()))?;
         ensure!(!exists, "{} exists", path.display());
         Ok(())
+    }
+}
+
+impl AsFd for Mount {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.directory.as_fd()
     }
 }

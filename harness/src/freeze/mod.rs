@@ -3,5 +3,6 @@
 //! All of it returns errno and nothing else, and depends on no other module here: others can use it as a library.
 
 pub mod compat;
+pub mod hold;
 pub mod holds;
 pub mod ioctl;

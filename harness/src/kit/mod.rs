@@ -4,6 +4,7 @@ pub mod complaints;
 pub mod deadline;
 pub mod device;
 pub mod expiry;
+pub mod kept;
 pub mod lasting;
 pub mod privilege;
 pub mod snapshot;

@@ -35,7 +35,7 @@ pub fn is_privileged(
 }
 
 /// In a child, where a panic is reported as its death.
-fn become_nobody() {
+pub fn become_nobody() {
     setgroups(&[]).expect("root may drop its groups");
     setgid(Gid::from_raw(NOBODY)).expect("root may change its group");
     setuid(Uid::from_raw(NOBODY)).expect("root may change its user");

@@ -1,6 +1,7 @@
 //! An actor that writes to a file, and what is in that file before and after.
 
 use std::fs::File;
+use std::io::{self, PipeWriter, Read as _, Write as _};
 use std::os::unix::fs::FileExt as _;
 
 use anyhow::{Context as _, Result};
@@ -51,6 +52,34 @@ impl<'a> Writer<'a> {
             .sync_all()
             .context("failed to sync what was written")?;
         holds_new(fs)
+    }
+}
+
+/// A [`Writer`] that has not begun: a child that has no file which is opened from now on.
+#[derive(Debug)]
+pub struct Waiting<'a> {
+    writer: Writer<'a>,
+    begin: PipeWriter,
+}
+
+impl<'a> Waiting<'a> {
+    pub fn new(fixture: &Fixture, file: &'a File) -> Result<Waiting<'a>> {
+        let (mut reader, begin) = io::pipe().context("failed to make a pipe")?;
+        let actor = fixture.actor("write", || {
+            reader.read_exact(&mut [0])?;
+            file.write_all_at(&NEW, 0)
+        })?;
+        let writer = Writer { actor, file };
+        Ok(Waiting { writer, begin })
+    }
+
+    /// Lets it begin and returns when it is seen to be blocked.
+    pub fn is_blocked(mut self, fixture: &Fixture) -> Result<Writer<'a>> {
+        fixture.step("the writer begins and is blocked");
+        let begun = self.begin.write_all(b".");
+        begun.context("failed to write to a pipe")?;
+        self.writer.is_blocked()?;
+        Ok(self.writer)
     }
 }
 

@@ -14,6 +14,8 @@ pub struct Freeze {
     pub expires: Option<u64>,
     /// The holds of this file.
     pub own: Option<u32>,
+    /// Those holds of files that are descriptors.
+    pub kept: Option<u32>,
 }
 
 impl Freeze {
@@ -32,6 +34,7 @@ impl Freeze {
                 "freeze-holds" => freeze.holds = Some(counts(value)?),
                 "freeze-expires" => freeze.expires = Some(value.parse().ok()?),
                 "freeze-own" => freeze.own = Some(value.parse().ok()?),
+                "freeze-kept" => freeze.kept = Some(value.parse().ok()?),
                 _ => {}
             }
         }
@@ -62,6 +65,7 @@ mod tests {
                 holds,
                 expires,
                 own,
+                kept: None,
             })
         };
         for (text, wanted) in [

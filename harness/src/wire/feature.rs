@@ -49,6 +49,8 @@ pub enum Feature {
     Argument,
     /// `EXT3_IOC_FREEZE` and `EXT3_IOC_THAW`.
     Ext3Ioctl,
+    /// `FS_IOC_FREEZE_HOLD`.
+    FreezeHold,
 }
 
 impl Feature {
@@ -59,7 +61,7 @@ impl Feature {
     pub fn can_be_asked_for(self) -> bool {
         matches!(
             self,
-            Feature::Timeout | Feature::Argument | Feature::Ext3Ioctl
+            Feature::Timeout | Feature::Argument | Feature::Ext3Ioctl | Feature::FreezeHold
         )
     }
 

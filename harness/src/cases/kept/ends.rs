@@ -1,0 +1,265 @@
+//! How such a hold ends: by close, by death, at its deadline, by force.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::FileExt as _;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill, raise};
+
+use crate::case::Case;
+use crate::fixture::Fixture;
+use crate::freeze::hold::{End, Hold};
+use crate::kit::deadline::{
+    after, has_no_file_hold, in_time, logged_at, logged_nothing_else, not_before, sleep_until,
+    stays_frozen_beyond,
+};
+use crate::kit::kept::{self, has_ended, hold, is_active, is_of, time_left};
+use crate::kit::state::{fails_with, freeze, is_frozen, is_thawed, thaw};
+use crate::kit::writer::{NEW, Waiting, prepare};
+use crate::linux::kmsg::Kmsg;
+use crate::wire::Feature;
+
+pub const CASES: &[Case] = &[
+    Case::new(
+        "hold_close",
+        "FS_IOC_FREEZE_HOLD freezes, and close thaws before it returns",
+        close,
+    )
+    .needing(Feature::FreezeHold),
+    Case::new(
+        "hold_killed",
+        "kill -9 of who has the hold thaws, whatever else they have open there",
+        killed,
+    )
+    .needing(Feature::FreezeHold),
+    Case::new(
+        "hold_expires",
+        "at the deadline that hold ends, and no other; poll and read tell at once",
+        expires,
+    )
+    .needing(Feature::FreezeHold),
+    Case::new(
+        "hold_rescues_itself",
+        "who writes to what they froze cannot be killed, so close never comes: the deadline does",
+        rescues_itself,
+    )
+    .needing(Feature::FreezeHold),
+    Case::new(
+        "hold_moves_its_deadline",
+        "FS_IOC_FREEZE_HOLD_RESET moves the deadline to sooner, to later and away",
+        moves_its_deadline,
+    )
+    .needing(Feature::FreezeHold),
+    Case::new(
+        "hold_forced",
+        "SysRq j ends the hold, and poll and read tell; to close it then thaws nobody else's freeze",
+        forced,
+    )
+    .needing(Feature::FreezeHold),
+    Case::new(
+        "hold_too_late",
+        "a freeze that is complete only after the deadline is undone, and ETIMEDOUT",
+        too_late,
+    )
+    .needing(Feature::FreezeHold),
+];
+
+/// Seconds, for a deadline that is waited for, and for one that is not.
+const SHORT: u64 = 2;
+const HOUR: u64 = 3600;
+
+/// Enough for a file to get more room than it needs.
+const ROOM: usize = 1 << 20;
+
+fn close(fixture: &Fixture) -> Result<()> {
+    let fs = fixture.scratch()?;
+    for seconds in [0, HOUR] {
+        let file = prepare(&fs)?;
+        let writer = Waiting::new(fixture, &file)?;
+        let hold = hold(&fs, seconds)?;
+        is_active(&hold)?;
+        is_of(&hold, &fs)?;
+        let writer = writer.is_blocked(fixture)?;
+        is_frozen(&fs)?;
+        fixture.step("close");
+        drop(hold);
+        is_thawed(&fs)?;
+        writer.completes(fixture, &fs)?;
+        has_no_file_hold(&fs)?;
+    }
+    Ok(())
+}
+
+fn killed(fixture: &Fixture) -> Result<()> {
+    let fs = fixture.scratch()?;
+    let file = prepare(&fs)?;
+    let writer = Waiting::new(fixture, &file)?;
+    let holder = fixture.actor("holder", || {
+        // The last close of a file that was extended may have something to give back.
+        let mut open = File::create(fs.path("open"))?;
+        open.write_all(&vec![b'o'; ROOM])?;
+        let _hold = Hold::take(fs.as_fd(), 0)?;
+        Ok(raise(Signal::SIGSTOP)?)
+    })?;
+    holder.has_got(Signal::SIGSTOP)?;
+    let writer = writer.is_blocked(fixture)?;
+    has_no_file_hold(&fs)?;
+    fixture.step("kill -9");
+    kill(holder.pid(), Signal::SIGKILL)?;
+    holder.has_got(Signal::SIGKILL)?;
+    is_thawed(&fs)?;
+    writer.completes(fixture, &fs)?;
+    has_no_file_hold(&fs)
+}
+
+fn expires(fixture: &Fixture) -> Result<()> {
+    let fs = fixture.scratch()?;
+    let file = prepare(&fs)?;
+    let writer = Waiting::new(fixture, &file)?;
+    let ((hold, actors, mut log), deadline) = in_time(fixture, &fs, |seconds| {
+        let hold = hold(&fs, seconds.unsigned_abs())?;
+        freeze(&fs).context("a hold without a deadline")?;
+        cannot_be_read_yet(&hold)?;
+        let reader = fixture.actor("reader", || match hold.end()? {
+            End::Expired => Ok(()),
+            End::Forced => Err(Errno::EINVAL.into()),
+        })?;
+        let poller = fixture.actor("poller", || wait_for_end(&hold))?;
+        reader.sleeps()?;
+        poller.sleeps()?;
+        is_active(&hold)?;
+        Ok((hold, [reader, poller], Kmsg::mark()?))
+    })?;
+    let writer = writer.is_blocked(fixture)?;
+    logged_at(fixture, &mut log, deadline)?;
+    for actor in actors {
+        actor.outcome()?.context("at the deadline")?;
+    }
+    has_ended(&hold, End::Expired)?;
+    logged_nothing_else(&mut log)?;
+    writer.actor.blocked()?;
+    drop(hold);
+    is_frozen(&fs)?;
+    thaw(&fs).context("the other hold")?;
+    writer.completes(fixture, &fs)
+}
+
+fn cannot_be_read_yet(hold: &Hold) -> Result<()> {
+    fcntl(hold, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).context("O_NONBLOCK")?;
+    let read = hold.end().map(drop);
+    fcntl(hold, FcntlArg::F_SETFL(OFlag::empty())).context("no O_NONBLOCK")?;
+    let error = read.err().and_then(|error| error.raw_os_error());
+    ensure!(
+        error == Some(Errno::EAGAIN as i32),
+        "read with O_NONBLOCK: {error:?}, not EAGAIN"
+    );
+    Ok(())
+}
+
+fn wait_for_end(hold: &Hold) -> io::Result<()> {
+    let mut polled = [PollFd::new(hold.as_fd(), PollFlags::empty())];
+    poll(&mut polled, PollTimeout::NONE)?;
+    match polled[0].revents() {
+        Some(PollFlags::POLLHUP) => Ok(()),
+        events => Err(io::Error::other(format!("poll says {events:?}"))),
+    }
+}
+
+fn rescues_itself(fixture: &Fixture) -> Result<()> {
+    let fs = fixture.scratch()?;
+    let file = prepare(&fs)?;
+    let (holder, deadline) = in_time(fixture, &fs, |seconds| {
+        let holder = fixture.actor("holder", || {
+            let _hold = Hold::take(fs.as_fd(), seconds.unsigned_abs())?;
+            file.write_all_at(&NEW, 0)
+        })?;
+        holder.blocked()?;
+        fixture.step("kill -9");
+        kill(holder.pid(), Signal::SIGKILL)?;
+        holder.blocked().context("after kill -9")?;
+        Ok(holder)
+    })?;
+    holder.has_got(Signal::SIGKILL)?;
+    not_before(deadline)?;
+    is_thawed(&fs)?;
+    has_no_file_hold(&fs)?;
+    prepare(&fs).map(drop)
+}
+
+fn moves_its_deadline(fixture: &Fixture) -> Result<()> {
+    let fs = fixture.scratch()?;
+    let file = prepare(&fs)?;
+    let writer = Waiting::new(fixture, &file)?;
+    let (hold, deadline) = in_time(fixture, &fs, |seconds| {
+        let hold = hold(&fs, seconds.unsigned_abs())?;
+        kept::reset(&hold, HOUR)?;
+        Ok(hold)
+    })?;
+    let writer = writer.is_blocked(fixture)?;
+    stays_frozen_beyond(fixture, &fs, &writer, deadline)?;
+    let left = time_left(&hold)?;
+    let is_later = left.is_some_and(|left| (HOUR / 2..=HOUR).contains(&left));
+    ensure!(is_later, "{left:?} left of {HOUR} s");
+    fixture.step("no deadline");
+    kept::reset(&hold, 0)?;
+    let left = time_left(&hold)?;
+    ensure!(left.is_none(), "{left:?} left without a deadline");
+    has_no_file_hold(&fs).context("through another file")?;
+    is_active(&hold)?;
+    fixture.step("sooner");
+    let deadline = after(2);
+    kept::reset(&hold, SHORT)?;
+    writer.completes(fixture, &fs)?;
+    not_before(deadline)?;
+    has_ended(&hold, End::Expired)
+}
+
+fn forced(fixture: &Fixture) -> Result<()> {
+    let fs = fixture.scratch()?;
+    let file = prepare(&fs)?;
+    let writer = Waiting::new(fixture, &file)?;
+    let hold = hold(&fs, HOUR)?;
+    freeze(&fs)?;
+    let writer = writer.is_blocked(fixture)?;
+    let reader = fixture.actor("reader", || hold.end().map(drop))?;
+    reader.sleeps()?;
+    fixture.emergency_thaw()?;
+    is_thawed(&fs)?;
+    writer.completes(fixture, &fs)?;
+    reader.outcome()?.context("read")?;
+    has_ended(&hold, End::Forced)?;
+    freeze(&fs).context("a freeze after that")?;
+    drop(hold);
+    is_frozen(&fs)?;
+    thaw(&fs)?;
+    is_thawed(&fs)
+}
+
+/// A write that waits for a pipe keeps the freeze waiting.
+fn too_late(fixture: &Fixture) -> Result<()> {
+    let fs = fixture.scratch()?;
+    let mut file = prepare(&fs)?;
+    let (mut pipe, mut data) = io::pipe().context("no pipe")?;
+    let stuck = fixture.actor("stuck", || io::copy(&mut pipe, &mut file).map(drop))?;
+    stuck.sleeps()?;
+    let freezer = fixture.actor("freezer", || Ok(Hold::take(fs.as_fd(), 1).map(drop)?))?;
+    freezer.sleeps()?;
+    let deadline = Instant::now() + Duration::from_secs(1);
+    sleep_until(deadline);
+    data.write_all(b"x").context("failed to write to a pipe")?;
+    fails_with("FS_IOC_FREEZE_HOLD", freezer.outcome()?, Errno::ETIMEDOUT)?;
+    is_thawed(&fs)?;
+    has_no_file_hold(&fs)?;
+    fixture.step("the next freeze");
+    match Hold::take(fs.as_fd(), HOUR) {
+        Ok(hold) => is_active(&hold)?,
+        Err(errno) => bail!("the next FS_IOC_FREEZE_HOLD: {errno}"),
+    }
+    is_thawed(&fs)
+}
