@@ -56,7 +56,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::flow::ci::{KERNELS, Step, test_kernel_arguments};
+    use crate::flow::ci::{KERNELS, Step};
     use crate::host::layout::Layout;
     use crate::host::proc::Stop;
     use crate::kernel::bases;
@@ -69,9 +69,7 @@ mod tests {
             let Step::TestKernel(arguments) = step else {
                 panic!("{step:?}")
             };
-            let words = ["test-kernel"]
-                .into_iter()
-                .chain(test_kernel_arguments(arguments));
+            let words = ["test-kernel"].into_iter().chain(arguments.concat());
             let line = TestKernelLine::try_parse_from(words).unwrap();
             line.options.kernel.request(&session).unwrap()
         })

@@ -23,8 +23,8 @@ pub enum Step {
     CargoWith((&'static str, &'static str), &'static [&'static str]),
     /// The one of [`deps::typos`].
     Typos,
-    /// With [`SERIES`].
-    TestKernel(&'static [&'static str]),
+    /// Arguments in groups.
+    TestKernel(&'static [&'static [&'static str]]),
 }
 
 use Step::{Cargo, CargoWith, TestKernel, Typos};
@@ -75,7 +75,7 @@ const CHECKS_WITH_KERNEL: &[Step] = &[
 /// Parts of a toolchain that rustup installs apart, and the cargo commands that take them.
 const COMPONENTS: &[(&str, &str)] = &[("rustfmt", "fmt"), ("clippy", "clippy")];
 
-/// What each kernel has.
+/// The series that each base has.
 const SERIES: &[&str] = &[
     "--series",
     "generic-freeze",
@@ -84,12 +84,18 @@ const SERIES: &[&str] = &[
     "--series",
     "ext3-ioctl",
 ];
+/// And what it has beside them if it is not old.
+const FREEZE_HOLD: &[&str] = &["--series", "freeze-hold"];
 
-/// Every base once, with [`SERIES`]; one as a kernel that looks for what cases cannot see.
+/// Every base once, with all its series; one as a kernel that looks for what cases cannot see.
 pub const KERNELS: &[Step] = &[
-    TestKernel(&["--base", "6.12"]),
-    TestKernel(&["--base", "6.1"]),
-    TestKernel(&["--base", "mainline", "--config", "debug"]),
+    TestKernel(&[&["--base", "6.12"], SERIES, FREEZE_HOLD]),
+    TestKernel(&[&["--base", "6.1"], SERIES]),
+    TestKernel(&[
+        &["--base", "mainline", "--config", "debug"],
+        SERIES,
+        FREEZE_HOLD,
+    ]),
 ];
 
 /// How much is done.
@@ -204,8 +210,7 @@ impl Step {
             }
             Typos => "typos".to_owned(),
             TestKernel(arguments) => {
-                let all = test_kernel_arguments(arguments).join(" ");
-                format!("cargo xtask test-kernel {all}")
+                format!("cargo xtask test-kernel {}", arguments.concat().join(" "))
             }
         }
     }
@@ -218,14 +223,9 @@ impl Step {
                 run_cargo(cargo(arguments, session).env(name, value), session)
             }
             Typos => spelling(session),
-            TestKernel(arguments) => test_kernel(&test_kernel_arguments(arguments)),
+            TestKernel(arguments) => test_kernel(&arguments.concat()),
         }
     }
-}
-
-/// All arguments of a [`TestKernel`] step.
-pub fn test_kernel_arguments<'a>(of_step: &[&'a str]) -> Vec<&'a str> {
-    [of_step, SERIES].concat()
 }
 
 /// Of all that is not ignored by git, with `typos.toml`. The codes of its own that typos ends with say no more than ours.

@@ -634,8 +634,10 @@ mod tests {
         for (base, name) in [
             ("mainline", "generic-freeze"),
             ("mainline", "ext3-ioctl"),
+            ("mainline", "freeze-hold"),
             ("6.12", "generic-freeze"),
             ("6.12", "ext3-ioctl"),
+            ("6.12", "freeze-hold"),
             ("6.1", "generic-freeze"),
             ("6.1", "ext3-ioctl"),
         ] {

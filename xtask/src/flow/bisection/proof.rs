@@ -1,6 +1,6 @@
 //! The real thing: a history of some thirty commits on top of our series, among them all that a search can meet, built,
-//! booted and searched. It takes what `cargo xtask test-kernel --series generic-freeze --series freeze-arg --series ext3-ioctl` has got and
-//! compiled: `cargo test -p xtask -- --ignored bisection::proof`.
+//! booted and searched. It takes what `cargo xtask test-kernel` with [`SERIES`] has got and compiled:
+//! `cargo test -p xtask -- --ignored bisection::proof`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::symlink;
@@ -59,9 +59,10 @@ const NOT_FROZEN: &str =
     "return -EINVAL;\n\tspin_lock(&sf->lock);\n\thold = hold_claim(sf, hold_scope(sf, file));";
 const NOT_PERMITTED: &str =
     "return -EPERM;\n\tspin_lock(&sf->lock);\n\thold = hold_claim(sf, hold_scope(sf, file));";
-const RELEASED: &str = "error = hold_release(sb, sf, hold);\n\tif (!error)\n\t\tfile_set_freezer";
+const RELEASED: &str =
+    "error = hold_release(sb, sf, hold, 0);\n\tif (!error)\n\t\tfile_set_freezer";
 /// Where holds remain, which the control case does not see.
-const OTHER: &str = "error = hold_release(sb, sf, hold);\n\tif (!error && READ_ONCE(sb->s_writers.frozen))\n\t\t\
+const OTHER: &str = "error = hold_release(sb, sf, hold, 0);\n\tif (!error && READ_ONCE(sb->s_writers.frozen))\n\t\t\
     error = -EPERM;\n\tif (!error)\n\t\tfile_set_freezer";
 const NO_QUEUE: &str = "if (!freeze_wq)\n\t\tfreeze_wq = system_freezable_wq;";
 const PANICS: &str = "if (freeze_wq)\n\t\tpanic(\"no queue\");";
@@ -310,7 +311,7 @@ struct Place {
 
 static ALONE: Mutex<()> = Mutex::new(());
 
-const SERIES: [&str; 3] = ["generic-freeze", "freeze-arg", "ext3-ioctl"];
+const SERIES: [&str; 4] = ["generic-freeze", "freeze-arg", "ext3-ioctl", "freeze-hold"];
 
 impl Place {
     fn open() -> Self {
