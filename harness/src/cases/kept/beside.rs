@@ -65,8 +65,11 @@ fn is_nobody_elses(fixture: &Fixture) -> Result<()> {
     has_no_file_hold(&fs)?;
     fixture.step("beside holds that were left behind");
     freeze_for(&fs.again()?, HOUR)?;
-    fs.reset_timeout(HOUR).context("reset of what was left")?;
-    thaw(&fs).context("what was left behind")?;
+    let helper = fs.again()?;
+    helper
+        .reset_timeout(HOUR)
+        .context("reset of what was left")?;
+    thaw(&helper).context("what was left behind")?;
     has_no_file_hold(&fs)?;
     fixture.step("through the file that froze, too");
     freeze(&a)?;

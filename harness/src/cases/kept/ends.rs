@@ -1,12 +1,12 @@
 //! How such a hold ends: by close, by death, at its deadline, by force.
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::FileExt as _;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -245,8 +245,8 @@ fn forced(fixture: &Fixture) -> Result<()> {
 fn too_late(fixture: &Fixture) -> Result<()> {
     let fs = fixture.scratch()?;
     let mut file = prepare(&fs)?;
-    let (mut pipe, mut data) = io::pipe().context("no pipe")?;
-    let stuck = fixture.actor("stuck", || io::copy(&mut pipe, &mut file).map(drop))?;
+    let (pipe, mut data) = io::pipe().context("no pipe")?;
+    let stuck = fixture.actor("stuck", || io::copy(&mut pipe.take(1), &mut file).map(drop))?;
     stuck.sleeps()?;
     let freezer = fixture.actor("freezer", || Ok(Hold::take(fs.as_fd(), 1).map(drop)?))?;
     freezer.sleeps()?;
@@ -254,12 +254,10 @@ fn too_late(fixture: &Fixture) -> Result<()> {
     sleep_until(deadline);
     data.write_all(b"x").context("failed to write to a pipe")?;
     fails_with("FS_IOC_FREEZE_HOLD", freezer.outcome()?, Errno::ETIMEDOUT)?;
+    stuck.outcome()?.context("the writer that was stuck")?;
     is_thawed(&fs)?;
     has_no_file_hold(&fs)?;
     fixture.step("the next freeze");
-    match Hold::take(fs.as_fd(), HOUR) {
-        Ok(hold) => is_active(&hold)?,
-        Err(errno) => bail!("the next FS_IOC_FREEZE_HOLD: {errno}"),
-    }
+    is_active(&hold(&fs, HOUR)?)?;
     is_thawed(&fs)
 }
