@@ -1,21 +1,23 @@
 //! The requests of a 32-bit program. Its pointers and its `long` have 4 bytes,
 //! and its `s64` is aligned to 4 bytes only.
 
-use std::os::fd::RawFd;
+use std::os::fd::{AsFd as _, AsRawFd as _, RawFd};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use nix::errno::Errno;
 
 use crate::case::Case;
 use crate::devices::mount::Mount;
 use crate::fixture::{Fixture, Skip};
 use crate::freeze::compat;
+use crate::freeze::hold::{End, Request};
 use crate::freeze::ioctl::TIMEOUT_MAX;
 use crate::kit::deadline::{HOUR, SHORT, after, ends_at, has_no_file_hold, in_time};
+use crate::kit::kept::{has_ended, is_active, time_left};
 use crate::kit::lasting::{freezes_for_good, lasts};
 use crate::kit::state::{fails_with, freeze, is_thawed, thaw};
 use crate::kit::sysctl::honour;
-use crate::kit::writer::{Writer, prepare};
+use crate::kit::writer::{Waiting, Writer, prepare};
 use crate::linux::mapping::{Mapping, WILD};
 use crate::wire::{Feature, Filesystem, port};
 
@@ -38,6 +40,12 @@ pub const CASES: &[Case] = &[
         argument,
     )
     .needing(Feature::Argument),
+    Case::new(
+        "hold_compat",
+        "a 32-bit program has a hold that is a descriptor, and moves its deadline",
+        hold,
+    )
+    .needing(Feature::FreezeHold),
 ];
 
 /// It runs among those of `ext3`.
@@ -107,6 +115,26 @@ fn timeout(fixture: &Fixture) -> Result<()> {
         has_no_file_hold(&fs)?;
     }
     Ok(())
+}
+
+fn hold(fixture: &Fixture) -> Result<()> {
+    is_supported()?;
+    let fs = fixture.scratch()?;
+    let file = prepare(&fs)?;
+    let writer = Waiting::new(fixture, &file)?;
+    let hour = HOUR.unsigned_abs();
+    let (_memory, request) = low(&Request::new(hour).bytes());
+    let hold = compat::hold(fs.fd(), request).context("FS_IOC_FREEZE_HOLD")?;
+    is_active(&hold)?;
+    let left = time_left(&hold)?;
+    ensure!(left.is_some_and(|left| left > hour / 2), "{left:?} left");
+    let writer = writer.is_blocked(fixture)?;
+    let deadline = after(SHORT);
+    let (_memory, request) = low(&Request::new(SHORT.unsigned_abs()).bytes());
+    let reset = compat::reset_hold(hold.as_fd().as_raw_fd(), request);
+    reset.context("FS_IOC_FREEZE_HOLD_RESET")?;
+    ends_at(fixture, &fs, writer, deadline)?;
+    has_ended(&hold, End::Expired)
 }
 
 fn a_deadline_is_met(fixture: &Fixture, fs: &Mount) -> Result<()> {

@@ -219,6 +219,7 @@ mod tests {
         "freeze_compat",
         "timeout_compat",
         "argument_compat",
+        "hold_compat",
         "ext3_ioctl_freeze_and_thaw",
         "ext3_ioctl_timeout",
         "ext3_ioctl_errors",

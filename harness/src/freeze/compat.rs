@@ -2,10 +2,12 @@
 //! `compat_sys_ioctl` (fs/ioctl.c) from a process of 64 bits, too.
 
 use std::arch::asm;
-use std::os::fd::RawFd;
+use std::os::fd::{FromRawFd as _, OwnedFd, RawFd};
 use std::path::Path;
 
 use nix::errno::Errno;
+
+use super::hold::Hold;
 
 /// The number of `ioctl` (arch/x86/entry/syscalls/syscall_32.tbl).
 const IOCTL: u32 = 54;
@@ -15,6 +17,8 @@ const FIFREEZE: u64 = nix::request_code_readwrite!(b'X', 119, size_of::<i32>());
 const FITHAW: u64 = nix::request_code_readwrite!(b'X', 120, size_of::<i32>());
 const FIFREEZE_TIMEOUT: u64 = nix::request_code_write!(0x15, 32, size_of::<i64>());
 const FIFREEZE_RESET_TIMEOUT: u64 = nix::request_code_write!(0x15, 33, size_of::<i64>());
+const FS_IOC_FREEZE_HOLD: u64 = nix::request_code_write!(0x15, 34, size_of::<[u32; 2]>());
+const FS_IOC_FREEZE_HOLD_RESET: u64 = nix::request_code_write!(0x15, 35, size_of::<[u32; 2]>());
 // ... but these do (EXT3_IOC32_FREEZE and EXT3_IOC32_THAW in fs/ext4/ext4.h).
 const EXT3_IOC_FREEZE: u64 = nix::request_code_write!(b'f', 9, size_of::<i32>());
 const EXT3_IOC_THAW: u64 = nix::request_code_write!(b'f', 10, size_of::<i32>());
@@ -46,6 +50,18 @@ pub fn reset_timeout(fd: RawFd, seconds: u32) -> Result<(), Errno> {
     ioctl(fd, FIFREEZE_RESET_TIMEOUT, seconds)
 }
 
+/// `FS_IOC_FREEZE_HOLD`; see [`Hold::ask`].
+pub fn hold(fd: RawFd, request: u32) -> Result<Hold, Errno> {
+    let fd = answer(fd, FS_IOC_FREEZE_HOLD, request)?;
+    // SAFETY: the descriptor is new, and nobody else's.
+    Ok(Hold::from(unsafe { OwnedFd::from_raw_fd(fd) }))
+}
+
+/// `FS_IOC_FREEZE_HOLD_RESET`; see [`Hold::ask_reset`].
+pub fn reset_hold(fd: RawFd, request: u32) -> Result<(), Errno> {
+    ioctl(fd, FS_IOC_FREEZE_HOLD_RESET, request)
+}
+
 /// `EXT3_IOC_FREEZE`; see [`super::ioctl::ext3_freeze`].
 pub fn ext3_freeze(fd: RawFd, seconds: u32) -> Result<(), Errno> {
     ioctl(fd, EXT3_IOC_FREEZE, seconds)
@@ -57,6 +73,10 @@ pub fn ext3_thaw(fd: RawFd) -> Result<(), Errno> {
 }
 
 fn ioctl(fd: RawFd, request: u64, argument: u32) -> Result<(), Errno> {
+    answer(fd, request, argument).map(drop)
+}
+
+fn answer(fd: RawFd, request: u64, argument: u32) -> Result<i32, Errno> {
     let outcome: i32;
     // SAFETY: the kernel checks descriptor and address, and none of the
     // requests above writes to memory. The compiler keeps rbx for itself, so
@@ -75,7 +95,7 @@ fn ioctl(fd: RawFd, request: u64, argument: u32) -> Result<(), Errno> {
         );
     }
     match outcome {
-        0.. => Ok(()),
+        0.. => Ok(outcome),
         error => Err(Errno::from_raw(-error)),
     }
 }

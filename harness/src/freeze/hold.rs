@@ -35,6 +35,11 @@ impl Request {
             timeout_sec: seconds,
         }
     }
+
+    pub fn bytes(&self) -> Vec<u8> {
+        let words = [self.size.to_ne_bytes(), self.flags.to_ne_bytes()];
+        [&words.concat()[..], &self.timeout_sec.to_ne_bytes()].concat()
+    }
 }
 
 /// Why a hold has ended although it is open: `reason` of `struct fs_freeze_hold_end`.

@@ -1,8 +1,8 @@
 //! How such a hold ends: by close, by death, at its deadline, by force.
 
-use std::fs::File;
+use std::fs::{File, remove_file};
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _, RawFd};
 use std::os::unix::fs::FileExt as _;
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill, raise};
 
 use crate::case::Case;
+use crate::devices::mount::Mount;
 use crate::fixture::Fixture;
 use crate::freeze::hold::{End, Hold};
 use crate::kit::deadline::{
@@ -52,7 +53,7 @@ pub const CASES: &[Case] = &[
     .needing(Feature::FreezeHold),
     Case::new(
         "hold_moves_its_deadline",
-        "FS_IOC_FREEZE_HOLD_RESET moves the deadline to sooner, to later and away",
+        "FS_IOC_FREEZE_HOLD_RESET moves the deadline to later, away, and to sooner than another one",
         moves_its_deadline,
     )
     .needing(Feature::FreezeHold),
@@ -98,24 +99,37 @@ fn close(fixture: &Fixture) -> Result<()> {
 
 fn killed(fixture: &Fixture) -> Result<()> {
     let fs = fixture.scratch()?;
-    let file = prepare(&fs)?;
+    for is_closed_first in [true, false] {
+        with_files(fixture, &fs, is_closed_first)?;
+    }
+    Ok(())
+}
+
+/// Descriptors are closed in the order of their numbers. The last close of a file that was extended may have something to
+/// give back, and that of one that was unlinked has.
+fn with_files(fixture: &Fixture, fs: &Mount, is_closed_first: bool) -> Result<()> {
+    let file = prepare(fs)?;
     let writer = Waiting::new(fixture, &file)?;
     let holder = fixture.actor("holder", || {
-        // The last close of a file that was extended may have something to give back.
-        let mut open = File::create(fs.path("open"))?;
-        open.write_all(&vec![b'o'; ROOM])?;
+        let smaller_number = fs.as_fd().try_clone_to_owned()?;
+        let mut open = ["extended", "unlinked"].map(|name| File::create(fs.path(name)));
+        for file in open.iter_mut().flatten() {
+            file.write_all(&vec![b'o'; ROOM])?;
+        }
+        remove_file(fs.path("unlinked"))?;
+        let _kept = (!is_closed_first).then_some(smaller_number);
         let _hold = Hold::take(fs.as_fd(), 0)?;
         Ok(raise(Signal::SIGSTOP)?)
     })?;
     holder.has_got(Signal::SIGSTOP)?;
     let writer = writer.is_blocked(fixture)?;
-    has_no_file_hold(&fs)?;
+    has_no_file_hold(fs)?;
     fixture.step("kill -9");
     kill(holder.pid(), Signal::SIGKILL)?;
     holder.has_got(Signal::SIGKILL)?;
-    is_thawed(&fs)?;
-    writer.completes(fixture, &fs)?;
-    has_no_file_hold(&fs)
+    is_thawed(fs)?;
+    writer.completes(fixture, fs)?;
+    has_no_file_hold(fs)
 }
 
 fn expires(fixture: &Fixture) -> Result<()> {
@@ -212,12 +226,17 @@ fn moves_its_deadline(fixture: &Fixture) -> Result<()> {
     ensure!(left.is_none(), "{left:?} left without a deadline");
     has_no_file_hold(&fs).context("through another file")?;
     is_active(&hold)?;
-    fixture.step("sooner");
+    fixture.step("sooner than another one");
+    let other = kept::hold(&fs, HOUR)?;
     let deadline = after(2);
     kept::reset(&hold, SHORT)?;
-    writer.completes(fixture, &fs)?;
+    ensure!(hold.end().context("read")? == End::Expired);
     not_before(deadline)?;
-    has_ended(&hold, End::Expired)
+    has_ended(&hold, End::Expired)?;
+    is_active(&other)?;
+    writer.is_blocked()?;
+    drop(other);
+    writer.completes(fixture, &fs)
 }
 
 fn forced(fixture: &Fixture) -> Result<()> {
@@ -241,6 +260,11 @@ fn forced(fixture: &Fixture) -> Result<()> {
     is_thawed(&fs)
 }
 
+fn next_descriptor(fs: &Mount) -> io::Result<RawFd> {
+    let duplicate = fs.as_fd().try_clone_to_owned()?;
+    Ok(duplicate.as_raw_fd())
+}
+
 /// A write that waits for a pipe keeps the freeze waiting.
 fn too_late(fixture: &Fixture) -> Result<()> {
     let fs = fixture.scratch()?;
@@ -248,7 +272,14 @@ fn too_late(fixture: &Fixture) -> Result<()> {
     let (pipe, mut data) = io::pipe().context("no pipe")?;
     let stuck = fixture.actor("stuck", || io::copy(&mut pipe.take(1), &mut file).map(drop))?;
     stuck.sleeps()?;
-    let freezer = fixture.actor("freezer", || Ok(Hold::take(fs.as_fd(), 1).map(drop)?))?;
+    let freezer = fixture.actor("freezer", || {
+        let next = next_descriptor(&fs)?;
+        let outcome = Hold::take(fs.as_fd(), 1).map(drop);
+        match next_descriptor(&fs)? == next {
+            true => Ok(outcome?),
+            false => Err(io::Error::other("a descriptor is left")),
+        }
+    })?;
     freezer.sleeps()?;
     let deadline = Instant::now() + Duration::from_secs(1);
     sleep_until(deadline);

@@ -180,6 +180,8 @@ fn is_no_other_file(fixture: &Fixture) -> Result<()> {
     fails_with("a hold of the hold", again, Errno::EOPNOTSUPP)?;
     fails_with("FIFREEZE", ioctl::freeze(fd), Errno::EOPNOTSUPP)?;
     fails_with("FITHAW", ioctl::thaw(fd), Errno::EINVAL)?;
+    let unknown = ioctl::ext3_freeze(fd, 0);
+    fails_with("an ioctl of ext3", unknown, Errno::ENOTTY)?;
     fails_with("write", write(&hold, b"x").map(drop), Errno::EBADF)?;
     let short = File::from(hold.as_fd().try_clone_to_owned()?).read(&mut [0; 7]);
     let error = short.err().and_then(|error| error.raw_os_error());
