@@ -22,7 +22,7 @@ use crate::kit::deadline::{
 };
 use crate::kit::kept::{self, has_ended, hold, is_active, is_of, time_left};
 use crate::kit::state::{fails_with, freeze, is_frozen, is_thawed, thaw};
-use crate::kit::writer::{NEW, Waiting, prepare};
+use crate::kit::writer::{NEW, OLD, Waiting, prepare};
 use crate::linux::kmsg::Kmsg;
 use crate::wire::Feature;
 
@@ -75,8 +75,8 @@ pub const CASES: &[Case] = &[
 const SHORT: u64 = 2;
 const HOUR: u64 = 3600;
 
-/// Enough for a file to get more room than it needs.
-const ROOM: usize = 1 << 20;
+/// So often a file is appended to before it has more room than it needs.
+const APPENDED: usize = 1 << 8;
 
 fn close(fixture: &Fixture) -> Result<()> {
     let fs = fixture.scratch()?;
@@ -114,7 +114,9 @@ fn with_files(fixture: &Fixture, fs: &Mount, is_closed_first: bool) -> Result<()
         let smaller_number = fs.as_fd().try_clone_to_owned()?;
         let mut open = ["extended", "unlinked"].map(|name| File::create(fs.path(name)));
         for file in open.iter_mut().flatten() {
-            file.write_all(&vec![b'o'; ROOM])?;
+            for _ in 0..APPENDED {
+                file.write_all(&OLD)?;
+            }
         }
         remove_file(fs.path("unlinked"))?;
         let _kept = (!is_closed_first).then_some(smaller_number);

@@ -103,6 +103,9 @@ fn are_refused(ask: Ask<'_>) -> Result<()> {
         let outcome = ask(bytes.as_ptr().expose_provenance());
         fails_with(&format!("a 1 at byte {at}"), outcome, Errno::E2BIG)?;
     }
+    let bytes = larger(PAGE + 8)?;
+    let outcome = ask(bytes.as_ptr().expose_provenance());
+    fails_with("more than a page of zeros", outcome, Errno::E2BIG)?;
     cannot_be_read(ask)
 }
 
