@@ -93,6 +93,9 @@ const NEEDED: &[(Need, Thing, &str)] = &[
     // git-email only recommends it, and does nothing without.
     (Need::Mail, PerlModule("Mail::Address"), "libmailtools-perl"),
     (Need::Tests, Program("git"), "git"),
+    (Need::Tests, Program("gcc"), "gcc"),
+    (Need::Tests, Program("make"), "make"),
+    (Need::Tests, Program("setpriv"), "util-linux"),
     (Need::Tests, Program("xz"), "xz-utils"),
     (Need::Tests, Program("strace"), "strace"),
     (Need::Tests, Tool("mkfs.ext3"), "e2fsprogs"),

@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::process::Command;
+use std::sync::LazyLock;
 
 use anyhow::Context;
 use camino::{Utf8Path, Utf8PathBuf};
 use nix::sys::signal::Signal;
+use regex::Regex;
 use serde::{Deserialize, Serialize};
 use xshell::cmd;
 
@@ -498,6 +500,13 @@ impl Make<'_> {
                     killed(stderr).unwrap_or_default()
                 ))
             }
+            (proc::Error::Failed(_), None) if absent(stderr).is_some() => {
+                Kind::Machinery.error(format!(
+                    "a program that builds {} is not there: {}; --install-deps installs what this kernel takes",
+                    self.build.title,
+                    absent(stderr).unwrap_or_default()
+                ))
+            }
             (proc::Error::Failed(_), None) if !errors.is_empty() => {
                 let shown = errors[..errors.len().min(SHOWN)].join("\n");
                 let more = errors.len().saturating_sub(SHOWN);
@@ -553,6 +562,24 @@ fn killed(stderr: &str) -> Option<&str> {
                 .any(|code| line.ends_with(code))
     };
     stderr.lines().find(says_so)
+}
+
+/// The line that says that a program is not installed, in the words of setpriv, a shell or make. One with a path is the
+/// tree's own.
+fn absent(stderr: &str) -> Option<&str> {
+    static ABSENT: LazyLock<Regex> = LazyLock::new(|| {
+        let program = r"[\w.+-]+";
+        Regex::new(&format!(
+            r"(?x)^(?:
+                setpriv:\ failed\ to\ execute\ {program}:\ No\ such\ file
+                |/bin/sh:\ \d+:\ {program}:\ not\ found
+                |\S*sh:\ line\ \d+:\ {program}:\ command\ not\ found
+                |make(?:\[\d+\])?:\ {program}:\ No\ such\ file
+            )"
+        ))
+        .expect("valid")
+    });
+    stderr.lines().find(|line| ABSENT.is_match(line))
 }
 
 /// An expectation, as long as it may be true.
@@ -699,6 +726,35 @@ mod tests {
             ),
         ] {
             assert_eq!(killed(stderr).is_some(), told, "{stderr}");
+        }
+    }
+
+    #[test]
+    fn programs_that_are_not_there_are_no_fault_of_a_commit() {
+        for (stderr, told) in [
+            (
+                "setpriv: failed to execute make: No such file or directory\n",
+                true,
+            ),
+            (
+                "/bin/sh: 1: flex: not found\nmake[2]: *** [x: y] Error 127\n",
+                true,
+            ),
+            ("sh: line 1: bc: command not found\n", true),
+            ("make[1]: bison: No such file or directory\n", true),
+            // The tree's own script, header and source.
+            ("/bin/sh: 1: ./scripts/gone.sh: not found\n", false),
+            (
+                "fs/super.c:3:10: fatal error: gone.h: No such file or directory\n",
+                false,
+            ),
+            (
+                "cc1: fatal error: fs/gone.c: No such file or directory\n",
+                false,
+            ),
+            ("Makefile:9: gone.mk: No such file or directory\n", false),
+        ] {
+            assert_eq!(absent(stderr).is_some(), told, "{stderr}");
         }
     }
 
