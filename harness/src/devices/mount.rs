@@ -1,7 +1,7 @@
 //! A mounted filesystem and what a case does to it.
 
 use std::fs::{self, File};
-use std::os::fd::{AsFd as _, AsRawFd as _, RawFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
@@ -48,6 +48,26 @@ impl Mount {
             flags,
             directory,
         })
+    }
+
+    /// The same, through an open file of its own.
+    pub fn again(&self) -> Result<Mount> {
+        Mount::new(self.root.clone(), self.flags)
+    }
+
+    /// Closes the file, and opens another.
+    pub fn reopen(&mut self) -> Result<()> {
+        // Closed first: the kernel may take the same memory for the new one.
+        let path = Path::new("/");
+        self.directory = File::open(path).context("failed to open the root")?;
+        *self = self.again()?;
+        Ok(())
+    }
+
+    /// One more descriptor of the same open file.
+    pub fn duplicate(&self) -> Result<OwnedFd> {
+        let copy = self.directory.as_fd().try_clone_to_owned();
+        copy.context("failed to duplicate a descriptor")
     }
 
     pub fn root(&self) -> &Path {

@@ -66,6 +66,7 @@ impl Prepared {
             way,
             init,
             provides: &self.kernel.provides,
+            stock: self.kernel.patches.is_empty(),
             work,
         }
     }

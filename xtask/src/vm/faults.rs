@@ -74,6 +74,7 @@ fn each_fault_is_seen_for_what_it_is() {
             way: Way::Initramfs,
             init: &init,
             provides: &[],
+            stock: false,
             work: Work::Faults,
         };
         let limits = Limits::new(Accel::Tcg, Some(Duration::from_secs(10)));
