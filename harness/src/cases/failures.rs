@@ -103,7 +103,7 @@ fn said<T>(outcome: &Result<T>) -> String {
 fn failed_freeze(fixture: &Fixture) -> Result<()> {
     let fs = fixture.scratch()?;
     let file = prepare(&fs)?;
-    let others = fs.again()?;
+    let (others, refused) = (fs.again()?, fs.again()?);
     fixture.step("FIFREEZE up to the limit");
     freeze_for(&fs, HOUR)?;
     for _ in 1..MOST_HOLDS {
@@ -111,10 +111,14 @@ fn failed_freeze(fixture: &Fixture) -> Result<()> {
     }
     for seconds in [0, SHORT, HOUR] {
         let what = format!("FIFREEZE_TIMEOUT {seconds} beyond the limit");
-        fails_with(&what, others.freeze_timeout(seconds), Errno::EBUSY)?;
+        fails_with(&what, refused.freeze_timeout(seconds), Errno::EBUSY)?;
     }
     fixture.step("FITHAW of all but one");
-    others.thaw_fully()?;
+    others.thaw_own()?;
+    fixture.step("whoever was refused thaws nobody else");
+    fails_with("FITHAW of the refused", refused.thaw(), Errno::EINVAL)?;
+    let reset = refused.reset_timeout(SHORT);
+    fails_with("reset of the refused", reset, Errno::EINVAL)?;
     let writer = Writer::start(fixture, &file)?;
     let deadline = after(SHORT);
     fs.reset_timeout(SHORT).context("reset")?;

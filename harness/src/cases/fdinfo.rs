@@ -76,7 +76,7 @@ fn of_holds_left_behind(fixture: &Fixture) -> Result<()> {
         freeze(&fs.again()?).context("through a file that is closed at once")?;
     }
     says(&fs, [2, 0, 0], 0)?;
-    thaw(&fs)?;
+    thaw(&fs.again()?)?;
     says(&fs, [1, 0, 0], 0)?;
     thaw(&fs)?;
     is_thawed(&fs)

@@ -148,6 +148,7 @@ mod tests {
         "owner_thaws_its_own",
         "owner_is_an_open_file",
         "owner_leaves_its_hold",
+        "owner_is_rescued",
         "owner_resets_its_own",
         "owner_keeps_its_deadline",
         "owner_learns_of_its_end",

@@ -97,10 +97,22 @@ impl Mount {
         self.file_holds().release()
     }
 
-    /// Thaws until nothing is left to thaw; returns how many file holds there were.
-    pub fn thaw_fully(&self) -> Result<u32> {
+    /// Releases all holds that were taken through this open file; returns how many there were.
+    pub fn thaw_own(&self) -> Result<u32> {
         let holds = self.file_holds().release_all();
         holds.context("FITHAW until nothing is left")
+    }
+
+    /// Thaws until nothing is left to thaw; returns how many file holds there were. Each open file releases one hold
+    /// that is not its own.
+    pub fn thaw_fully(&self) -> Result<u32> {
+        let mut holds = self.thaw_own()?;
+        loop {
+            match self.again()?.thaw_own()? {
+                0 => return Ok(holds),
+                more => holds += more,
+            }
+        }
     }
 
     /// `FIFREEZE_TIMEOUT` on the root directory.

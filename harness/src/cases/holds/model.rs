@@ -12,7 +12,7 @@ use crate::actors::report::Outcome;
 pub enum Through {
     A,
     B,
-    /// One that never freezes.
+    /// Another one, opened for this request.
     Other,
 }
 
@@ -42,7 +42,7 @@ struct Hold {
 #[derive(Clone, Debug, Default)]
 pub struct Model {
     holds: Vec<Hold>,
-    /// The files that have frozen, since they were opened.
+    /// The files that have frozen, or released the hold of another, since they were opened.
     freezers: Vec<Through>,
     now: i64,
     steps: usize,
@@ -73,6 +73,9 @@ impl Model {
                 };
                 let earliest = self.about(file)?.into_iter().min_by_key(last);
                 earliest.map(|nth| self.holds.remove(nth));
+                // Whoever has released a hold of another does so once.
+                self.freezers
+                    .extend(Some(file).filter(|it| *it != Through::Other));
             }
             Step::Reopen(file) => {
                 let left = self.holds.iter_mut();
@@ -106,8 +109,8 @@ impl Model {
         (time != 0).then_some((self.now + time, self.steps))
     }
 
-    /// The holds that a request through this file is about: its own, if it has frozen; else those that closed files
-    /// left behind, or, if there are none, all.
+    /// The holds that a request through this file is about: its own, if it is one of the freezers; else those that
+    /// closed files left behind, or, if there are none, all.
     fn about(&self, file: Through) -> Result<Vec<usize>, Errno> {
         let with = |wanted: Option<Through>| -> Vec<usize> {
             let holds = self.holds.iter().enumerate();
@@ -177,6 +180,11 @@ mod tests {
             (
                 &[Freeze(A), Freeze(B), Reopen(A), Thaw(A), Thaw(B)],
                 ("00000", 0),
+            ),
+            // It does so once.
+            (
+                &[Freeze(A), Freeze(A), Thaw(B), Thaw(B), Reset(B, 1)],
+                ("000EE", 1),
             ),
             // The sooner one goes first.
             (

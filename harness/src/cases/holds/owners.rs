@@ -39,6 +39,12 @@ pub const CASES: &[Case] = &[
     )
     .needing(Feature::Nesting),
     Case::new(
+        "owner_is_rescued",
+        "a file that has not frozen releases one hold of another file, and no more; so does each further one",
+        is_rescued,
+    )
+    .needing(Feature::Nesting),
+    Case::new(
         "owner_resets_its_own",
         "a second freezer that resets its time and thaws does not shorten that of the first",
         resets_its_own,
@@ -106,7 +112,7 @@ fn is_an_open_file(fixture: &Fixture) -> Result<()> {
 /// Of the hold of an open file and one that is left behind, the latter goes.
 fn another_is_released(fs: &Mount) -> Result<()> {
     freeze(&fs.again()?).context("through a file that is closed at once")?;
-    thaw(fs).context("of what was left behind")?;
+    thaw(&fs.again()?).context("of what was left behind")?;
     is_frozen(fs)
 }
 
@@ -121,7 +127,7 @@ fn leaves_its_hold(fixture: &Fixture) -> Result<()> {
     })?;
     freezer.has_got(Signal::SIGKILL)?;
     fixture.step("FITHAW of what the killed program left");
-    thaw(&fs)?;
+    thaw(&fs.again()?)?;
     is_frozen(&fs)?;
     fixture.step("a closed file, and one that may have its place in memory");
     let mut a = fs.again()?;
@@ -130,9 +136,29 @@ fn leaves_its_hold(fixture: &Fixture) -> Result<()> {
     freeze(&a).context("through the new file")?;
     thaw(&a).context("through the new file")?;
     fails_with("FITHAW of the old one's hold", a.thaw(), Errno::EINVAL)?;
-    thaw(&fs).context("of what the closed file left")?;
+    thaw(&fs.again()?).context("of what the closed file left")?;
     is_frozen(&fs)?;
     thaw(&b).context("of B")?;
+    is_thawed(&fs)
+}
+
+/// A program that thaws in a loop ends one freeze of somebody else, and not all.
+fn is_rescued(fixture: &Fixture) -> Result<()> {
+    let fs = fixture.scratch()?;
+    let (a, b) = (fs.again()?, fs.again()?);
+    freeze(&a)?;
+    freeze(&b)?;
+    freeze(&b)?;
+    for _ in 0..2 {
+        let rescuer = fs.again()?;
+        thaw(&rescuer).context("of another's hold")?;
+        is_frozen(&fs)?;
+        fails_with("the next FITHAW", rescuer.thaw(), Errno::EINVAL)?;
+        freeze(&rescuer).context("by the rescuer")?;
+        thaw(&rescuer).context("of the rescuer")?;
+        fails_with("FITHAW after its own", rescuer.thaw(), Errno::EINVAL)?;
+    }
+    thaw(&fs).context("of the last")?;
     is_thawed(&fs)
 }
 

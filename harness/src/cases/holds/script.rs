@@ -77,21 +77,19 @@ impl Script<'_> {
 
     fn really(&mut self, step: Step) -> Result<Outcome> {
         let unit = self.unit;
-        Ok(match step {
-            Step::Freeze(file) => self.file(file).freeze(),
-            Step::FreezeFor(file, time) => self.file(file).freeze_timeout(time * unit),
-            Step::Reset(file, time) => self.file(file).reset_timeout(time * unit),
-            Step::Thaw(file) => self.file(file).thaw(),
-            Step::Reopen(file) => self.reopen(file).map(Ok::<(), Errno>)?,
-        })
-    }
-
-    fn file(&self, file: Through) -> &Mount {
-        match file {
+        let other = self.fs.again()?;
+        let file = |file| match file {
             Through::A => &self.a,
             Through::B => &self.b,
-            Through::Other => self.fs,
-        }
+            Through::Other => &other,
+        };
+        Ok(match step {
+            Step::Freeze(through) => file(through).freeze(),
+            Step::FreezeFor(through, time) => file(through).freeze_timeout(time * unit),
+            Step::Reset(through, time) => file(through).reset_timeout(time * unit),
+            Step::Thaw(through) => file(through).thaw(),
+            Step::Reopen(through) => self.reopen(through).map(Ok::<(), Errno>)?,
+        })
     }
 
     /// The new file may get the place in memory that the old one had.
