@@ -42,6 +42,16 @@ pub const IGNORED: &[Ignored] = &[
         holds: Holds::Always,
     },
     Ignored {
+        kind: "UNKNOWN_COMMIT_ID",
+        why: "the source is an import, and has none of the commits that a message names",
+        holds: Holds::Always,
+    },
+    Ignored {
+        kind: "FILE_PATH_CHANGES",
+        why: "below fs/, all of which MAINTAINERS covers",
+        holds: Holds::Below("fs/"),
+    },
+    Ignored {
         kind: "FILE_PATH_CHANGES",
         why: "below Documentation/filesystems/, all of which MAINTAINERS covers",
         holds: Holds::Below("Documentation/filesystems/"),
