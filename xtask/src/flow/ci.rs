@@ -76,7 +76,14 @@ const CHECKS_WITH_KERNEL: &[Step] = &[
 const COMPONENTS: &[(&str, &str)] = &[("rustfmt", "fmt"), ("clippy", "clippy")];
 
 /// What each kernel has.
-const SERIES: &[&str] = &["--series", "generic-freeze", "--series", "ext3-ioctl"];
+const SERIES: &[&str] = &[
+    "--series",
+    "generic-freeze",
+    "--series",
+    "freeze-arg",
+    "--series",
+    "ext3-ioctl",
+];
 
 /// Every base once, with [`SERIES`]; one as a kernel that looks for what cases cannot see.
 pub const KERNELS: &[Step] = &[

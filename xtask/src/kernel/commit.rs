@@ -18,7 +18,7 @@ use super::refs::BISECT;
 use super::source::{self, NoKernel, Source};
 use super::tree::Tree;
 use super::version::{series_of, version_of};
-use super::{Kernel, cherry, opened};
+use super::{Kernel, cherry, opened, selftest};
 use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
 use crate::host::files;
@@ -319,7 +319,7 @@ impl Workbench {
             built => built,
         };
         match built {
-            Ok(built) => Ok(Ok(self.kernel(ready, tree, built)?)),
+            Ok(built) => Ok(Ok(self.kernel(ready, tree, built, session)?)),
             Err(obstacle) => Ok(Err(Obstacle {
                 log: fs_err::read(build.folder.join("build.log")).ok(),
                 ..obstacle
@@ -345,8 +345,13 @@ impl Workbench {
         )
     }
 
-    fn kernel(&self, ready: &Ready, tree: Tree, built: Built) -> Result<Kernel> {
+    fn kernel(&self, ready: &Ready, tree: Tree, built: Built, session: &Session) -> Result<Kernel> {
         let (git, commit) = (&self.repository, &ready.source.commit);
+        // One that does not compile is none: the kernel is there.
+        let selftest = match selftest::provide(&tree.path, &built.out, session) {
+            Err(failure) if failure.kind == Kind::Build => None,
+            provided => provided?,
+        };
         Ok(Kernel {
             image: built.image,
             lease: built.lease,
@@ -364,6 +369,7 @@ impl Workbench {
             provides: ready.provides.clone(),
             fingerprint: built.fingerprint,
             rebuilt: built.rebuilt,
+            selftest,
         })
     }
 

@@ -1,5 +1,5 @@
 //! The real thing: a history of some thirty commits on top of our series, among them all that a search can meet, built,
-//! booted and searched. It takes what `cargo xtask test-kernel --series generic-freeze --series ext3-ioctl` has got and
+//! booted and searched. It takes what `cargo xtask test-kernel --series generic-freeze --series freeze-arg --series ext3-ioctl` has got and
 //! compiled: `cargo test -p xtask -- --ignored bisection::proof`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,6 +32,7 @@ use crate::vm::boot::Way;
 use crate::vm::root::init;
 
 const SUPER: &str = "fs/super.c";
+const FREEZE: &str = "fs/freeze.c";
 const IOCTL: &str = "fs/ioctl.c";
 const STATFS: &str = "fs/statfs.c";
 const PNODE: &str = "fs/pnode.c";
@@ -52,20 +53,21 @@ use Edit::{Append, Replace};
 
 const NESTS: &str = "return sb->s_writers.freeze_ucount < FREEZE_UCOUNT_MAX;";
 const NEVER_NESTS: &str = "return sb->s_writers.freeze_ucount < 1;";
-const NOT_FROZEN: &str = "int error = -EINVAL;\n\tint released;";
-/// Once holds were nested, which the control case does not do.
-const OTHER: &str =
-    "static bool nested;\n\tint error = nested ? -EPERM : -EINVAL;\n\tint released;";
-const HOLDS_REMAIN: &str = "freeze_dec(sb, who);\n\t\terror = 0;";
-const NESTED: &str = "freeze_dec(sb, who);\n\t\tnested = true;\n\t\terror = 0;";
-const NOT_PERMITTED: &str = "int error = -EPERM;\n\tint released;";
-const NO_QUEUE: &str = "if (!freeze_wq)\n\t\tpanic";
-const PANICS: &str = "if (freeze_wq)\n\t\tpanic";
+const NOT_FROZEN: &str =
+    "return -EINVAL;\n\tspin_lock(&sf->lock);\n\thold = hold_claim(sf, hold_scope(sf, file));";
+const NOT_PERMITTED: &str =
+    "return -EPERM;\n\tspin_lock(&sf->lock);\n\thold = hold_claim(sf, hold_scope(sf, file));";
+const RELEASED: &str = "error = hold_release(sb, sf, hold);\n\tif (!error)\n\t\tfile_set_freezer";
+/// Where holds remain, which the control case does not see.
+const OTHER: &str = "error = hold_release(sb, sf, hold);\n\tif (!error && READ_ONCE(sb->s_writers.frozen))\n\t\t\
+    error = -EPERM;\n\tif (!error)\n\t\tfile_set_freezer";
+const NO_QUEUE: &str = "if (!freeze_wq)\n\t\tfreeze_wq = system_freezable_wq;";
+const PANICS: &str = "if (freeze_wq)\n\t\tpanic(\"no queue\");";
 const RESET: &str = "if (get_user(timeout_sec, timeout))\n\t\treturn -EFAULT;\n";
 const HANGS: &str =
     "if (get_user(timeout_sec, timeout))\n\t\treturn -EFAULT;\n\tfor (;;)\n\t\tcond_resched();\n";
-const CANNOT: &str = "return -EOPNOTSUPP;\n\n\tif (cmd == FIFREEZE)";
-const CANNOT_SAYS_NO: &str = "return -EINVAL;\n\n\tif (cmd == FIFREEZE)";
+const CANNOT: &str = "return -EOPNOTSUPP;\n\n\tif (cmd == FIFREEZE";
+const CANNOT_SAYS_NO: &str = "return -EINVAL;\n\n\tif (cmd == FIFREEZE";
 const COUNTS: &str = "if (may_freeze(sb, who))\n\t\t\tret = !!WARN";
 /// One of four nested freezes fails in three of ten runs.
 const FLAKY: &str = "if (get_random_u32_below(100) < 8)\n\t\t\tret = -EAGAIN;\n\t\telse if (may_freeze(sb, who))\n\
@@ -87,11 +89,11 @@ const BEFORE: &[(&str, &[Edit])] = &[
     ("note: two", &[Append(SUPER, NOTES[1])]),
     (
         "control: break",
-        &[Replace(SUPER, NOT_FROZEN, NOT_PERMITTED)],
+        &[Replace(FREEZE, NOT_FROZEN, NOT_PERMITTED)],
     ),
     (
         "control: repair",
-        &[Replace(SUPER, NOT_PERMITTED, NOT_FROZEN)],
+        &[Replace(FREEZE, NOT_PERMITTED, NOT_FROZEN)],
     ),
     ("doc: two", &[Append(PAGE, "Two.\n")]),
     ("note: three", &[Append(SUPER, NOTES[2])]),
@@ -99,22 +101,10 @@ const BEFORE: &[(&str, &[Edit])] = &[
         "comment: one",
         &[Replace(SUPER, "- mount structures", "- mount structures.")],
     ),
-    (
-        "other: break",
-        &[
-            Replace(SUPER, NOT_FROZEN, OTHER),
-            Replace(SUPER, HOLDS_REMAIN, NESTED),
-        ],
-    ),
-    (
-        "other: repair",
-        &[
-            Replace(SUPER, OTHER, NOT_FROZEN),
-            Replace(SUPER, NESTED, HOLDS_REMAIN),
-        ],
-    ),
-    ("boot: break", &[Replace(SUPER, NO_QUEUE, PANICS)]),
-    ("boot: repair", &[Replace(SUPER, PANICS, NO_QUEUE)]),
+    ("other: break", &[Replace(FREEZE, RELEASED, OTHER)]),
+    ("other: repair", &[Replace(FREEZE, OTHER, RELEASED)]),
+    ("boot: break", &[Replace(FREEZE, NO_QUEUE, PANICS)]),
+    ("boot: repair", &[Replace(FREEZE, PANICS, NO_QUEUE)]),
     ("doc: three", &[Append(PAGE, "Three.\n")]),
     ("half: begin", &[Append(IOCTL, "#error half of a change\n")]),
     (
@@ -324,7 +314,7 @@ impl Place {
     fn open() -> Self {
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let here = Layout::of_this_checkout().unwrap();
-        let root = here.work("proof");
+        const SERIES: [&str; 3] = ["generic-freeze", "freeze-arg", "ext3-ioctl"];
         let layout = Layout::at(&root);
         fs_err::create_dir_all(layout.work("")).unwrap();
         for (there, link) in [
