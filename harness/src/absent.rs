@@ -44,6 +44,7 @@ fn is_there(feature: Feature, fixture: &Fixture) -> Result<bool> {
             let fs = fixture.scratch()?;
             Ok(is_known(ioctl::ext3_freeze(fs.fd(), NOWHERE)))
         }
+        _ => bail!("no request tells whether the kernel has the {feature}"),
     }
 }
 

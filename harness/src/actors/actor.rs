@@ -74,6 +74,19 @@ impl Actor {
         process::until_blocked(&self.what, self.pid, self.patience, pause)
     }
 
+    /// Returns when the operation is seen to sleep, on whatever it is.
+    ///
+    /// # Errors
+    /// When it ends.
+    pub fn sleeps(&self) -> Result<()> {
+        let pause = |time| {
+            let ended = self.report.is_ready_within(time)?;
+            ensure!(!ended, "{} has ended", self.what);
+            Ok(())
+        };
+        process::until(&self.what, process::SLEEP, self.pid, self.patience, pause)
+    }
+
     /// Returns when the signal has ended or stopped the process.
     pub fn has_got(&self, signal: Signal) -> Result<()> {
         // Whoever started it collects it in the end.

@@ -10,7 +10,7 @@ use nix::sys::prctl::set_name;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{ForkResult, Pid, fork};
 
-use crate::linux::proc::{describe, waits_for_thaw};
+use crate::linux::proc::{Stat, describe, waits_for_thaw};
 
 /// A task counts as blocked after so many looks in a row that found it waiting.
 const LOOKS: u32 = 4;
@@ -51,12 +51,33 @@ pub fn until_ended(child: Pid) -> Result<()> {
         .map(drop)
 }
 
+/// What a task may be seen to do, and how.
+pub type State = (&'static str, fn(Pid) -> Result<bool>);
+
+/// It waits for something, whatever that is.
+pub const SLEEP: State = ("sleep", |pid| Ok(matches!(Stat::of(pid)?.state, 'S' | 'D')));
+
 /// Returns when the task is seen to wait for a thaw, a few looks in a row.
 ///
 /// # Errors
-/// When it does not within `patience`, or when `pause`, which lets the time between two looks pass, fails.
+/// As [`until`].
 pub fn until_blocked(
     what: &str,
+    pid: Pid,
+    patience: Duration,
+    pause: impl FnMut(Duration) -> Result<()>,
+) -> Result<()> {
+    let state: State = ("wait for a thaw", waits_for_thaw);
+    until(what, state, pid, patience, pause)
+}
+
+/// Returns when the task is seen in this state, a few looks in a row.
+///
+/// # Errors
+/// When it does not within `patience`, or when `pause`, which lets the time between two looks pass, fails.
+pub fn until(
+    what: &str,
+    (state, is_in): State,
     pid: Pid,
     patience: Duration,
     mut pause: impl FnMut(Duration) -> Result<()>,
@@ -66,12 +87,12 @@ pub fn until_blocked(
     let mut looks = 0;
     while looks < LOOKS {
         pause(time)?;
-        looks = match waits_for_thaw(pid)? {
+        looks = match is_in(pid)? {
             true => looks + 1,
             false => 0,
         };
         if looks == 0 && Instant::now() > end {
-            bail!("{what} does not wait for a thaw: {}", describe(pid));
+            bail!("{what} does not {state}: {}", describe(pid));
         }
         time = LONGEST_PAUSE.min(2 * time);
     }

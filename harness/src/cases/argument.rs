@@ -1,6 +1,7 @@
 //! The timeout as the argument of `FIFREEZE`, which the sysctl switches on.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use anyhow::{Context as _, Result, ensure};
 use nix::errno::Errno;
@@ -32,6 +33,12 @@ pub const CASES: &[Case] = &[
         honoured,
     )
     .needing(Feature::Argument),
+    Case::new(
+        "argument_setting",
+        "the sysctl is 0 or 1, root's to write and everybody's to read",
+        setting,
+    )
+    .needing(Feature::Argument),
 ];
 
 /// What `xfs_freeze` passes, an `int`, and garbage behind it: as a `long`, no timeout at all.
@@ -61,6 +68,18 @@ fn ignored_by_default(fixture: &Fixture) -> Result<()> {
     freezes_for_good(fixture, &fs, SHORT, || {
         ioctl::freeze_with(fs.fd(), ioctl::address(&SHORT))
     })
+}
+
+fn setting(_: &Fixture) -> Result<()> {
+    let mode = fs::metadata(SYSCTL)?.permissions().mode() & 0o7777;
+    ensure!(mode == 0o644, "{SYSCTL} has mode {mode:o}");
+    for value in ["2", "-1", "x", "4294967296"] {
+        ensure!(fs::write(SYSCTL, value).is_err(), "{SYSCTL} takes {value}");
+    }
+    let _setting = honour()?;
+    let now = fs::read_to_string(SYSCTL)?;
+    ensure!(now == "1\n", "{SYSCTL} is {now:?}");
+    Ok(())
 }
 
 fn honoured(fixture: &Fixture) -> Result<()> {

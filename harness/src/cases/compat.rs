@@ -24,7 +24,8 @@ pub const CASES: &[Case] = &[
         "freeze_compat",
         "FIFREEZE and FITHAW of a 32-bit program take and release the same holds",
         freeze_and_thaw,
-    ),
+    )
+    .needing(Feature::Nesting),
     Case::new(
         "timeout_compat",
         "both requests with a timeout work for a 32-bit program, which aligns its number less",

@@ -12,38 +12,45 @@ use crate::kit::device::{resume, succeeds, suspend};
 use crate::kit::snapshot::{Origin, snapshot_is_good};
 use crate::kit::state::{fails_with, freeze, is_frozen, thaw};
 use crate::kit::writer::{Writer, holds_old, prepare};
+use crate::wire::Feature;
 
 pub const CASES: &[Case] = &[
     Case::new(
         "dm_case_a",
         "dmsetup suspend, FIFREEZE, FITHAW, dmsetup resume",
         case_a,
-    ),
+    )
+    .needing(Feature::Nesting),
     Case::new(
         "dm_case_b",
         "FIFREEZE, dmsetup suspend, dmsetup resume, FITHAW",
         case_b,
-    ),
+    )
+    .needing(Feature::DeviceHolds),
     Case::new(
         "dm_case_c",
         "dmsetup suspend, FIFREEZE, FITHAW; a second FITHAW is EINVAL at once",
         case_c,
-    ),
+    )
+    .needing(Feature::Nesting),
     Case::new(
         "dm_thaw_cannot_steal",
         "FITHAW after dmsetup suspend is EINVAL and leaves device-mapper's hold alone",
         thaw_cannot_steal,
-    ),
+    )
+    .needing(Feature::DeviceHolds),
     Case::new(
         "dm_hold_outlives_thaw",
         "FIFREEZE, dmsetup suspend, FITHAW: frozen until dmsetup resume",
         hold_outlives_thaw,
-    ),
+    )
+    .needing(Feature::DeviceHolds),
     Case::new(
         "dm_snapshot_while_frozen",
         "a dm-snapshot taken while frozen holds a clean filesystem",
         snapshot_while_frozen,
-    ),
+    )
+    .needing(Feature::DeviceHolds),
 ];
 
 fn case_a(fixture: &Fixture) -> Result<()> {

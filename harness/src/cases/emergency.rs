@@ -11,12 +11,14 @@ use crate::kit::device::{resume, succeeds, suspend};
 use crate::kit::state::{fails_with, freeze, is_thawed, thaw};
 use crate::kit::writer::{Writer, prepare};
 use crate::linux::kmsg::Kmsg;
+use crate::wire::Feature;
 
 pub const CASES: &[Case] = &[Case::new(
     "dm_emergency_thaw",
     "SysRq j while suspended releases all holds; dmsetup resume works, and freezing again",
     while_suspended,
-)];
+)
+.needing(Feature::Nesting)];
 
 /// What the kernel logs when it has released device-mapper's hold
 /// (`do_thaw_all_callback` in fs/super.c).

@@ -15,6 +15,7 @@ use crate::fixture::Fixture;
 use crate::freeze::ioctl;
 use crate::kit::privilege::is_privileged;
 use crate::kit::state::{fails_with, freeze, is_frozen, is_thawed, thaw};
+use crate::wire::Feature;
 
 pub const CASES: &[Case] = &[
     Case::new(
@@ -41,7 +42,8 @@ pub const CASES: &[Case] = &[
         "error_full_counter",
         "65535 holds fit, the next is EBUSY, and 65535 thaws undo them",
         full_counter,
-    ),
+    )
+    .needing(Feature::Nesting),
 ];
 
 /// File holds that fit on one superblock.

@@ -6,19 +6,30 @@
 
 mod agent;
 mod argument;
+mod chains;
 mod compat;
 mod descriptor;
 mod dm;
 mod emergency;
 mod errors;
 mod ext3;
+mod external;
+mod failures;
+mod fdinfo;
+mod gfs2;
+mod holds;
 mod nesting;
+mod operations;
+mod power;
 mod pressure;
 mod programs;
 mod races;
+mod read_only;
 mod selftest;
+mod slow;
 mod snapshots;
 mod timeout;
+mod unplug;
 mod writes;
 
 use std::sync::LazyLock;
@@ -28,17 +39,32 @@ use crate::case::Case;
 /// The tables of all files, in the order in which their cases run. It is public: shares of a run are taken from it.
 const TABLES: &[&[Case]] = &[
     writes::CASES,
+    operations::CASES,
     nesting::CASES,
     descriptor::CASES,
     dm::CASES,
     emergency::CASES,
+    external::CASES,
     snapshots::CASES,
     errors::CASES,
     programs::CASES,
     agent::CASES,
-    timeout::CASES,
+    holds::owners::CASES,
+    holds::orders::CASES,
+    holds::deadlines::CASES,
+    read_only::CASES,
+    fdinfo::CASES,
+    chains::CASES,
+    timeout::deadline::CASES,
+    timeout::rescue::CASES,
     pressure::CASES,
-    timeout::LATER,
+    timeout::gone::CASES,
+    timeout::refused::CASES,
+    slow::CASES,
+    failures::CASES,
+    unplug::CASES,
+    power::CASES,
+    gfs2::CASES,
     races::requests::CASES,
     races::unmount::CASES,
     races::device::CASES,
@@ -87,6 +113,9 @@ mod tests {
         "writes_stop_rename",
         "writes_stop_truncate",
         "writes_stop_mmap",
+        "operations_that_write",
+        "operations_that_read",
+        "operations_that_may_wait",
         "n_freezes_need_n_thaws",
         "concurrent_freezes",
         "freeze_read_only",
@@ -101,6 +130,10 @@ mod tests {
         "dm_hold_outlives_thaw",
         "dm_snapshot_while_frozen",
         "dm_emergency_thaw",
+        "external_suspend_both",
+        "external_emergency_thaw",
+        "external_emergency_thaw_data_first",
+        "external_emergency_thaw_races",
         "snapshot_outside",
         "snapshot_inside",
         "error_not_frozen",
@@ -114,6 +147,23 @@ mod tests {
         "program_qemu_ga",
         "program_qemu_ga_foreign_hold",
         "program_qemu_ga_device_hold",
+        "owner_thaws_its_own",
+        "owner_is_an_open_file",
+        "owner_leaves_its_hold",
+        "owner_is_rescued",
+        "owner_resets_its_own",
+        "owner_keeps_its_deadline",
+        "owner_learns_of_its_end",
+        "holds_in_all_orders",
+        "holds_end_in_all_orders",
+        "read_only_ext2",
+        "read_only_ext3",
+        "read_only_sysrq",
+        "fdinfo_tells_who_holds",
+        "fdinfo_of_holds_left_behind",
+        "chains_let_writers_go_on",
+        "chains_wait_their_turn",
+        "chains_give_up",
         "timeout_thaws",
         "timeout_reset_later",
         "timeout_reset_sooner",
@@ -121,7 +171,7 @@ mod tests {
         "timeout_last_thaw_cancels",
         "timeout_emergency_thaw_cancels",
         "timeout_never_shortens",
-        "timeout_ends_all_file_holds",
+        "timeout_ends_each_hold",
         "timeout_leaves_device_hold",
         "timeout_rescues_itself",
         "timeout_rescues_killed",
@@ -134,6 +184,21 @@ mod tests {
         "timeout_values",
         "timeout_pointers",
         "timeout_permissions",
+        "timeout_covers_the_sync",
+        "timeout_covers_a_stuck_writer",
+        "timeout_runs_from_the_call",
+        "timeout_is_not_late",
+        "device_sync_failure",
+        "timeout_failed_freeze",
+        "timeout_failed_sync",
+        "timeout_not_inherited",
+        "unplugged_while_frozen",
+        "timeout_unplugged",
+        "suspend_while_frozen",
+        "suspend_across_a_deadline",
+        "gfs2_whoever_thaws",
+        "gfs2_deadline",
+        "gfs2_nests",
         "timeout_races",
         "timeout_races_unmount",
         "timeout_races_suspend",
@@ -141,6 +206,7 @@ mod tests {
         "timeout_races_emergency_thaw",
         "argument_ignored_by_default",
         "argument_honoured",
+        "argument_setting",
         "freeze_compat",
         "timeout_compat",
         "argument_compat",

@@ -11,6 +11,7 @@ use crate::devices::mount::Mount;
 use crate::fixture::Fixture;
 use crate::kit::state::{fails_with, freeze, is_frozen, is_thawed, thaw};
 use crate::kit::writer::{Writer, prepare};
+use crate::wire::Feature;
 use crate::wire::storage::SCRATCH;
 
 pub const CASES: &[Case] = &[
@@ -18,27 +19,32 @@ pub const CASES: &[Case] = &[
         "n_freezes_need_n_thaws",
         "five FIFREEZE need five FITHAW; a writer waits for the last",
         n_freezes_need_n_thaws,
-    ),
+    )
+    .needing(Feature::Nesting),
     Case::new(
         "concurrent_freezes",
         "16 processes freeze and thaw at the same instant, 100 times; only the last thaw thaws",
         concurrent_freezes,
-    ),
+    )
+    .needing(Feature::Nesting),
     Case::new(
         "freeze_read_only",
         "holds are counted on a read-only filesystem too",
         freeze_read_only,
-    ),
+    )
+    .needing(Feature::Nesting),
     Case::new(
         "remount_while_frozen_is_busy",
         "a remount fails with EBUSY until the last hold is gone",
         remount_while_frozen_is_busy,
-    ),
+    )
+    .needing(Feature::Nesting),
     Case::new(
         "emergency_thaw",
         "SysRq j releases all file holds at once",
         emergency_thaw,
-    ),
+    )
+    .needing(Feature::Nesting),
 ];
 
 const HOLDS: usize = 5;

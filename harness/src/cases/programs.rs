@@ -11,6 +11,7 @@ use crate::kit::snapshot::snapshot_is_good;
 use crate::kit::state::{freeze, thaw};
 use crate::kit::writer::{Writer, holds_old, prepare};
 use crate::linux::program;
+use crate::wire::Feature;
 
 pub const CASES: &[Case] = &[
     Case::new(
@@ -27,7 +28,8 @@ pub const CASES: &[Case] = &[
         "program_lvcreate_snapshot",
         "lvcreate -s while frozen takes a snapshot with a clean filesystem",
         lvcreate_snapshot,
-    ),
+    )
+    .needing(Feature::DeviceHolds),
 ];
 
 /// Mebibytes: mkfs.xfs wants 300 at least, both disks have 1024 together.

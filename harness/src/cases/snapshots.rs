@@ -9,6 +9,7 @@ use crate::devices::mount::Mount;
 use crate::fixture::{Fixture, skip};
 use crate::kit::snapshot::{Origin, snapshot_is_good};
 use crate::kit::state::{freeze, thaw};
+use crate::wire::Feature;
 use crate::wire::storage::{SCRATCH, Storage};
 use crate::words::count;
 
@@ -23,7 +24,8 @@ pub const CASES: &[Case] = &[
         "snapshot_inside",
         "a dm-snapshot of the frozen device is clean, with all that writers had completed",
         inside,
-    ),
+    )
+    .needing(Feature::DeviceHolds),
 ];
 
 const WRITERS: usize = 4;

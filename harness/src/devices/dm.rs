@@ -4,10 +4,12 @@
 //! itself and not wait for a udev that the guest lacks (libdm, dmsetup(8)).
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
+use nix::libc;
 
 use crate::linux::program;
 
@@ -52,6 +54,15 @@ impl Dm {
     /// The node below /dev/mapper.
     pub fn node(&self) -> PathBuf {
         Path::new("/dev/mapper").join(&self.name)
+    }
+
+    /// As sysfs calls it, such as `dm-0`.
+    pub fn kernel_name(&self) -> Result<String> {
+        let node = self.node();
+        let number = fs::metadata(&node)
+            .with_context(|| format!("no device {}", node.display()))?
+            .rdev();
+        Ok(format!("dm-{}", libc::minor(number)))
     }
 
     /// Freezes the filesystem on the device (a device hold) and stops its I/O.

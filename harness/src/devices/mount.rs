@@ -1,7 +1,7 @@
 //! A mounted filesystem and what a case does to it.
 
 use std::fs::{self, File};
-use std::os::fd::{AsFd as _, AsRawFd as _, RawFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
@@ -50,6 +50,26 @@ impl Mount {
         })
     }
 
+    /// The same, through an open file of its own.
+    pub fn again(&self) -> Result<Mount> {
+        Mount::new(self.root.clone(), self.flags)
+    }
+
+    /// Closes the file, and opens another.
+    pub fn reopen(&mut self) -> Result<()> {
+        // Closed first: the kernel may take the same memory for the new one.
+        let path = Path::new("/");
+        self.directory = File::open(path).context("failed to open the root")?;
+        *self = self.again()?;
+        Ok(())
+    }
+
+    /// One more descriptor of the same open file.
+    pub fn duplicate(&self) -> Result<OwnedFd> {
+        let copy = self.directory.as_fd().try_clone_to_owned();
+        copy.context("failed to duplicate a descriptor")
+    }
+
     pub fn root(&self) -> &Path {
         &self.root
     }
@@ -77,10 +97,22 @@ impl Mount {
         self.file_holds().release()
     }
 
-    /// Thaws until nothing is left to thaw; returns how many file holds there were.
-    pub fn thaw_fully(&self) -> Result<u32> {
+    /// Releases all holds that were taken through this open file; returns how many there were.
+    pub fn thaw_own(&self) -> Result<u32> {
         let holds = self.file_holds().release_all();
         holds.context("FITHAW until nothing is left")
+    }
+
+    /// Thaws until nothing is left to thaw; returns how many file holds there were. Each open file releases one hold
+    /// that is not its own.
+    pub fn thaw_fully(&self) -> Result<u32> {
+        let mut holds = self.thaw_own()?;
+        loop {
+            match self.again()?.thaw_own()? {
+                0 => return Ok(holds),
+                more => holds += more,
+            }
+        }
     }
 
     /// `FIFREEZE_TIMEOUT` on the root directory.

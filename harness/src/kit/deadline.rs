@@ -22,7 +22,7 @@ pub const HOUR: i64 = 3600;
 pub const SHORT: i64 = 2;
 
 /// How far beyond a deadline "still frozen" is looked for.
-const LATE: Duration = Duration::from_secs(1);
+pub const LATE: Duration = Duration::from_secs(1);
 
 /// What the kernel logs at a deadline (`freeze_work_fn` in fs/super.c).
 pub const EXPIRED: &str = "freeze timed out";

@@ -3,6 +3,7 @@
 pub mod complaints;
 pub mod deadline;
 pub mod device;
+pub mod expiry;
 pub mod lasting;
 pub mod privilege;
 pub mod snapshot;

@@ -2,9 +2,11 @@
 
 pub mod complaints;
 pub mod console;
+pub mod fdinfo;
 pub mod kmsg;
 pub mod mapping;
 pub mod proc;
 pub mod program;
 pub mod sysctl;
 pub mod sysrq;
+pub mod trim;

@@ -17,6 +17,7 @@ pub const TOOLS: &[(&str, &str)] = &[
     ("swapon", "mount"),
     ("swapoff", "mount"),
     ("qemu-ga", "qemu-guest-agent"),
+    ("mkfs.gfs2", "gfs2-utils"),
     // A shell script, and what it calls.
     ("xfs_freeze", "xfsprogs"),
     ("xfs_io", "xfsprogs"),

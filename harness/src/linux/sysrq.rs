@@ -10,6 +10,8 @@ pub enum Key {
     Crash,
     /// Thaws every frozen filesystem, whoever holds it.
     EmergencyThaw,
+    /// Remounts what is on block devices read-only.
+    RemountReadOnly,
     /// Shows the tasks in D state on the console.
     Blocked,
 }
@@ -19,6 +21,7 @@ pub fn press(key: Key) -> io::Result<()> {
     let letter = match key {
         Key::Crash => "c",
         Key::EmergencyThaw => "j",
+        Key::RemountReadOnly => "u",
         Key::Blocked => "w",
     };
     fs::write("/proc/sysrq-trigger", letter)

@@ -93,8 +93,10 @@ fn attempt<W: Write>(
     absent: &mut Vec<Feature>,
     ktap: &mut Ktap<W>,
 ) -> Result<Attempt> {
-    let lacking = lacking(plan.work, case, &plan.provides);
-    let known = |feature: &Feature| absent.contains(feature) || plan.work != Work::Cases;
+    let lacking = lacking(plan, case);
+    let known = |feature: &Feature| {
+        absent.contains(feature) || plan.work != Work::Cases || !feature.can_be_asked_for()
+    };
     if let Some(feature) = lacking.filter(known) {
         let skipped = Verdict::Skipped(absent::is_not_provided(feature));
         return Ok(Attempt::Over(Outcome::new(case, skipped), Guest::Good));
@@ -128,9 +130,11 @@ fn needs(work: Work, name: &str) -> Option<Feature> {
 }
 
 /// What the case needs and the kernel need not have. Whether it has it does not count:
-/// a kernel that should have it, and has not, must fail.
-fn lacking(work: Work, case: &str, provided: &[Feature]) -> Option<Feature> {
-    needs(work, case).filter(|need| !provided.contains(need))
+/// a kernel that should have it, and has not, must fail, and so must a stock kernel whose fault the case shows.
+fn lacking(plan: &Plan, case: &str) -> Option<Feature> {
+    let runs =
+        |need: &Feature| plan.provides.contains(need) || (plan.stock && !need.can_be_asked_for());
+    needs(plan.work, case).filter(|need| !runs(need))
 }
 
 /// Tells the host what the kernel complained of, unless the case provokes it. The console has it, too, unless the
@@ -180,25 +184,34 @@ mod tests {
 
     #[test]
     fn a_case_may_lack_what_it_needs() {
-        let timeout = Some(Feature::Timeout);
-        assert_eq!(lacking(Work::Cases, "timeout_thaws", &[]), timeout);
-        assert_eq!(
-            lacking(Work::Cases, "timeout_thaws", &[Feature::Argument]),
-            timeout
-        );
-        assert_eq!(
-            lacking(Work::Cases, "timeout_thaws", &[Feature::Timeout]),
-            None
-        );
-        assert_eq!(lacking(Work::Cases, "dm_case_a", &[]), None);
-        assert_eq!(
-            lacking(Work::Cases, "no such case", &[]),
-            None,
-            "it fails by itself"
-        );
+        let (timeout, nesting) = (Feature::Timeout, Feature::Nesting);
+        let lacking = |work, stock, provides: &[Feature], name| {
+            let plan = Plan {
+                provides: provides.to_vec(),
+                stock,
+                work,
+                ..Plan::default()
+            };
+            lacking(&plan, name)
+        };
+        let case = |stock, provides: &[Feature], name| lacking(Work::Cases, stock, provides, name);
+        for (stock, provides, name, wanted) in [
+            (false, &[][..], "timeout_thaws", Some(timeout)),
+            (true, &[], "timeout_thaws", Some(timeout)),
+            (false, &[nesting], "timeout_thaws", Some(timeout)),
+            (false, &[timeout], "timeout_thaws", None),
+            (false, &[], "concurrent_freezes", Some(nesting)),
+            (false, &[nesting], "concurrent_freezes", None),
+            (true, &[], "concurrent_freezes", None),
+            (false, &[], "error_not_frozen", None),
+            (false, &[], "no such case", None),
+            (false, &[], "deadline_late", None),
+        ] {
+            assert_eq!(case(stock, provides, name), wanted, "{name} {provides:?}");
+        }
         let measurement = Work::Measurements(Effort::Quick);
-        assert_eq!(lacking(measurement, "deadline_late", &[]), timeout);
-        assert_eq!(lacking(Work::Cases, "deadline_late", &[]), None);
+        let late = lacking(measurement, false, &[], "deadline_late");
+        assert_eq!(late, Some(timeout));
     }
 
     #[test]

@@ -27,8 +27,24 @@ use super::names;
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Feature {
+    /// A filesystem is not left frozen when its device cannot be synced.
+    SyncFailure,
+    /// A filesystem that became read-only while frozen lets its writers go.
+    ReadOnly,
+    /// System suspend does not complain of what `FIFREEZE` froze.
+    Resume,
+    /// The block layer's holds are its own: `FITHAW` cannot take them.
+    DeviceHolds,
+    /// An emergency thaw gives back the holds of all devices.
+    Emergency,
+    /// `FIFREEZE` nests, and each file hold belongs to an open file.
+    Nesting,
     /// `FIFREEZE_TIMEOUT` and `FIFREEZE_RESET_TIMEOUT`.
     Timeout,
+    /// Freezes that overlap for ever do not keep writers waiting for ever.
+    Chains,
+    /// `/proc/PID/fdinfo` says who holds a filesystem frozen.
+    Fdinfo,
     /// The sysctl that makes `FIFREEZE` take a timeout.
     Argument,
     /// `EXT3_IOC_FREEZE` and `EXT3_IOC_THAW`.
@@ -37,6 +53,15 @@ pub enum Feature {
 
 impl Feature {
     pub const ALL: &'static [Feature] = Feature::VARIANTS;
+
+    /// Whether a kernel can be asked for it by a request that freezes nothing. What cannot be asked for is
+    /// what a stock kernel does wrong: there the cases run, and are seen to fail.
+    pub fn can_be_asked_for(self) -> bool {
+        matches!(
+            self,
+            Feature::Timeout | Feature::Argument | Feature::Ext3Ioctl
+        )
+    }
 
     pub fn name(self) -> &'static str {
         self.into()

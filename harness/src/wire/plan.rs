@@ -17,6 +17,9 @@ pub struct Plan {
     /// What the kernel should provide; cases that need anything else are skipped.
     #[serde(default)]
     pub provides: Vec<Feature>,
+    /// Whether it has no patch at all.
+    #[serde(default)]
+    pub stock: bool,
     #[serde(default)]
     pub work: Work,
     #[serde(default)]
@@ -93,6 +96,7 @@ mod tests {
             ],
             deadline: Duration::from_millis(90_500),
             provides: vec![Feature::Timeout],
+            stock: true,
             work: Work::Measurements(Effort::Quick),
             secrets: Secrets {
                 line: "1f".to_owned(),

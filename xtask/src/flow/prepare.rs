@@ -57,6 +57,7 @@ impl Prepared {
             init,
             selftest: self.kernel.selftest.as_deref(),
             provides: &self.kernel.provides,
+            stock: self.kernel.patches.is_empty(),
             work,
         }
     }

@@ -150,7 +150,14 @@ mod tests {
             ),
             (
                 "Provides: tea",
-                Err("unknown feature \"tea\"; known: timeout, argument, ext3_ioctl".to_owned()),
+                Err(format!(
+                    "unknown feature \"tea\"; known: {}",
+                    Feature::ALL
+                        .iter()
+                        .map(|feature| feature.name())
+                        .collect::<Vec<_>>()
+                        .join(", ")
+                )),
             ),
         ] {
             assert_eq!(provides(notes), expected, "{notes}");

@@ -33,6 +33,8 @@ pub struct Machine<'a> {
     pub selftest: Option<&'a Utf8Path>,
     /// What the kernel's patches promise: a case that needs more is skipped.
     pub provides: &'a [Feature],
+    /// Whether the kernel has no patch at all.
+    pub stock: bool,
     /// Whether guests run cases, or measure.
     pub work: Work,
 }

@@ -75,6 +75,7 @@ fn each_fault_is_seen_for_what_it_is() {
             init: &init,
             selftest: None,
             provides: &[],
+            stock: false,
             work: Work::Faults,
         };
         let limits = Limits::new(Accel::Tcg, Some(Duration::from_secs(10)));

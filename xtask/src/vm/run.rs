@@ -36,6 +36,7 @@ fn boot(machine: &Machine<'_>, base: &[String], plan: &Plan, layout: &Layout) ->
     let mut guest = Guest::start(&command::guest(base, &own))?;
     let plan = Plan {
         provides: machine.provides.to_vec(),
+        stock: machine.stock,
         work: machine.work,
         ..plan.clone()
     };

@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use nix::mount::umount;
 
 use super::aim::Aim;
-use super::round::{GAP, all_are_well, expired, freeze_all, open, race};
+use super::round::{GAP, all_are_well, freeze_all, open, race};
 use crate::case::Case;
 use crate::devices::dm;
 use crate::devices::herd::{self, Member};
@@ -16,6 +16,7 @@ use crate::devices::switch::Switch;
 use crate::fixture::{Fixture, skip};
 use crate::kit::complaints::DEVICE_GONE;
 use crate::kit::deadline::{EXPIRED, has_no_file_hold, sleep_until};
+use crate::kit::expiry::expired;
 use crate::kit::writer::prepare;
 use crate::wire::Feature;
 

@@ -3,22 +3,23 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::os::unix::fs::FileExt as _;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use nix::errno::Errno;
 use nix::libc;
 use nix::mount::MsFlags;
 
 use super::aim::Aim;
-use super::round::{GAP, all_are_well, expired, freeze_all, open, race};
+use super::round::{GAP, all_are_well, freeze_all, open, race};
 use crate::actors::racer::{Call, Racer};
 use crate::case::Case;
 use crate::devices::herd::Member;
 use crate::devices::mount::Mount;
 use crate::fixture::Fixture;
 use crate::kit::deadline::{EXPIRED, HOUR, logged_nothing_else};
+use crate::kit::expiry::{device, expired};
 use crate::kit::state::is_thawed;
 use crate::kit::writer::{NEW, WRITTEN, prepare};
 use crate::wire::Feature;
@@ -230,10 +231,4 @@ fn told(
         }
     }
     Ok(told)
-}
-
-/// The kernel's name of the device below, such as `dm-7`.
-fn device(fs: &Mount) -> Result<String> {
-    let root = fs.root().metadata().context("failed to look at a root")?;
-    Ok(format!("dm-{}", libc::minor(root.dev())))
 }

@@ -1,18 +1,15 @@
 //! One round of a race: what all of them share.
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use nix::errno::Errno;
 
 use crate::actors::racer::{Call, Racer};
 use crate::devices::herd::Member;
 use crate::devices::mount::Mount;
 use crate::fixture::Fixture;
-use crate::kit::deadline::{
-    EXPIRED, HOUR, after, freeze_for, has_no_file_hold, reset, sleep_until,
-};
+use crate::kit::deadline::{HOUR, after, freeze_for, has_no_file_hold, reset, sleep_until};
 use crate::kit::state::is_thawed;
 use crate::kit::writer::prepare;
 use crate::linux::kmsg::Kmsg;
@@ -61,24 +58,6 @@ pub fn race<T>(
     fixture.racer(&calls)
 }
 
-/// The filesystems, by their devices, whose deadlines the kernel has logged;
-/// waits for `count` of them, and fails if there are more.
-pub fn expired(fixture: &Fixture, log: &mut Kmsg, count: usize) -> Result<BTreeSet<String>> {
-    fixture.step(&format!("wait until {count} deadlines have passed"));
-    let mut devices = BTreeSet::new();
-    for _ in 0..count {
-        devices.insert(device_in(&log.wait_for(EXPIRED)?));
-    }
-    ensure!(devices.len() == count, "twice in the log: {devices:?}");
-    Ok(devices)
-}
-
-/// From a line such as `VFS: dm-7 (ext3): freeze timed out`.
-fn device_in(line: &str) -> String {
-    let word = line.split_ascii_whitespace().nth(1);
-    word.unwrap_or_default().to_owned()
-}
-
 /// Not frozen, no hold left, and writable.
 pub fn all_are_well(fixture: &Fixture, mounts: &[Mount]) -> Result<()> {
     fixture.step("all can be written to");
@@ -88,16 +67,4 @@ pub fn all_are_well(fixture: &Fixture, mounts: &[Mount]) -> Result<()> {
         prepare(fs)?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_names_its_device() {
-        let line = "VFS: dm-7 (ext3): freeze timed out, released all file holds";
-        assert_eq!(device_in(line), "dm-7");
-        assert_eq!(device_in("VFS:"), "");
-    }
 }

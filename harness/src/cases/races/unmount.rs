@@ -4,11 +4,12 @@ use anyhow::{Context as _, Result};
 use nix::mount::umount;
 
 use super::aim::Aim;
-use super::round::{GAP, all_are_well, expired, freeze_all, open, race};
+use super::round::{GAP, all_are_well, freeze_all, open, race};
 use crate::case::Case;
 use crate::devices::disk;
 use crate::devices::herd::Member;
 use crate::fixture::Fixture;
+use crate::kit::expiry::expired;
 use crate::kit::writer::{holds_old, prepare};
 use crate::wire::Feature;
 

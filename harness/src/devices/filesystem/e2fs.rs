@@ -21,12 +21,14 @@ const CHECKER: Checker = ("e2fsck", &["-fn"]);
 pub const fn entry(
     tools: &'static [(&'static str, &'static str)],
     mkfs: fn(&Path) -> Result<()>,
+    mkfs_external: fn(&Path, &Path) -> Result<String>,
     other_type: Option<&'static str>,
 ) -> Entry {
     Entry {
         tools,
         configuration: &[],
         mkfs,
+        mkfs_external,
         checker: CHECKER,
         is_clean,
         copy: "",
@@ -44,8 +46,22 @@ const INCOMPATIBLE: u64 = 1024 + 0x60;
 const RECOVER: u32 = 0x4;
 
 /// With the smallest journal: writing it takes most of the time.
-pub fn mkfs(mut command: Command, device: &Path) -> Result<()> {
-    let command = command.args(["-q", "-F", "-Jsize=4"]).arg(device);
+pub fn mkfs(command: Command, device: &Path) -> Result<()> {
+    make(command, &["-Jsize=4"], device)
+}
+
+/// With the journal on a device of its own, which is made first.
+pub fn mkfs_external(command: Command, device: &Path, journal: &Path) -> Result<String> {
+    let mke2fs = Command::new("mke2fs");
+    // Both with blocks of one size, whatever size they have themselves.
+    make(mke2fs, &["-b4096", "-Ojournal_dev"], journal)?;
+    let option = format!("-Jdevice={}", journal.display());
+    make(command, &["-b4096", &option], device)?;
+    Ok(format!("journal_path={}", journal.display()))
+}
+
+fn make(mut command: Command, options: &[&str], device: &Path) -> Result<()> {
+    let command = command.args(["-q", "-F"]).args(options).arg(device);
     program::run(command).map(drop)
 }
 

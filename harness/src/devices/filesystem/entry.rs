@@ -24,6 +24,8 @@ pub struct Entry {
     pub configuration: &'static [&'static str],
     /// Makes an empty filesystem, whatever was on the device before.
     pub mkfs: fn(&Path) -> Result<()>,
+    /// Makes one with its journal on the second device, and returns the mount options for that.
+    pub mkfs_external: fn(&Path, &Path) -> Result<String>,
     /// The program that checks the device to be appended and changes nothing, and its options.
     pub checker: Checker,
     /// Whether it is good as it is, before any journal is replayed; changes nothing.

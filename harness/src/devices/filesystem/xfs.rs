@@ -23,6 +23,7 @@ pub const ENTRY: Entry = Entry {
     ],
     configuration: &[MKFS_OPTIONS],
     mkfs,
+    mkfs_external,
     // The smallest filesystems have no second superblock to compare with.
     checker: ("xfs_repair", &["-n", "-o", "force_geometry"]),
     is_clean,
@@ -66,18 +67,32 @@ const SMALL_TALK: [&str; 9] = [
 /// How many lines of what should not be there an error repeats.
 const SHOWN: usize = 10;
 
+fn mkfs(device: &Path) -> Result<()> {
+    make(&[], device)
+}
+
+fn mkfs_external(device: &Path, log: &Path) -> Result<String> {
+    let option = format!("logdev={}", log.display());
+    make(&["-l", &format!("{option},size=64m")], device)?;
+    Ok(option)
+}
+
 /// With the features that every base has, if mkfs.xfs has more. Early versions of that file are refused by the
 /// program that they come with, which then has no more.
-fn mkfs(device: &Path) -> Result<()> {
+fn make(options: &[&str], device: &Path) -> Result<()> {
     // Less than 300 MB are made for nobody but fstests (mkfs/xfs_mkfs.c).
     let fstests = ["TEST_DIR", "TEST_DEV", "QA_CHECK_FS"].map(|name| (name, "1"));
-    let make = |options: &[&str]| {
+    let make = |more: &[&str]| {
         let mut command = Command::new("mkfs.xfs");
-        command.args(["-q", "-f"]).args(options).envs(fstests);
+        command
+            .args(["-q", "-f"])
+            .args(options)
+            .args(more)
+            .envs(fstests);
         program::run(command.arg(device)).map(drop)
     };
-    let options = format!("options={MKFS_OPTIONS}");
-    make(&["-c", &options]).or_else(|_| make(&[]))
+    let file = format!("options={MKFS_OPTIONS}");
+    make(&["-c", &file]).or_else(|_| make(&[]))
 }
 
 /// Whether it is consistent with its log ignored, and has nothing but superblocks in there.

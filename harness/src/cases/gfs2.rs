@@ -1,0 +1,153 @@
+//! gfs2, which freezes a whole cluster, and so by a way of its own; here it is a cluster of one.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+use nix::errno::Errno;
+
+use crate::case::Case;
+use crate::devices::dm::{self, Dm};
+use crate::devices::mount::Mount;
+use crate::devices::{disk, tools};
+use crate::fixture::{Fixture, Skip};
+use crate::kit::deadline::{SHORT, after, freeze_for, not_before};
+use crate::kit::device::{resume, suspend};
+use crate::kit::state::{fails_with, freeze, is_frozen, is_thawed, thaw};
+use crate::kit::writer::{Writer, prepare};
+use crate::linux::program;
+use crate::wire::storage::SCRATCH;
+use crate::wire::{Feature, Filesystem};
+
+pub const CASES: &[Case] = &[
+    Case::new(
+        "gfs2_whoever_thaws",
+        "gfs2 can be written to, and frozen again, whoever has thawed it: FITHAW, its switch in sysfs, SysRq j",
+        whoever_thaws,
+    )
+    .needing(Feature::Nesting)
+    .only_on(ONCE),
+    Case::new(
+        "gfs2_deadline",
+        "gfs2 can be written to, and frozen again, after a deadline",
+        deadline,
+    )
+    .needing(Feature::Timeout)
+    .only_on(ONCE),
+    Case::new(
+        "gfs2_nests",
+        "holds of files, devices and the switch of gfs2 are counted, in any order",
+        nests,
+    )
+    .needing(Feature::Nesting)
+    .only_on(ONCE),
+];
+
+/// It brings a filesystem of its own.
+const ONCE: &[Filesystem] = &[Filesystem::Xfs];
+
+/// The one that it mounts.
+struct Gfs2 {
+    fs: Mount,
+    dm: Dm,
+    /// The switch: 1 freezes, 0 thaws (fs/gfs2/sys.c).
+    switch: PathBuf,
+}
+
+impl Gfs2 {
+    fn new(fixture: &Fixture) -> Result<Gfs2> {
+        let known = fs::read_to_string("/proc/filesystems")?.contains("\tgfs2\n");
+        if !known || !tools::exists("mkfs.gfs2") {
+            return Err(Skip("there is no gfs2, or no mkfs.gfs2".to_owned()).into());
+        }
+        let disk = disk::by_serial(SCRATCH[0])?;
+        let dm = fixture.dm("linear", &dm::linear(disk::sectors(&disk)?, &disk))?;
+        fixture.step("mkfs");
+        // One journal, the smallest.
+        let options = ["-q", "-O", "-K", "-plock_nolock", "-j1", "-J8"];
+        program::run(Command::new("mkfs.gfs2").args(options).arg(dm.node()))?;
+        let fs = fixture.mount_unchecked("gfs2", &dm.node(), "")?;
+        let mut all = fs::read_dir("/sys/fs/gfs2").context("gfs2 has no folder in sysfs")?;
+        let own = all.next().context("no gfs2 is mounted")??;
+        ensure!(all.next().is_none(), "more than one gfs2 is mounted");
+        let switch = own.path().join("freeze");
+        Ok(Gfs2 { fs, dm, switch })
+    }
+
+    fn switch(&self, fixture: &Fixture, value: &str) -> Result<()> {
+        fixture.step(&format!("{value} to {}", self.switch.display()));
+        fs::write(&self.switch, value).context("failed to write to the switch")
+    }
+
+    /// Frozen in this way, writers are held back until the other.
+    fn holds_writers(
+        &self,
+        fixture: &Fixture,
+        freezes: impl FnOnce() -> Result<()>,
+        ends: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        let file = prepare(&self.fs)?;
+        freezes()?;
+        let writer = Writer::start(fixture, &file)?;
+        ends()?;
+        writer.completes(fixture, &self.fs)?;
+        fails_with("FITHAW", self.fs.thaw(), Errno::EINVAL)
+    }
+}
+
+fn whoever_thaws(fixture: &Fixture) -> Result<()> {
+    let gfs2 = Gfs2::new(fixture)?;
+    let fs = &gfs2.fs;
+    for round in 0..2 {
+        fixture.step(&format!("round {round}"));
+        gfs2.holds_writers(fixture, || freeze(fs), || thaw(fs))?;
+        gfs2.holds_writers(fixture, || freeze(fs), || gfs2.switch(fixture, "0"))?;
+        gfs2.holds_writers(fixture, || freeze(fs), || fixture.emergency_thaw())?;
+        let on = || gfs2.switch(fixture, "1");
+        gfs2.holds_writers(fixture, on, || gfs2.switch(fixture, "0"))?;
+        gfs2.holds_writers(fixture, on, || thaw(&fs.again()?))?;
+    }
+    Ok(())
+}
+
+fn deadline(fixture: &Fixture) -> Result<()> {
+    let gfs2 = Gfs2::new(fixture)?;
+    let fs = &gfs2.fs;
+    let ends = after(SHORT);
+    gfs2.holds_writers(fixture, || freeze_for(fs, SHORT), || Ok(()))?;
+    not_before(ends)?;
+    gfs2.holds_writers(fixture, || freeze(fs), || thaw(fs))
+}
+
+fn nests(fixture: &Fixture) -> Result<()> {
+    let gfs2 = Gfs2::new(fixture)?;
+    let (fs, dm) = (&gfs2.fs, &gfs2.dm);
+    fixture.step("two files");
+    let other = fs.again()?;
+    let twice = || freeze(fs).and_then(|()| freeze(&other));
+    gfs2.holds_writers(fixture, twice, || {
+        thaw(&other)?;
+        is_frozen(fs)?;
+        thaw(fs)
+    })?;
+    fixture.step("the switch, and a device");
+    let both = || {
+        gfs2.switch(fixture, "1")
+            .and_then(|()| suspend(fixture, dm))
+    };
+    gfs2.holds_writers(fixture, both, || {
+        resume(fixture, dm)?;
+        is_frozen(fs)?;
+        gfs2.switch(fixture, "0")
+    })?;
+    fixture.step("a file, and a device that goes last");
+    let both = || freeze(fs).and_then(|()| suspend(fixture, dm));
+    gfs2.holds_writers(fixture, both, || {
+        let released = fixture.returns("FITHAW while suspended", || fs.thaw())?;
+        released.context("FITHAW while suspended")?;
+        is_frozen(fs)?;
+        resume(fixture, dm)
+    })?;
+    is_thawed(fs)
+}
