@@ -56,6 +56,16 @@ pub const IGNORED: &[Ignored] = &[
         why: "below Documentation/filesystems/, all of which MAINTAINERS covers",
         holds: Holds::Below("Documentation/filesystems/"),
     },
+    Ignored {
+        kind: "FILE_PATH_CHANGES",
+        why: "in fs/, all files of which MAINTAINERS covers",
+        holds: Holds::Below("fs/"),
+    },
+    Ignored {
+        kind: "UNKNOWN_COMMIT_ID",
+        why: "the tree has no history in which a commit could be looked up",
+        holds: Holds::Always,
+    },
 ];
 
 /// Runs the script of a kernel tree, whose word lists and MAINTAINERS file it reads, too.
