@@ -25,6 +25,7 @@ mod pressure;
 mod programs;
 mod races;
 mod read_only;
+mod scrub;
 mod slow;
 mod snapshots;
 mod timeout;
@@ -64,6 +65,7 @@ const TABLES: &[&[Case]] = &[
     unplug::CASES,
     power::CASES,
     gfs2::CASES,
+    scrub::CASES,
     races::requests::CASES,
     races::unmount::CASES,
     races::device::CASES,
@@ -197,6 +199,7 @@ mod tests {
         "gfs2_whoever_thaws",
         "gfs2_deadline",
         "gfs2_nests",
+        "scrub_beside_freezes",
         "timeout_races",
         "timeout_races_unmount",
         "timeout_races_suspend",

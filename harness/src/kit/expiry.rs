@@ -23,6 +23,22 @@ pub fn expired(fixture: &Fixture, log: &mut Kmsg, count: usize) -> Result<BTreeS
     Ok(devices)
 }
 
+/// Those whose deadlines the kernel has logged once it has logged all of these.
+pub fn expired_at_least(
+    fixture: &Fixture,
+    log: &mut Kmsg,
+    wanted: &BTreeSet<String>,
+) -> Result<BTreeSet<String>> {
+    fixture.step(&format!("wait for deadlines of {wanted:?}"));
+    let mut devices = BTreeSet::new();
+    while !devices.is_superset(wanted) {
+        devices.insert(device_in(&log.wait_for(EXPIRED)?));
+    }
+    let others = log.containing(EXPIRED)?;
+    devices.extend(others.iter().map(|line| device_in(line)));
+    Ok(devices)
+}
+
 /// From a line such as `VFS: dm-7 (ext3): freeze timed out`.
 fn device_in(line: &str) -> String {
     let word = line.split_ascii_whitespace().nth(1);

@@ -7,6 +7,7 @@ pub mod kmsg;
 pub mod mapping;
 pub mod proc;
 pub mod program;
+pub mod scrub;
 pub mod sysctl;
 pub mod sysrq;
 pub mod trim;

@@ -27,15 +27,20 @@ pub enum Step {
     Reopen(Through),
 }
 
-/// A moment; of two that are the same, the one that was set first comes first.
-type Deadline = (i64, usize);
+/// When a hold ends by itself, if it does, and the step that has said so: of two that are the same, and of two that
+/// never end, the one that was set first comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct End {
+    never: bool,
+    moment: i64,
+    step: usize,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Hold {
     /// None once its file is closed.
     file: Option<Through>,
-    /// None: it does not end by itself.
-    deadline: Option<Deadline>,
+    end: End,
 }
 
 /// The file holds of one superblock.
@@ -60,18 +65,13 @@ impl Model {
             Step::Freeze(file) => self.freeze(file, 0),
             Step::FreezeFor(file, time) => self.freeze(file, time),
             Step::Reset(file, time) => {
-                let deadline = self.deadline(time);
+                let end = self.end(time);
                 let holds = self.about(file)?;
-                holds
-                    .iter()
-                    .for_each(|&nth| self.holds[nth].deadline = deadline);
+                holds.iter().for_each(|&nth| self.holds[nth].end = end);
             }
             Step::Thaw(file) => {
-                let last = |nth: &usize| {
-                    let deadline = self.holds[*nth].deadline;
-                    (deadline.is_none(), deadline)
-                };
-                let earliest = self.about(file)?.into_iter().min_by_key(last);
+                let holds = self.about(file)?.into_iter();
+                let earliest = holds.min_by_key(|&nth| self.holds[nth].end);
                 earliest.map(|nth| self.holds.remove(nth));
                 // Whoever has released a hold of another does so once.
                 self.freezers
@@ -92,21 +92,25 @@ impl Model {
         let before = self.holds.len();
         self.now = now;
         self.holds
-            .retain(|hold| hold.deadline.is_none_or(|(moment, _)| moment > now));
+            .retain(|hold| hold.end.never || hold.end.moment > now);
         self.holds.len() < before
     }
 
     fn freeze(&mut self, file: Through, time: i64) {
-        let deadline = self.deadline(time);
+        let end = self.end(time);
         self.freezers.push(file);
         self.holds.push(Hold {
             file: Some(file),
-            deadline,
+            end,
         });
     }
 
-    fn deadline(&self, time: i64) -> Option<Deadline> {
-        (time != 0).then_some((self.now + time, self.steps))
+    fn end(&self, time: i64) -> End {
+        End {
+            never: time == 0,
+            moment: self.now + time,
+            step: self.steps,
+        }
     }
 
     /// The holds that a request through this file is about: its own, if it is one of the freezers; else those that

@@ -1,11 +1,17 @@
 //! Steps on a real superblock, each beside the model.
 
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
 use anyhow::{Context as _, Result, ensure};
 use nix::errno::Errno;
 
 use super::model::{Model, Step, Through};
 use crate::actors::report::Outcome;
 use crate::devices::mount::Mount;
+
+/// The pause between two looks.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// A filesystem, two more open files of it, and what must be true of it.
 #[derive(Debug)]
@@ -58,6 +64,15 @@ impl Script<'_> {
             self.done
         );
         Ok(())
+    }
+
+    /// The same, in this time: what ends by itself may be late.
+    pub fn becomes_as_it_must_be(&self, patience: Duration) -> Result<()> {
+        let end = Instant::now() + patience;
+        while self.fs.is_frozen()? != self.model.is_frozen() && Instant::now() < end {
+            sleep(PAUSE);
+        }
+        self.is_as_it_must_be()
     }
 
     /// Thaws through each file until there is nothing left for it.
