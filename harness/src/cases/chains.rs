@@ -33,8 +33,14 @@ pub const CASES: &[Case] = &[
     )
     .needing(Feature::Chains),
     Case::new(
+        "chains_keep_early_holds",
+        "a freeze can be joined for as long as a hold of its first second is there, whoever came first",
+        keep_early_holds,
+    )
+    .needing(Feature::Chains),
+    Case::new(
         "chains_give_up",
-        "a freeze that waits for a chain can be killed, is refused at last, and ends when its time is over",
+        "a freeze that waits for a chain can be killed, is refused with EAGAIN at last, and ends when its time is over",
         give_up,
     )
     .needing(Feature::Chains),
@@ -161,7 +167,34 @@ fn wait_their_turn(fixture: &Fixture) -> Result<()> {
     joiner.outcome()?.context("FIFREEZE after the writers")?;
     is_frozen(&fs)?;
     thaw(&own)?;
+    is_thawed(&fs)?;
+    fixture.step("the file that has the last hold is no exception");
+    let file = prepare(&fs)?;
+    let chain = Chain::begin(fixture, &fs, &file)?;
+    let joiner = joins(fixture, &chain.last, None)?;
+    thaw(&chain.last).context("of the last hold")?;
+    chain.writer.completes(fixture, &fs)?;
+    joiner.outcome()?.context("FIFREEZE after the writers")?;
+    is_frozen(&fs)?;
+    thaw(&chain.last)?;
     is_thawed(&fs)
+}
+
+fn keep_early_holds(fixture: &Fixture) -> Result<()> {
+    let fs = fixture.scratch()?;
+    let file = prepare(&fs)?;
+    let (first, early, late) = (fs.again()?, fs.again()?, fs.again()?);
+    let long_enough = Instant::now() + CHAIN;
+    freeze(&first)?;
+    freeze(&early)?;
+    thaw(&first).context("of the first hold")?;
+    let writer = Writer::start(fixture, &file)?;
+    sleep_until(long_enough);
+    succeeds(fixture, "FIFREEZE beside an early hold", || late.freeze())?;
+    thaw(&early).context("of the early hold")?;
+    is_frozen(&fs)?;
+    thaw(&late).context("of the late hold")?;
+    writer.completes(fixture, &fs)
 }
 
 fn give_up(fixture: &Fixture) -> Result<()> {
@@ -175,9 +208,7 @@ fn give_up(fixture: &Fixture) -> Result<()> {
     let timed = joins(fixture, &own, Some(1))?;
     fails_with("FIFREEZE_TIMEOUT 1", timed.outcome()?, Errno::ETIMEDOUT)?;
     let refused = joins(fixture, &own, None)?;
-    let outcome = refused.outcome()?;
-    let wanted = matches!(outcome, Err(Errno::EAGAIN | Errno::EBUSY));
-    ensure!(wanted, "FIFREEZE that waits for a chain: {outcome:?}");
+    fails_with("FIFREEZE", refused.outcome()?, Errno::EAGAIN)?;
     is_frozen(&fs)?;
     chain.end(fixture, &fs)?;
     is_thawed(&fs)?;

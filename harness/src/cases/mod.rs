@@ -165,6 +165,7 @@ mod tests {
         "fdinfo_of_holds_left_behind",
         "chains_let_writers_go_on",
         "chains_wait_their_turn",
+        "chains_keep_early_holds",
         "chains_give_up",
         "timeout_thaws",
         "timeout_reset_later",

@@ -1,4 +1,4 @@
-//! The file holds of one superblock, through a descriptor of anything on it.
+//! The file holds of one superblock, through an open file of it.
 
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 
@@ -6,7 +6,7 @@ use nix::errno::Errno;
 
 use super::ioctl;
 
-/// A way to the superblock of an open file. Holds belong to the superblock: they outlive this, and the file.
+/// A way to the superblock of an open file. Holds belong to the file as long as it is open, and outlive it.
 #[derive(Clone, Copy, Debug)]
 pub struct Holds<'a>(BorrowedFd<'a>);
 
@@ -21,12 +21,12 @@ impl<'a> Holds<'a> {
         ioctl::freeze(self.0.as_raw_fd())
     }
 
-    /// Takes one hold, with a deadline for all (`FIFREEZE_TIMEOUT`); see [`ioctl::freeze_timeout`].
+    /// Takes one hold, with a deadline of its own (`FIFREEZE_TIMEOUT`); see [`ioctl::freeze_timeout`].
     pub fn take_for(self, seconds: i64) -> Result<(), Errno> {
         ioctl::freeze_timeout(self.0.as_raw_fd(), ioctl::address(&seconds))
     }
 
-    /// Sets the deadline of all holds (`FIFREEZE_RESET_TIMEOUT`); see [`ioctl::reset_timeout`].
+    /// Sets the deadline of the file's holds (`FIFREEZE_RESET_TIMEOUT`); see [`ioctl::reset_timeout`].
     pub fn reset(self, seconds: i64) -> Result<(), Errno> {
         ioctl::reset_timeout(self.0.as_raw_fd(), ioctl::address(&seconds))
     }
@@ -36,7 +36,7 @@ impl<'a> Holds<'a> {
         ioctl::thaw(self.0.as_raw_fd())
     }
 
-    /// Releases holds until none is left; returns how many there were.
+    /// Releases holds until none is left that the file may release; returns how many there were.
     pub fn release_all(self) -> Result<u32, Errno> {
         let mut count = 0;
         loop {

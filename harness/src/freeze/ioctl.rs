@@ -37,7 +37,7 @@ pub fn address<T>(argument: &T) -> usize {
 ///
 /// Errors, from `ioctl_fsfreeze` in fs/ioctl.c: `EBADF`, `EPERM` without
 /// `CAP_SYS_ADMIN` in the superblock's user namespace, `EOPNOTSUPP` where the
-/// filesystem cannot freeze, `EBUSY` when no hold can be added.
+/// filesystem cannot freeze, `EBUSY` when no hold can be added, `EAGAIN` if writers have waited too long already.
 pub fn freeze(fd: RawFd) -> Result<(), Errno> {
     freeze_with(fd, 0)
 }
@@ -50,10 +50,10 @@ pub fn freeze_with(fd: RawFd, argument: usize) -> Result<(), Errno> {
     unsafe { sys::fifreeze(fd, ptr::with_exposed_provenance_mut(argument)) }.map(drop)
 }
 
-/// Releases one file hold of the superblock of `fd`.
+/// Releases one file hold: of the open file itself, if it has frozen, else of another one.
 ///
 /// Errors, from `ioctl_fsthaw` in fs/ioctl.c: `EBADF`, `EPERM` as for
-/// [`freeze`], `EINVAL` without a file hold.
+/// [`freeze`], `EINVAL` without such a hold.
 pub fn thaw(fd: RawFd) -> Result<(), Errno> {
     // SAFETY: the kernel checks the descriptor and ignores the argument.
     unsafe { sys::fithaw(fd, ptr::null_mut()) }.map(drop)
@@ -61,13 +61,13 @@ pub fn thaw(fd: RawFd) -> Result<(), Errno> {
 
 /// [`freeze`] with a deadline; `seconds` is the address of an `i64`.
 ///
-/// Errors: those of [`freeze`], `EFAULT`, and `EINVAL` for a bad number.
+/// Errors: those of [`freeze`], `EFAULT`, `EINVAL` for a bad number, and `ETIMEDOUT` if the freeze took longer.
 pub fn freeze_timeout(fd: RawFd, seconds: usize) -> Result<(), Errno> {
     // SAFETY: the kernel checks descriptor and address, and writes nothing.
     unsafe { sys::fifreeze_timeout(fd, ptr::with_exposed_provenance(seconds)) }.map(drop)
 }
 
-/// Sets the deadline of the file holds; `seconds` is the address of an `i64`.
+/// Sets the deadline of the file holds that [`thaw`] would release; `seconds` is the address of an `i64`.
 ///
 /// Errors: `EBADF`, `EPERM`, `EFAULT`, and `EINVAL` without a file hold or for
 /// a bad number.
