@@ -46,16 +46,16 @@ impl Proven {
 
     /// The least rate of failures that the runs at the end which fails allow.
     pub fn least_rate(&self, plan: &Plan) -> f64 {
-        let risk = odds::share(plan.confidence);
+        let risk = odds::share(plan.manner.confidence);
         odds::least_rate(self.rate.failed, self.rate.total(), risk)
     }
 
     /// How often the culprit and its parents are run again: they may all be wrong together with the risk of one step.
     pub fn runs_again(&self, plan: &Plan, parents: usize) -> u32 {
         let parents = u32::try_from(parents).unwrap_or(1).max(1);
-        let risk = odds::share(plan.confidence) / f64::from(parents);
+        let risk = odds::share(plan.manner.confidence) / f64::from(parents);
         let wanted = odds::runs_for(self.least_rate(plan), risk).unwrap_or(MOST);
-        plan.runs.unwrap_or(wanted.min(MOST))
+        plan.manner.runs.unwrap_or(wanted.min(MOST))
     }
 
     /// What each side is by its own runs.
@@ -156,7 +156,7 @@ pub fn test(plan: &Plan, lab: &mut Lab<'_>, commits: &Commits) -> Result<Proven>
 fn runs(plan: &Plan, endings: &[Ending]) -> Option<u32> {
     look(endings).0?;
     let wanted = steps(plan, endings).unwrap_or(MOST);
-    Some(plan.runs.unwrap_or(wanted.min(MOST)))
+    Some(plan.manner.runs.unwrap_or(wanted.min(MOST)))
 }
 
 /// How both ends look. Of good and bad, the good one has no look of its own: it has to pass.
@@ -166,7 +166,7 @@ fn ends(plan: &Plan, old: &Tested, new: &Tested) -> Ends {
         // Ends that are swapped go by the look of the wrong one, and are refused.
         (Some(failing), None, Terms::GoodBad) => (None, Some(failing), before),
         (Some(failing), None, Terms::OldNew) => (Some(failing), None, before),
-        (Some(one), Some(other), Terms::OldNew) if one != other && !plan.any_failure => {
+        (Some(one), Some(other), Terms::OldNew) if one != other && !plan.manner.any_failure => {
             (Some(one), Some(other), after)
         }
         (_, of_new, _) => (None, of_new, after),
@@ -175,7 +175,7 @@ fn ends(plan: &Plan, old: &Tested, new: &Tested) -> Ends {
         old,
         new,
         known,
-        any_failure: plan.any_failure,
+        any_failure: plan.manner.any_failure,
     }
 }
 
@@ -212,7 +212,7 @@ fn measured(plan: &Plan, lab: &mut Lab<'_>, commit: &str) -> Result<(Tested, boo
 
 /// Runs an end until it is known how often each step has to run the case.
 fn measure(plan: &Plan, lab: &mut Lab<'_>, commit: &str, alone: bool) -> Result<Tested> {
-    if let Some(runs) = plan.runs {
+    if let Some(runs) = plan.manner.runs {
         return test_end(plan, lab, commit, runs, alone);
     }
     let mut tested = Tested::default();
@@ -260,7 +260,7 @@ fn test_end(
         one_first: false,
         alone,
         images: false,
-        read: plan.scope == Scope::Read,
+        read: plan.manner.scope == Scope::Read,
     };
     lab.test(&subject, care)
 }
@@ -316,6 +316,6 @@ fn rate(endings: &[Ending]) -> Runs {
 /// How often each step has to run the case, by how often it failed here; `None` if that says nothing.
 fn steps(plan: &Plan, endings: &[Ending]) -> Option<u32> {
     let Runs { failed, .. } = rate(endings);
-    let risk = odds::share(plan.confidence);
+    let risk = odds::share(plan.manner.confidence);
     odds::runs_for(odds::least_rate(failed, rate(endings).total(), risk), risk)
 }

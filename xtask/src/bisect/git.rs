@@ -96,7 +96,7 @@ impl Bisection {
         let (git, Range { new, old, paths }) = (&self.git, range);
         // Git wants to know what to go back to in the end.
         git.read(cmd!(git, "git update-ref --no-deref HEAD {new}"))?;
-        let first_parent = plan.first_parent.then_some("--first-parent");
+        let first_parent = plan.manner.first_parent.then_some("--first-parent");
         let terms = plan.terms.options();
         let start = cmd!(
             git,

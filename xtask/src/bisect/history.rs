@@ -14,7 +14,7 @@ use harness::wire::Filesystem;
 use harness::wire::marks::COMPLAINT;
 use xshell::cmd;
 
-use super::{Build, Commit, Judge, Outcome, Plan, Reason, Scope, Terms, Untestable};
+use super::{Build, Commit, Judge, Manner, Outcome, Plan, Reason, Terms, Untestable};
 use crate::event::{CaseId, CaseResult, Verdict};
 use crate::failure::{Kind, Result};
 use crate::host::files::digest;
@@ -161,13 +161,7 @@ impl History {
             old: old.to_owned(),
             new: new.to_owned(),
             terms: Terms::GoodBad,
-            scope: Scope::Read,
-            first_parent: false,
-            runs: None,
-            confidence: 0.99,
-            any_failure: false,
-            revert: true,
-            picks: vec![],
+            manner: Manner::default(),
             judged_by: vec![],
         }
     }

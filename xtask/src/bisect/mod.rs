@@ -164,6 +164,16 @@ pub struct Plan {
     pub old: String,
     pub new: String,
     pub terms: Terms,
+    #[serde(flatten)]
+    pub manner: Manner,
+    /// What else a verdict depends on (cases, filesystem, series, configuration, control case), as its own flags: a
+    /// search is not resumed with others.
+    pub judged_by: Vec<String>,
+}
+
+/// How it is searched for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manner {
     pub scope: Scope,
     pub first_parent: bool,
     /// As many as the failure's rate asks for if `None`.
@@ -176,9 +186,20 @@ pub struct Plan {
     pub revert: bool,
     /// Revisions of the tree: see [`Commit::picks`].
     pub picks: Vec<String>,
-    /// What else a verdict depends on (cases, filesystem, series, configuration, control case), as its own flags: a
-    /// search is not resumed with others.
-    pub judged_by: Vec<String>,
+}
+
+impl Default for Manner {
+    fn default() -> Self {
+        Self {
+            scope: Scope::Read,
+            first_parent: false,
+            runs: None,
+            confidence: 0.99,
+            any_failure: false,
+            revert: true,
+            picks: Vec::new(),
+        }
+    }
 }
 
 /// What the ends are called.
@@ -319,7 +340,7 @@ impl Found {
 
     /// Whether the runs allow as much confidence as was asked for.
     pub fn is_sure(&self) -> bool {
-        self.confidence >= self.plan.confidence
+        self.confidence >= self.plan.manner.confidence
     }
 }
 

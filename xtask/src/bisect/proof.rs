@@ -38,7 +38,7 @@ pub fn prove(trial: &mut Trial<'_>, culprit: &str, old: &str, new: &str) -> Resu
         proof.parents.push((trial.git.named(&parent)?, side));
     }
     proof.culprit = again(trial, culprit, care)?.ok();
-    if trial.plan.revert {
+    if trial.plan.manner.revert {
         proof.reverted = reverted(trial, culprit, new, care)?;
     }
     Ok(Proved::Culprit(proof))
@@ -47,7 +47,7 @@ pub fn prove(trial: &mut Trial<'_>, culprit: &str, old: &str, new: &str) -> Resu
 /// Those that the culprit is said to come after.
 fn parents(trial: &Trial<'_>, culprit: &str) -> Result<Vec<String>> {
     let mut parents = trial.git.parents(culprit)?;
-    if trial.plan.first_parent {
+    if trial.plan.manner.first_parent {
         parents.truncate(1);
     }
     Ok(parents)

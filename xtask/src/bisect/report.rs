@@ -409,7 +409,7 @@ pub mod samples {
 
     use harness::wire::Filesystem::Xfs;
 
-    use super::super::{How, Plan, Reason, Scope, Signature, Untestable};
+    use super::super::{How, Manner, Plan, Reason, Signature, Untestable};
     use super::*;
     use crate::event::Verdict;
     use crate::report::model::samples::result;
@@ -480,13 +480,7 @@ pub mod samples {
                 old: "v6.11".into(),
                 new: "v6.12".into(),
                 terms: Terms::GoodBad,
-                scope: Scope::Read,
-                first_parent: false,
-                runs: None,
-                confidence: 0.99,
-                any_failure: false,
-                revert: true,
-                picks: vec![],
+                manner: Manner::default(),
                 judged_by: vec![],
             },
             signature: Some(Signature {

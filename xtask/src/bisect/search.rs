@@ -76,7 +76,11 @@ fn resolve(plan: &Plan, git: &Bisection) -> Result<Commits> {
         let flag = format!("--{}", plan.terms.word(side));
         git.resolve(&flag, plan.revision(side))
     });
-    let picks = plan.picks.iter().map(|pick| git.resolve("--pick", pick));
+    let picks = plan
+        .manner
+        .picks
+        .iter()
+        .map(|pick| git.resolve("--pick", pick));
     Ok(Commits {
         old: old?,
         new: new?,
@@ -128,7 +132,7 @@ impl<'a> Search<'a> {
     fn of(trial: Trial<'a>, folder: &'a Utf8Path, session: &'a Session, commits: Commits) -> Self {
         Self {
             relevant: Relevant::of(trial.proven.read()),
-            whole: trial.plan.scope != Scope::Read,
+            whole: trial.plan.manner.scope != Scope::Read,
             trial,
             folder,
             session,
@@ -150,7 +154,7 @@ impl<'a> Search<'a> {
         let mut range = Range {
             new: new.clone(),
             old: vec![old.clone()],
-            paths: match &self.trial.plan.scope {
+            paths: match &self.trial.plan.manner.scope {
                 Scope::Paths(paths) => paths.clone(),
                 _ => Vec::new(),
             },

@@ -182,6 +182,6 @@ impl<'a> Trial<'a> {
         let judged = tested.filter(|(_, (judgement, _))| judgement.is_ok());
         let passed = judged.filter_map(|(_, (_, runs))| (runs.failed == 0).then_some(runs.passed));
         let rate = self.proven.least_rate(self.plan);
-        odds::all_right(rate, self.plan.confidence, passed)
+        odds::all_right(rate, self.plan.manner.confidence, passed)
     }
 }

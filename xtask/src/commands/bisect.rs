@@ -8,9 +8,9 @@ use clap::Args;
 use harness::wire::Filesystem;
 
 use super::options::{DepsOptions, GuestOptions, filesystems};
-use crate::bisect::{MOST_RUNS, Scope, Terms};
+use crate::bisect::{MOST_RUNS, Manner, Scope, Terms};
 use crate::failure::Result;
-use crate::flow::bisection::{self, Order, Range, Search, Trial};
+use crate::flow::bisection::{self, Order, Range, Trial};
 use crate::host::session::Session;
 
 const AFTER_HELP: &str = "\
@@ -228,7 +228,7 @@ impl Options {
             jobs: kernel.jobs.map(usize::from),
             install: kernel.deps.install_deps,
             trial,
-            search: Search {
+            manner: Manner {
                 scope: match (commits.paths.as_slice(), commits.all_commits) {
                     (_, true) => Scope::All,
                     ([], false) => Scope::Read,
@@ -317,8 +317,8 @@ mod tests {
             (Terms::GoodBad, "a", "b")
         );
         assert_eq!(tree.trial.control.case, "error_not_frozen");
-        assert_eq!(tree.search.scope, Scope::Read);
-        assert!(tree.search.revert && tree.search.runs.is_none());
+        assert_eq!(tree.manner.scope, Scope::Read);
+        assert!(tree.manner.revert && tree.manner.runs.is_none());
 
         let rest = order(
             "--tree /l --old a --new b --filter dm_case_a --runs 7 --confidence 0.999 --any-failure \
@@ -326,9 +326,9 @@ mod tests {
              --pick x --pick y --no-revert --resume --report /r",
         );
         let paths = Scope::Paths(vec!["fs".into(), "mm".into()]);
-        assert_eq!((rest.search.scope, rest.search.runs), (paths, Some(7)));
-        assert_eq!(rest.search.picks, ["x", "y"]);
-        assert!(rest.resume && !rest.search.revert && rest.search.any_failure);
+        assert_eq!((rest.manner.scope, rest.manner.runs), (paths, Some(7)));
+        assert_eq!(rest.manner.picks, ["x", "y"]);
+        assert!(rest.resume && !rest.manner.revert && rest.manner.any_failure);
 
         let Range::Series(series) = order("--filter dm_case_a").range else {
             panic!("no series")

@@ -168,7 +168,7 @@ fn what_does_not_build_is_cured_by_a_pick() {
         "one of c10 c11 c12 c13 c4 c5 c6 c7 c8 c9"
     );
     assert_eq!(found.exit_code(), 4);
-    plan.picks = vec!["c13".to_owned()];
+    plan.manner.picks = vec!["c13".to_owned()];
     let (found, _) = searched(&history, &plan);
     assert_eq!(
         (end(&history, &found).as_str(), found.exit_code()),
@@ -232,13 +232,13 @@ fn any_failure_is_the_failure_if_that_is_asked() {
     let special = [(4, ("fs/a.c", "other")), (7, ("fs/a.c", "bug"))];
     let history = Draft::long(8, &special).make();
     let mut plan = history.plan("c0", "c8");
-    plan.any_failure = true;
+    plan.manner.any_failure = true;
     let (found, _) = searched(&history, &plan);
     assert_eq!(
         (end(&history, &found).as_str(), found.exit_code()),
         ("c4", 0)
     );
-    plan.any_failure = false;
+    plan.manner.any_failure = false;
     let (found, _) = searched(&history, &plan);
     assert_eq!(end(&history, &found), "one of c4 c5 c6 c7");
 }
@@ -318,7 +318,7 @@ fn what_the_kernel_complains_of_once_a_boot_is_run_once_a_boot() {
 fn too_few_runs_are_told_and_are_no_proof() {
     let history = Draft::long(6, &[(3, ("fs/a.c", "flaky"))]).make();
     let mut plan = history.plan("c0", "c6");
-    plan.runs = Some(8);
+    plan.manner.runs = Some(8);
     let mut fake = Fake::new(&history);
     let found = look(&history, &plan, "search", false, &mut fake).unwrap();
     assert!(
@@ -342,7 +342,7 @@ fn too_few_runs_are_told_and_are_no_proof() {
 fn one_run_is_no_number() {
     let history = Draft::long(6, &[(3, BUG)]).make();
     let mut plan = history.plan("c0", "c6");
-    plan.runs = Some(1);
+    plan.manner.runs = Some(1);
     let (found, _) = searched(&history, &plan);
     assert_eq!(
         (end(&history, &found).as_str(), found.exit_code()),
@@ -428,7 +428,7 @@ fn what_the_list_of_files_does_not_have_is_found_all_the_same() {
 fn paths_limit_the_search_and_do_not_mislead_it() {
     let history = Draft::long(20, &[(6, BUG), (9, ("fs/a.c", "")), (4, ("fs/a.c", "x"))]).make();
     let mut plan = history.plan("c0", "c20");
-    plan.scope = Scope::Paths(vec!["fs/bug.c".to_owned(), "fs/a.c".to_owned()]);
+    plan.manner.scope = Scope::Paths(vec!["fs/bug.c".to_owned(), "fs/a.c".to_owned()]);
     let (found, builds) = searched(&history, &plan);
     assert_eq!(
         (end(&history, &found).as_str(), found.exit_code()),
@@ -440,17 +440,17 @@ fn paths_limit_the_search_and_do_not_mislead_it() {
         ),
         "{builds:?}"
     );
-    plan.scope = Scope::Paths(vec!["fs/a.c".to_owned()]);
+    plan.manner.scope = Scope::Paths(vec!["fs/a.c".to_owned()]);
     let (found, _) = searched(&history, &plan);
     assert_eq!(
         (end(&history, &found).as_str(), found.exit_code()),
         ("c6", 0)
     );
     assert!(!found.undone.is_empty());
-    plan.scope = Scope::All;
+    plan.manner.scope = Scope::All;
     let (found, _) = searched(&history, &plan);
     assert_eq!(end(&history, &found), "c6");
-    plan.scope = Scope::Paths(vec!["fs/nowhere".to_owned()]);
+    plan.manner.scope = Scope::Paths(vec!["fs/nowhere".to_owned()]);
     let mut fake = Fake::new(&history);
     let failure = look(&history, &plan, "search", false, &mut fake).unwrap_err();
     assert_eq!(failure.kind, Kind::Usage, "{failure}");
@@ -515,7 +515,7 @@ fn ends_with_the_same_kernel_have_no_culprit_between_them() {
     let history = draft.make();
     let mut plan = history.plan("c0", "c1");
     // Of some two the first passes, and the second fails.
-    plan.runs = Some(1);
+    plan.manner.runs = Some(1);
     let told = (1..=20).map(|new| {
         (plan.old, plan.new) = (format!("c{}", new - 1), format!("c{new}"));
         let (found, _) = searched(&history, &plan);
@@ -713,7 +713,7 @@ fn the_proof_by_a_revert() {
         ("c4", 1)
     );
     assert_eq!(proof(&found).reverted, Reverted::Is(Side::New));
-    plan.revert = false;
+    plan.manner.revert = false;
     let (found, _) = searched(&history, &plan);
     assert_eq!(
         (proof(&found).reverted.clone(), found.exit_code()),
@@ -735,7 +735,7 @@ fn a_merge_can_be_the_culprit_and_first_parents_stop_at_it() {
         (end(&history, &found).as_str(), found.exit_code()),
         ("s2", 0)
     );
-    plan.first_parent = true;
+    plan.manner.first_parent = true;
     let (found, _) = searched(&history, &plan);
     assert_eq!(
         (end(&history, &found).as_str(), found.exit_code()),
@@ -1116,7 +1116,7 @@ fn in_random_histories_the_culprit_is_right() {
         let mut random = fastrand::Rng::with_seed(seed);
         let (history, culprit) = random_history(&mut random);
         let mut plan = history.plan("c0", "last");
-        plan.scope = if seed % 3 == 0 {
+        plan.manner.scope = if seed % 3 == 0 {
             Scope::All
         } else {
             Scope::Read

@@ -10,7 +10,7 @@ mod series;
 use camino::{Utf8Path, Utf8PathBuf};
 
 pub use judge::Trial;
-pub use order::{Order, Range, Search, judged_by};
+pub use order::{Order, Range, judged_by};
 
 use super::prepare::{provide_deps, to_test};
 use crate::bisect::report::{title, verdict};

@@ -4,7 +4,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use clap::ValueEnum;
 
 use super::judge::Trial;
-use crate::bisect::{Plan, Scope, Terms};
+use crate::bisect::{Manner, Plan, Scope, Terms};
 use crate::failure::Result;
 use crate::flow::prepare::Guests;
 use crate::flow::select;
@@ -25,7 +25,7 @@ pub struct Order {
     /// Whether tools that are missing are installed.
     pub install: bool,
     pub trial: Trial,
-    pub search: Search,
+    pub manner: Manner,
     pub resume: bool,
     /// In the place of a folder in `target/freeze/bisections`.
     pub report: Option<Utf8PathBuf>,
@@ -45,18 +45,6 @@ pub enum Range {
     },
     /// The patches of these, one after the other.
     Series(Vec<String>),
-}
-
-/// See [`Plan`].
-#[derive(Clone, Debug)]
-pub struct Search {
-    pub scope: Scope,
-    pub first_parent: bool,
-    pub runs: Option<u32>,
-    pub confidence: f64,
-    pub any_failure: bool,
-    pub revert: bool,
-    pub picks: Vec<String>,
 }
 
 pub fn request(order: &Order) -> Request {
@@ -91,25 +79,18 @@ pub fn recipe(
 }
 
 pub fn plan(order: &Order, tree: &Utf8Path, terms: Terms, [old, new]: [&String; 2]) -> Plan {
-    let search = &order.search;
-    let of_series = matches!(order.range, Range::Series(_));
+    let mut manner = order.manner.clone();
+    if matches!(order.range, Range::Series(_)) {
+        // A few patches, all of which are about freezing, and later ones are made on top of the culprit.
+        manner.scope = Scope::All;
+        manner.revert = false;
+    }
     Plan {
         tree: tree.to_owned(),
         old: old.clone(),
         new: new.clone(),
         terms,
-        // A few patches, all of which are about freezing.
-        scope: match of_series {
-            true => Scope::All,
-            false => search.scope.clone(),
-        },
-        first_parent: search.first_parent,
-        runs: search.runs,
-        confidence: search.confidence,
-        any_failure: search.any_failure,
-        // Later patches are made on top of it.
-        revert: search.revert && !of_series,
-        picks: search.picks.clone(),
+        manner,
         judged_by: judged_by(order),
     }
 }
@@ -162,15 +143,7 @@ pub mod samples {
             jobs: None,
             install: false,
             trial,
-            search: Search {
-                scope: Scope::Read,
-                first_parent: false,
-                runs: None,
-                confidence: 0.99,
-                any_failure: false,
-                revert: true,
-                picks: vec![],
-            },
+            manner: Manner::default(),
             resume: false,
             report: None,
             command: "cargo xtask bisect".into(),

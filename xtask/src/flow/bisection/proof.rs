@@ -12,10 +12,12 @@ use xshell::cmd;
 
 use super::dossier;
 use super::judge::{Bench, SameAccel, Trial};
-use super::order::{Order, Range, Search, plan, samples};
+use super::order::{Order, Range, plan, samples};
 use crate::bisect::report::short;
 use crate::bisect::state::Held;
-use crate::bisect::{Build, Commit, End, Found, Judge, Outcome, Reason, Terms, Untestable, search};
+use crate::bisect::{
+    Build, Commit, End, Found, Judge, Manner, Outcome, Reason, Terms, Untestable, search,
+};
 use crate::event::{Event, Events, Verdict};
 use crate::failure::PASSED;
 use crate::flow::prepare::Guests;
@@ -498,10 +500,10 @@ fn order(place: &Place, old: &str, new: &str, picks: &[String], confidence: f64)
     };
     let plain = samples::order(range, nesting());
     Order {
-        search: Search {
+        manner: Manner {
             confidence,
             picks: picks.to_vec(),
-            ..plain.search
+            ..plain.manner
         },
         command,
         ..plain
