@@ -310,13 +310,13 @@ struct Place {
 
 static ALONE: Mutex<()> = Mutex::new(());
 
-const SERIES: [&str; 2] = ["generic-freeze", "ext3-ioctl"];
+const SERIES: [&str; 3] = ["generic-freeze", "freeze-arg", "ext3-ioctl"];
 
 impl Place {
     fn open() -> Self {
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let here = Layout::of_this_checkout().unwrap();
-        const SERIES: [&str; 3] = ["generic-freeze", "freeze-arg", "ext3-ioctl"];
+        let root = here.work("proof");
         let layout = Layout::at(&root);
         fs_err::create_dir_all(layout.work("")).unwrap();
         for (there, link) in [
