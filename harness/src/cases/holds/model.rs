@@ -65,6 +65,8 @@ impl Model {
             Step::Freeze(file) => self.freeze(file, 0),
             Step::FreezeFor(file, time) => self.freeze(file, time),
             Step::Reset(file, time) => {
+                // Those that get the same end keep their order.
+                self.holds.sort_by_key(|hold| hold.end);
                 let end = self.end(time);
                 let holds = self.about(file)?;
                 holds.iter().for_each(|&nth| self.holds[nth].end = end);
