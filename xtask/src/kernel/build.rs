@@ -488,40 +488,38 @@ impl Make<'_> {
 
     /// The compiler's own words, where there are some.
     fn explain(&self, error: proc::Error, stderr: &str, errors: &[String]) -> Failure {
-        match (error, space::full_disk(stderr)) {
-            (proc::Error::Failed(_), Some(said)) => Kind::Machinery.error(format!(
+        let title = &self.build.title;
+        if !matches!(error, proc::Error::Failed(_)) {
+            return error.or(Kind::Build);
+        }
+        if let Some(said) = space::full_disk(stderr) {
+            return Kind::Machinery.error(format!(
                 "there is no space left to build in {}: {said}",
                 self.build.folder
-            )),
-            (proc::Error::Failed(_), None) if killed(stderr).is_some() => {
-                Kind::Machinery.error(format!(
-                    "a program that builds {} was killed, perhaps for want of memory, of which less is taken with --jobs 1: {}",
-                    self.build.title,
-                    killed(stderr).unwrap_or_default()
-                ))
-            }
-            (proc::Error::Failed(_), None) if absent(stderr).is_some() => {
-                Kind::Machinery.error(format!(
-                    "a program that builds {} is not there: {}; --install-deps installs what this kernel takes",
-                    self.build.title,
-                    absent(stderr).unwrap_or_default()
-                ))
-            }
-            (proc::Error::Failed(_), None) if !errors.is_empty() => {
-                let shown = errors[..errors.len().min(SHOWN)].join("\n");
-                let more = errors.len().saturating_sub(SHOWN);
-                let more = if more == 0 {
-                    String::new()
-                } else {
-                    format!("\n… and {}", count(more, "more error"))
-                };
-                Kind::Build.error(format!(
-                    "{} does not compile:\n{shown}{more}\nfull log: {}",
-                    self.build.title, self.log
-                ))
-            }
-            (error, _) => error.or(Kind::Build),
+            ));
         }
+        if let Some(said) = killed(stderr) {
+            return Kind::Machinery.error(format!(
+                "a program that builds {title} was killed, perhaps for want of memory, of which less is taken with --jobs 1: {said}"
+            ));
+        }
+        if let Some(said) = absent(stderr) {
+            return Kind::Machinery.error(format!(
+                "a program that builds {title} is not there: {said}; --install-deps installs what this kernel takes"
+            ));
+        }
+        if errors.is_empty() {
+            return error.or(Kind::Build);
+        }
+        let shown = errors[..errors.len().min(SHOWN)].join("\n");
+        let more = match errors.len().saturating_sub(SHOWN) {
+            0 => String::new(),
+            more => format!("\n… and {}", count(more, "more error")),
+        };
+        Kind::Build.error(format!(
+            "{title} does not compile:\n{shown}{more}\nfull log: {}",
+            self.log
+        ))
     }
 }
 

@@ -8,6 +8,7 @@ use xshell::{Cmd, cmd};
 
 use super::refresh::line;
 use crate::failure::{Failure, Kind, Result};
+use crate::host::files;
 use crate::host::git::Git;
 use crate::host::proc::Output;
 use crate::kernel::carried::{self, Commit, Notes};
@@ -180,9 +181,21 @@ fn abort(git: &Git, tip: &str) -> Result<()> {
     restore(git, tip)?;
     // Last: as long as git is in the middle of it, this can be repeated.
     if operation(git)?.is_some() {
-        git.read(cmd!(git, "git rebase --quit"))?;
+        rebase(git, &["--quit"])?;
     }
-    Ok(())
+    // One that was killed while it wrote this has left it empty, and git neither reads nor removes it then.
+    let pick = git.read(cmd!(
+        git,
+        "git rev-parse --path-format=absolute --git-path CHERRY_PICK_HEAD"
+    ))?;
+    files::remove(Utf8Path::new(&pick))?;
+    match operation(git)? {
+        Some(what) => Err(Kind::Machinery.error(format!(
+            "{} is still in the middle of something: {what}; when that is over, the same command goes on",
+            git.dir()
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Makes files and HEAD those of a commit, whatever half-way state they are in.

@@ -973,6 +973,18 @@ fn git_that_is_killed_anywhere_loses_nothing() {
     }
 }
 
+/// Git was killed between making that file and writing to it.
+#[test]
+fn an_empty_note_of_a_pick_is_no_obstacle() {
+    let mut shop = shop();
+    shop.provide(S).unwrap();
+    step(&mut shop, Onto("3-1")).unwrap();
+    shop.work(S, ": >$(git rev-parse --git-dir)/CHERRY_PICK_HEAD");
+    let said = step(&mut shop, Abort).unwrap();
+    assert!(said.contains("is as it was"), "{said}");
+    assert_eq!(step(&mut shop, Provide).unwrap(), "clean");
+}
+
 /// Kills the last of these commands.
 fn kill(model: &Shop, before: &[Step], last: &str, time: u32, back: bool) {
     let mut shop = model.copy();
