@@ -34,8 +34,15 @@ pub fn operation(git: &Git) -> Result<Option<&'static str>> {
     let paths = cmd!(git, "git rev-parse --path-format=absolute {names...}");
     let paths = git.read(paths)?;
     let mut found = paths.lines().zip(OPERATIONS);
-    let found = found.find(|(path, _)| Utf8Path::new(path).exists());
+    let found = found.find(|(path, (name, _))| says_something(Utf8Path::new(path), name));
     Ok(found.map(|(_, (_, what))| *what))
+}
+
+/// Git that is killed while it notes a commit leaves an empty file, which it neither reads nor removes later.
+fn says_something(path: &Utf8Path, name: &str) -> bool {
+    let notes_a_commit = name.ends_with("_HEAD");
+    path.metadata()
+        .is_ok_and(|it| !(notes_a_commit && it.len() == 0))
 }
 
 /// What is in a work tree and in no commit.

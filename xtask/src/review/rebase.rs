@@ -3,12 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use camino::{Utf8DirEntry, Utf8Path};
+use camino::Utf8Path;
 use xshell::{Cmd, cmd};
 
 use super::refresh::line;
 use crate::failure::{Failure, Kind, Result};
-use crate::host::files;
 use crate::host::git::Git;
 use crate::host::proc::Output;
 use crate::kernel::carried::{self, Commit, Notes};
@@ -179,16 +178,13 @@ fn go_back(git: &Git, moving: &Moving, stage: &Stage) -> Result<()> {
 fn abort(git: &Git, tip: &str) -> Result<()> {
     rebase(git, &["--abort"])?;
     restore(git, tip)?;
-    // Last: as long as git is in the middle of it, this can be repeated.
-    if operation(git)?.is_some() {
-        rebase(git, &["--quit"])?;
+    // Last: as long as git is in the middle of it, this can be repeated. Of a pick that was killed, git's way back leaves
+    // the note.
+    for command in ["rebase", "cherry-pick"] {
+        if operation(git)?.is_some() {
+            git.output(cmd!(git, "git {command} --quit"), b"")?;
+        }
     }
-    // One that was killed while it wrote this has left it empty, and git neither reads nor removes it then.
-    let pick = git.read(cmd!(
-        git,
-        "git rev-parse --path-format=absolute --git-path CHERRY_PICK_HEAD"
-    ))?;
-    files::remove(Utf8Path::new(&pick))?;
     match operation(git)? {
         Some(what) => Err(Kind::Machinery.error(format!(
             "{} is still in the middle of something: {what}; when that is over, the same command goes on",
@@ -523,12 +519,20 @@ fn stopped_at_its_place(git: &Git) -> Result<bool> {
     Ok(last.is_some_and(|line| is_it(line) || takes_none(line)) || next.is_some_and(is_it))
 }
 
-/// Git that was killed leaves its locks (of the index, of HEAD); the same files say that another one is at work.
+/// Git that was killed leaves its locks: of the index and of HEAD in the work tree's own folder, of the refs in the
+/// repository's. The same files say that another one is at work.
 fn require_unlocked(git: &Git) -> Result<()> {
-    let folder = git.read(cmd!(git, "git rev-parse --absolute-git-dir"))?;
-    let entries = Utf8Path::new(&folder).read_dir_utf8()?;
-    let paths = entries.map(|entry| entry.map(Utf8DirEntry::into_path));
-    let paths = paths.collect::<std::io::Result<Vec<_>>>()?;
+    let folders = cmd!(
+        git,
+        "git rev-parse --path-format=absolute --git-dir --git-common-dir"
+    );
+    let folders = git.read(folders)?;
+    let mut paths = Vec::new();
+    for folder in folders.lines() {
+        for entry in Utf8Path::new(folder).read_dir_utf8()? {
+            paths.push(entry?.into_path());
+        }
+    }
     let lock = paths.iter().find(|path| path.extension() == Some("lock"));
     lock.map_or(Ok(()), |lock| {
         Err(Kind::Usage.error(format!(

@@ -754,6 +754,9 @@ fn states_of_a_tree_and_what_becomes_of_it() {
                 (Do("touch $(git rev-parse --git-path HEAD.lock)"), ""),
                 (Onto("2-1"), "!HEAD.lock, and this again"),
                 (Do("rm $(git rev-parse --git-path HEAD.lock)"), ""),
+                (Do("touch $(git rev-parse --git-path packed-refs.lock)"), ""),
+                (Onto("2-1"), "!packed-refs.lock, and this again"),
+                (Do("rm $(git rev-parse --git-path packed-refs.lock)"), ""),
                 (Do(LOOK), "one\ntwo\nthree"),
                 (Provide, "clean"),
             ],
@@ -994,7 +997,7 @@ fn kill(model: &Shop, before: &[Step], last: &str, time: u32, back: bool) {
         step(&mut shop, *what).unwrap();
     }
     let script = format!(
-        "timeout -s KILL 0.{time:03} {last} >/dev/null 2>&1 || true; rm -f $(git rev-parse --git-dir)/*.lock"
+        "timeout -s KILL 0.{time:03} {last} >/dev/null 2>&1 || true; rm -f $(git rev-parse --git-dir --git-common-dir | sed s,$,/*.lock,)"
     );
     shop.work(S, &script);
     let place = format!("{last}, after {time} ms, back: {back}");
