@@ -22,6 +22,8 @@ pub struct Script<'a> {
     model: Model,
     /// Seconds: the unit of times.
     unit: i64,
+    /// Whether its device holds it as well, all the time.
+    suspended: bool,
     done: Vec<Step>,
 }
 
@@ -33,7 +35,17 @@ impl Script<'_> {
             b: fs.again()?,
             model: Model::default(),
             unit,
+            suspended: false,
             done: Vec::new(),
+        })
+    }
+
+    /// The same, on a device that is suspended.
+    pub fn suspended(fs: &Mount, unit: i64) -> Result<Script<'_>> {
+        let script = Script::new(fs, unit)?;
+        Ok(Script {
+            suspended: true,
+            ..script
         })
     }
 
@@ -57,7 +69,7 @@ impl Script<'_> {
 
     /// Fails unless it is frozen if it must be.
     pub fn is_as_it_must_be(&self) -> Result<()> {
-        let (frozen, wanted) = (self.fs.is_frozen()?, self.model.is_frozen());
+        let (frozen, wanted) = (self.fs.is_frozen()?, self.is_to_be_frozen());
         ensure!(
             frozen == wanted,
             "{:?}: frozen: {frozen}, not {wanted}",
@@ -66,10 +78,14 @@ impl Script<'_> {
         Ok(())
     }
 
+    fn is_to_be_frozen(&self) -> bool {
+        self.suspended || self.model.is_frozen()
+    }
+
     /// The same, in this time: what ends by itself may be late.
     pub fn becomes_as_it_must_be(&self, patience: Duration) -> Result<()> {
         let end = Instant::now() + patience;
-        while self.fs.is_frozen()? != self.model.is_frozen() && Instant::now() < end {
+        while self.fs.is_frozen()? != self.is_to_be_frozen() && Instant::now() < end {
             sleep(PAUSE);
         }
         self.is_as_it_must_be()
