@@ -1158,7 +1158,7 @@ mod tests {
             "[ ] The author is",
             "[ ] Assisted-by has",
             "run fstests",
-            "TARGETS=\"landlock\"",
+            "TARGETS=\"filesystems/freeze landlock\"",
         ] {
             assert!(text.contains(words), "{text}");
         }

@@ -922,15 +922,16 @@ mod tests {
     fn the_series_of_this_checkout() {
         let layout = Layout::of_this_checkout().unwrap();
         let series = load(&layout, "mainline", "generic-freeze").unwrap();
+        let last = series.patches.len();
         let mut text = sample(
             "0@l",
-            "[PATCH v3 0/5] fs: all",
+            &format!("[PATCH v3 0/{last}] fs: all"),
             &format!("base-commit: {BASE_COMMIT}\n"),
         );
         for (patch, number) in series.patches.iter().zip(1..) {
             let mail = String::from_utf8(patch.text.clone()).unwrap();
             let (_, mail) = mail.split_once('\n').unwrap();
-            let mail = mail.replacen("[PATCH]", &format!("[PATCH v3 {number}/5]"), 1);
+            let mail = mail.replacen("[PATCH]", &format!("[PATCH v3 {number}/{last}]"), 1);
             text += &format!(
                 "From x Thu Jan  1 00:00:00 1970\nMessage-ID: <{number}@l>\nIn-Reply-To: <0@l>\n{mail}\n"
             );

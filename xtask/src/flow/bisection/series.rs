@@ -285,12 +285,22 @@ mod tests {
     #[test]
     fn the_good_end_is_the_first_patch_on_which_the_case_passes() {
         for (case, passing, wanted, asked) in [
-            ("dm_case_a", &["0", "1"][..], Some("0"), &["0"][..]),
-            ("dm_case_a", &["3", "4"], Some("3"), &["0", "1", "2", "3"]),
+            ("writes_stop_write", &["0", "1"][..], Some("0"), &["0"][..]),
+            (
+                "writes_stop_write",
+                &["3", "4"],
+                Some("3"),
+                &["0", "1", "2", "3"],
+            ),
             ("timeout_thaws", &["0", "4"], Some("4"), &["3", "4"]),
             ("timeout_thaws", &["0", "1"], None, &["3", "4", "5"]),
             // There is nothing after it that could have broken them.
-            ("dm_case_a", &["5"], None, &["0", "1", "2", "3", "4", "5"]),
+            (
+                "writes_stop_write",
+                &["5"],
+                None,
+                &["0", "1", "2", "3", "4", "5"],
+            ),
         ] {
             let mut judge = Fake::of(passing);
             let folder = tempfile::tempdir().unwrap();
@@ -334,15 +344,20 @@ mod tests {
         let mut judge = Fake::of(&["1"]);
         judge.lives = 0;
         let mut before = tried(&folder, false).unwrap();
-        let failure =
-            first_good(&patches(), &of("dm_case_a"), &mut judge, &mut before).unwrap_err();
+        let failure = first_good(
+            &patches(),
+            &of("writes_stop_write"),
+            &mut judge,
+            &mut before,
+        )
+        .unwrap_err();
         assert!(failure.to_string().contains("--resume"), "{failure}");
         tried(&folder, true).unwrap();
         // What can only come to the same again is not said to be resumed.
         let mut before = tried(&folder, false).unwrap();
         let none = first_good(
             &patches(),
-            &of("dm_case_a"),
+            &of("writes_stop_write"),
             &mut Fake::of(&[]),
             &mut before,
         );
@@ -362,7 +377,7 @@ mod tests {
         assert_eq!(tried(&folder, true).unwrap_err().kind, Kind::Usage);
         let mut judge = Fake::of(&["3"]);
         judge.lives = 2;
-        let of = of("dm_case_a");
+        let of = of("writes_stop_write");
         let mut before = tried(&folder, false).unwrap();
         let failure = first_good(&patches(), &of, &mut judge, &mut before).unwrap_err();
         assert_eq!(failure.kind, Kind::Machinery);

@@ -297,7 +297,7 @@ fn a_tree_that_is_in_no_state_for_it_is_refused() {
             "in the middle of a cherry-pick",
         ),
         (
-            "git revert --no-commit HEAD; git reset -q --hard HEAD; touch $(git rev-parse --git-path REVERT_HEAD)",
+            "git revert --no-commit HEAD; git reset -q --hard HEAD; git rev-parse HEAD >$(git rev-parse --git-path REVERT_HEAD)",
             "a revert",
         ),
         (
