@@ -8,10 +8,10 @@ use anyhow::{Context as _, Result, ensure};
 use nix::errno::Errno;
 
 use crate::case::Case;
+use crate::devices::disk;
 use crate::devices::dm::{self, Dm};
 use crate::devices::mount::Mount;
-use crate::devices::{disk, tools};
-use crate::fixture::{Fixture, Skip};
+use crate::fixture::{Fixture, unless_there_is};
 use crate::kit::deadline::{SHORT, after, freeze_for, not_before};
 use crate::kit::device::{resume, suspend};
 use crate::kit::state::{fails_with, freeze, is_frozen, is_thawed, thaw};
@@ -57,10 +57,7 @@ struct Gfs2 {
 
 impl Gfs2 {
     fn new(fixture: &Fixture) -> Result<Gfs2> {
-        let known = fs::read_to_string("/proc/filesystems")?.contains("\tgfs2\n");
-        if !known || !tools::exists("mkfs.gfs2") {
-            return Err(Skip("there is no gfs2, or no mkfs.gfs2".to_owned()).into());
-        }
+        unless_there_is("gfs2")?;
         let disk = disk::by_serial(SCRATCH[0])?;
         let dm = fixture.dm("linear", &dm::linear(disk::sectors(&disk)?, &disk))?;
         fixture.step("mkfs");
