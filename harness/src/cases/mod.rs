@@ -256,6 +256,7 @@ mod tests {
         "hold_moves_its_deadline",
         "hold_forced",
         "hold_too_late",
+        "hold_tells_first",
         "hold_duplicated",
         "hold_executed",
         "hold_sent",

@@ -14,17 +14,20 @@ use nix::sys::signal::{Signal, kill, raise};
 
 use crate::case::Case;
 use crate::devices::mount::Mount;
+use crate::devices::{disk, dm};
 use crate::fixture::Fixture;
 use crate::freeze::hold::{End, Hold};
 use crate::kit::deadline::{
     after, has_no_file_hold, in_time, logged_at, logged_nothing_else, not_before, sleep_until,
     stays_frozen_beyond,
 };
+use crate::kit::device::{resume, suspend};
 use crate::kit::kept::{self, has_ended, hold, is_active, is_of, time_left};
 use crate::kit::state::{fails_with, freeze, is_frozen, is_thawed, thaw};
 use crate::kit::writer::{NEW, OLD, Waiting, prepare};
 use crate::linux::kmsg::Kmsg;
-use crate::wire::Feature;
+use crate::wire::storage::SCRATCH;
+use crate::wire::{Feature, Filesystem};
 
 pub const CASES: &[Case] = &[
     Case::new(
@@ -69,6 +72,14 @@ pub const CASES: &[Case] = &[
         too_late,
     )
     .needing(Feature::FreezeHold),
+    Case::new(
+        "hold_tells_first",
+        "poll and read tell of the end before the thaw, which may take its time, and let writers go on",
+        tells_first,
+    )
+    .needing(Feature::FreezeHold)
+    // XFS writes nothing when it is thawed.
+    .only_on(&[Filesystem::Ext3, Filesystem::Ext4]),
 ];
 
 /// Seconds, for a deadline that is waited for, and for one that is not.
@@ -259,6 +270,31 @@ fn forced(fixture: &Fixture) -> Result<()> {
     drop(hold);
     is_frozen(&fs)?;
     thaw(&fs)?;
+    is_thawed(&fs)
+}
+
+/// The thaw waits for the device below, of which a suspend freezes nothing.
+fn tells_first(fixture: &Fixture) -> Result<()> {
+    let disk = disk::by_serial(SCRATCH[0])?;
+    let below = fixture.dm("below", &dm::linear(disk::sectors(&disk)?, &disk))?;
+    let node = below.node();
+    let above = fixture.dm("above", &dm::linear(disk::sectors(&node)?, &node))?;
+    let fs = fixture.fresh(&above.node())?;
+    let file = prepare(&fs)?;
+    let writer = Waiting::new(fixture, &file)?;
+    let hold = hold(&fs, HOUR)?;
+    let reader = fixture.actor("reader", || hold.end().map(drop))?;
+    suspend(fixture, &below)?;
+    let writer = writer.is_blocked(fixture)?;
+    fixture.step("the deadline passes");
+    kept::reset(&hold, SHORT)?;
+    reader.outcome()?.context("read")?;
+    has_ended(&hold, End::Expired)?;
+    has_no_file_hold(&fs)?;
+    drop(hold);
+    writer.is_blocked()?;
+    resume(fixture, &below)?;
+    writer.completes(fixture, &fs)?;
     is_thawed(&fs)
 }
 

@@ -59,10 +59,9 @@ const NOT_FROZEN: &str =
     "return -EINVAL;\n\tspin_lock(&sf->lock);\n\thold = hold_claim(sf, hold_scope(sf, file));";
 const NOT_PERMITTED: &str =
     "return -EPERM;\n\tspin_lock(&sf->lock);\n\thold = hold_claim(sf, hold_scope(sf, file));";
-const RELEASED: &str =
-    "error = hold_release(sb, sf, hold, 0);\n\tif (!error)\n\t\tfile_set_freezer";
+const RELEASED: &str = "error = hold_release(sb, sf, hold);\n\tif (!error)\n\t\tfile_set_freezer";
 /// Where holds remain, which the control case does not see.
-const OTHER: &str = "error = hold_release(sb, sf, hold, 0);\n\tif (!error && READ_ONCE(sb->s_writers.frozen)) {\n\t\t\
+const OTHER: &str = "error = hold_release(sb, sf, hold);\n\tif (!error && READ_ONCE(sb->s_writers.frozen)) {\n\t\t\
     thaw_super_files(sb);\n\t\terror = -EPERM;\n\t}\n\tif (!error)\n\t\tfile_set_freezer";
 const NO_QUEUE: &str = "if (!freeze_wq)\n\t\tfreeze_wq = system_freezable_wq;";
 const PANICS: &str = "if (freeze_wq)\n\t\tpanic(\"no queue\");";
