@@ -1,7 +1,7 @@
 //! The hold is an open file: whoever has a descriptor of it keeps it.
 
 use std::io::{self, IoSlice, IoSliceMut, Read as _};
-use std::mem::MaybeUninit;
+use std::mem::{self, MaybeUninit};
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
@@ -116,6 +116,14 @@ fn executed(fixture: &Fixture) -> Result<()> {
     let writer = writer.is_blocked(fixture)?;
     drop(hold);
     writer.completes(fixture, &fs)?;
+    program.is_alive()?;
+    fixture.step("a program whose hold nobody else has");
+    let (program, _input) = execute(fixture, || {
+        mem::forget(Hold::take(fs.as_fd(), 0)?);
+        Ok(())
+    })?;
+    prepare(&fs)?;
+    is_thawed(&fs)?;
     program.is_alive()
 }
 
