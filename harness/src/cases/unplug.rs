@@ -1,4 +1,5 @@
-//! The disk below a frozen filesystem is pulled.
+//! The disk below a frozen filesystem is pulled: one of virtio. From `del_gendisk` (block/genhd.c) on, one of SCSI goes
+//! the same way.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -11,7 +11,7 @@ mod lab;
 pub mod letter;
 mod odds;
 mod proof;
-mod relevant;
+pub mod relevant;
 pub mod report;
 pub mod search;
 mod signature;

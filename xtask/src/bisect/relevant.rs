@@ -13,17 +13,21 @@
 
 use std::collections::BTreeSet;
 
-/// What steers a build without being compiled, by the beginning of its path: the tools that take part in it, and their
-/// libraries.
+/// What steers a build without being compiled, by the beginning of its path: the tools that take part in it, their
+/// libraries, and the programs that are made for the cases.
 const FOLDERS: &[&str] = &[
     "scripts/",
     "tools/arch/",
     "tools/bpf/resolve_btfids/",
     "tools/build/",
+    "tools/hv/",
     "tools/include/",
     "tools/lib/",
     "tools/objtool/",
     "tools/scripts/",
+    "tools/testing/selftests/filesystems/freeze/",
+    "tools/testing/selftests/kselftest",
+    "tools/testing/selftests/lib.mk",
     "kernel/configs/",
     "arch/x86/configs/",
 ];
@@ -81,6 +85,8 @@ mod tests {
             ("arch/x86/entry/syscalls/syscall_64.tbl", true),
             ("scripts/mod/modpost.c", true),
             ("tools/objtool/check.c", true),
+            ("tools/hv/hv_vss_daemon.c", true),
+            ("tools/testing/selftests/kselftest_harness.h", true),
             ("tools/testing/selftests/mm/x.sh", false),
             ("tools/testing/selftests/Makefile", false),
             ("Documentation/filesystems/freeze.rst", false),

@@ -42,6 +42,12 @@ const SOURCES: [Source; 2] = [
     },
 ];
 
+/// Where a tree has them.
+#[cfg(test)]
+pub fn folders() -> impl Iterator<Item = &'static str> {
+    SOURCES.iter().map(|source| source.folder)
+}
+
 /// Makes those that the tree has by their own Makefiles, in `out`. Static, as a guest has no loader for them.
 pub fn provide(tree: &Utf8Path, out: &Utf8Path, session: &Session) -> Result<Vec<Program>> {
     let there = |source: &&Source| tree.join(source.folder).join("Makefile").exists();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::time::Duration;
+use std::{io, iter};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use harness::wire::Filesystem;
@@ -219,7 +220,10 @@ impl Judge for Bench<'_> {
             Ok(kernel) => kernel,
             Err(obstacle) => return Ok(Build::Untestable(self.obstacle(&obstacle, commit)?)),
         };
-        let image = files::digest([fs_err::read(&kernel.image)?]);
+        let programs = kernel.programs.iter().map(|program| &program.path);
+        let parts = iter::once(&kernel.image).chain(programs);
+        let parts: Vec<_> = parts.map(fs_err::read).collect::<io::Result<_>>()?;
+        let image = files::digest(parts);
         self.kernel = Some(self.prepared(kernel)?);
         Ok(Build::Image(image[..16].to_owned()))
     }
@@ -305,7 +309,18 @@ mod tests {
     use harness::wire::Filesystem::Xfs;
 
     use super::*;
+    use crate::bisect::relevant::Relevant;
+    use crate::kernel::programs;
     use crate::report::model::samples::result;
+
+    #[test]
+    fn what_the_cases_have_of_the_tree_can_be_the_culprit() {
+        let relevant = Relevant::of(["fs/super.c".to_owned()]);
+        for folder in programs::folders() {
+            let source = format!("{folder}/a.c");
+            assert!(relevant.has(&source), "{source}");
+        }
+    }
 
     #[test]
     fn folders_are_named_after_commits() {
