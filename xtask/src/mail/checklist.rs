@@ -577,7 +577,7 @@ fn selftests(mailing: &Mailing<'_>) -> Option<Item> {
     let files = touched(mailing, |patch| below(patch, FOLDER));
     let targets: BTreeSet<&str> = files
         .iter()
-        .filter_map(|file| file.strip_prefix(FOLDER)?.split('/').next())
+        .filter_map(|file| Some(file.strip_prefix(FOLDER)?.rsplit_once('/')?.0))
         .collect();
     if !targets.is_empty() {
         let targets = targets.into_iter().collect::<Vec<_>>().join(" ");
@@ -884,7 +884,7 @@ mod tests {
                 both,
                 signed,
                 LISTS,
-                "TARGETS=\"landlock x\" run_tests",
+                "TARGETS=\"landlock x/y\" run_tests",
                 "An interface without",
             ),
             (
