@@ -106,20 +106,24 @@ fn play(fixture: &Fixture, mounts: &[Mount], batch: &[Vec<Step>], unit: i64) -> 
     let last = Instant::now();
     let mut ended = BTreeSet::new();
     for (now, next) in [(SOON, Some(LATE)), (LATE, None)] {
+        let mut found = Ok(());
         if in_time {
             sleep_until(last + seconds(now * unit));
-            end(fixture, &mut log, &mut running, mounts, now, &mut ended)?;
+            found = end(fixture, &mut log, &mut running, mounts, now, &mut ended);
             sleep_until(last + seconds(now * unit) + MARGIN);
         }
-        let states = running
-            .iter()
-            .try_for_each(|script| script.becomes_as_it_must_be(fixture.patience()));
+        let states = || {
+            let mut all = running.iter();
+            all.try_for_each(|script| script.becomes_as_it_must_be(fixture.patience()))
+        };
+        found = found.and_then(|()| states());
+        // Or else the next deadline may have been among what was found.
         in_time &= next.is_none_or(|next| begin.elapsed() < seconds(next * unit));
         if !in_time {
             running.into_iter().try_for_each(Script::give_up)?;
             return Ok(false);
         }
-        states?;
+        found?;
     }
     running.into_iter().try_for_each(finish)?;
     Ok(true)
