@@ -49,8 +49,9 @@ pub const CASES: &[Case] = &[
 
 const OPTIONS: &str = "errors=remount-ro";
 
-/// Files, so that the inode of the last is in another block than those that were read.
+/// Files, so that the inode in the middle is in another block than those that were read, and the one that is new.
 const FILES: usize = 300;
+const MIDDLE: usize = FILES / 2;
 
 /// What the kernel logs at the end of an emergency remount (`do_emergency_remount` in fs/super.c).
 const REMOUNTED: &str = "Emergency Remount complete";
@@ -69,11 +70,15 @@ fn ext2(fixture: &Fixture) -> Result<()> {
         fs::read_dir(fs.root())?.count() > FILES,
         "files are missing"
     );
-    let last = fs.path(&(FILES - 1).to_string());
+    let unread = fs.path(&MIDDLE.to_string());
     let fail = || {
         fixture.step("the device fails, and works again");
         dm.replace(&dm::error(sectors))?;
-        ensure!(File::open(&last).is_err(), "{} was read", last.display());
+        ensure!(
+            File::open(&unread).is_err(),
+            "{} was read",
+            unread.display()
+        );
         dm.replace(&dm::linear(sectors, &disk))
     };
     lets_writers_go(fixture, &fs, &file, fail)
