@@ -18,6 +18,7 @@ mod failures;
 mod fdinfo;
 mod gfs2;
 mod holds;
+mod hyperv;
 mod nesting;
 mod operations;
 mod power;
@@ -50,6 +51,7 @@ const TABLES: &[&[Case]] = &[
     errors::CASES,
     programs::CASES,
     agent::CASES,
+    hyperv::CASES,
     holds::owners::CASES,
     holds::orders::CASES,
     holds::deadlines::CASES,
@@ -149,6 +151,9 @@ mod tests {
         "program_qemu_ga",
         "program_qemu_ga_foreign_hold",
         "program_qemu_ga_device_hold",
+        "program_hv_vss_daemon",
+        "program_hv_vss_daemon_mounts",
+        "program_hv_vss_daemon_fails",
         "owner_thaws_its_own",
         "owner_is_an_open_file",
         "owner_leaves_its_hold",
