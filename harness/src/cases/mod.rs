@@ -6,6 +6,7 @@
 
 mod agent;
 mod argument;
+mod asynchronous;
 mod chains;
 mod compat;
 mod descriptor;
@@ -24,6 +25,7 @@ mod operations;
 mod power;
 mod pressure;
 mod programs;
+mod quota;
 mod races;
 mod read_only;
 mod scrub;
@@ -42,6 +44,8 @@ use crate::case::Case;
 const TABLES: &[&[Case]] = &[
     writes::CASES,
     operations::CASES,
+    asynchronous::CASES,
+    quota::CASES,
     nesting::CASES,
     descriptor::CASES,
     dm::CASES,
@@ -64,6 +68,8 @@ const TABLES: &[&[Case]] = &[
     timeout::gone::CASES,
     timeout::refused::CASES,
     slow::CASES,
+    timeout::crowd::CASES,
+    timeout::failing::CASES,
     failures::CASES,
     unplug::CASES,
     power::CASES,
@@ -120,6 +126,9 @@ mod tests {
         "operations_that_write",
         "operations_that_read",
         "operations_that_may_wait",
+        "operations_aio",
+        "operations_io_uring",
+        "operations_quota",
         "n_freezes_need_n_thaws",
         "concurrent_freezes",
         "freeze_read_only",
@@ -195,7 +204,10 @@ mod tests {
         "timeout_covers_the_sync",
         "timeout_covers_a_stuck_writer",
         "timeout_runs_from_the_call",
+        "timeout_beside_one_in_flight",
         "timeout_is_not_late",
+        "timeout_beside_hung_thaws",
+        "timeout_thaw_fails",
         "device_sync_failure",
         "timeout_failed_freeze",
         "timeout_failed_sync",

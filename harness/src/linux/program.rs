@@ -18,6 +18,7 @@ pub const TOOLS: &[(&str, &str)] = &[
     ("swapoff", "mount"),
     ("qemu-ga", "qemu-guest-agent"),
     ("mkfs.gfs2", "gfs2-utils"),
+    ("mkfs.jfs", "jfsutils"),
     // A shell script, and what it calls.
     ("xfs_freeze", "xfsprogs"),
     ("xfs_io", "xfsprogs"),
