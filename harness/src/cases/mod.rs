@@ -30,6 +30,7 @@ mod races;
 mod read_only;
 mod scrub;
 mod selftest;
+mod shared;
 mod slow;
 mod snapshots;
 mod timeout;
@@ -51,6 +52,7 @@ const TABLES: &[&[Case]] = &[
     dm::CASES,
     emergency::CASES,
     external::CASES,
+    shared::CASES,
     snapshots::CASES,
     errors::CASES,
     programs::CASES,
@@ -147,6 +149,9 @@ mod tests {
         "external_emergency_thaw",
         "external_emergency_thaw_data_first",
         "external_emergency_thaw_races",
+        "shared_suspend",
+        "shared_emergency_thaw",
+        "shared_sync_failure",
         "snapshot_outside",
         "snapshot_inside",
         "error_not_frozen",
