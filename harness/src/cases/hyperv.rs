@@ -131,8 +131,8 @@ fn has_no_hold(fs: &Mount) -> Result<()> {
 }
 
 fn freezes_and_thaws(fixture: &Fixture) -> Result<()> {
-    let mounts = Mounts::new(fixture)?;
     let mut daemon = start(fixture)?;
+    let mounts = Mounts::new(fixture)?;
     freeze_and_thaw(fixture, &mut daemon, &mounts)?;
     freeze_and_thaw(fixture, &mut daemon, &mounts)
 }
@@ -173,8 +173,8 @@ const CHANGES: [(&str, Act, Act); 4] = [
 ];
 
 fn mounts_change(fixture: &Fixture) -> Result<()> {
-    let mut mounts = Mounts::new(fixture)?;
     let mut daemon = start(fixture)?;
+    let mut mounts = Mounts::new(fixture)?;
     for (what, change, undo) in CHANGES {
         freezes(&mut daemon)?;
         mounts.filesystems().into_iter().try_for_each(is_frozen)?;
@@ -190,8 +190,8 @@ fn mounts_change(fixture: &Fixture) -> Result<()> {
 }
 
 fn fails(fixture: &Fixture) -> Result<()> {
-    let mounts = Mounts::new(fixture)?;
     let mut daemon = start(fixture)?;
+    let mounts = Mounts::new(fixture)?;
     let (fs, of_another) = (&mounts.twice, &mounts.once);
     freeze(of_another)?;
     let unable = fixture.in_memory(Path::new(NOTHING))?;

@@ -25,24 +25,25 @@ pub const CASES: &[Case] = &[Case::new(
 // ext3 has quotas in files, which a program of their own makes.
 .only_on(&[Filesystem::Xfs])];
 
-const USER: u32 = 65534;
+/// Has a quota from the start, as it has the root folder.
+const ROOT: i32 = 0;
+/// Has none yet.
+const NOBODY: i32 = 65534;
 const LIMIT: u64 = 1000;
 
 fn quota(fixture: &Fixture) -> Result<()> {
+    let sync = |device| quotactl_sync(QuotaType::USRQUOTA, device);
+    if sync(None::<&Path>) == Err(Errno::ENOSYS) {
+        return skip("the kernel has no quotas");
+    }
     let device = disk::by_serial(SCRATCH[0])?;
     fixture.unmount(fixture.fresh(&device)?)?;
     let fs = fixture.mount(&device, MsFlags::empty(), "uquota")?;
-    match limit(&device) {
-        Err(Errno::ENOSYS | Errno::ESRCH) => return skip("the kernel has no quotas"),
-        outcome => drop(outcome.context("failed to ask for a quota")?),
-    }
     freeze(&fs)?;
-    succeeds(fixture, "Q_SYNC", || {
-        quotactl_sync(QuotaType::USRQUOTA, Some(&device))
-    })?;
+    succeeds(fixture, "Q_SYNC", || sync(Some(&device)))?;
     fixture.step("Q_SETQUOTA and Q_GETQUOTA");
-    let setting = fixture.actor("set", || Ok(set_limit(&device)?))?;
-    let asking = fixture.actor("ask", || Ok(limit(&device).map(drop)?))?;
+    let setting = fixture.actor("set", || Ok(set_limit(&device, NOBODY)?))?;
+    let asking = fixture.actor("ask", || Ok(limit(&device, ROOT).map(drop)?))?;
     for actor in [&setting, &asking] {
         actor.blocked()?;
     }
@@ -51,20 +52,19 @@ fn quota(fixture: &Fixture) -> Result<()> {
     for actor in [setting, asking] {
         actor.outcome()?.context("after the thaw")?;
     }
-    let found = limit(&device)?;
+    let found = limit(&device, NOBODY)?;
     ensure!(found == LIMIT, "the limit is {found}, not {LIMIT}");
     Ok(())
 }
 
-fn set_limit(device: &Path) -> Result<(), Errno> {
+fn set_limit(device: &Path, user: i32) -> Result<(), Errno> {
     let mut quota = Dqblk::default();
     quota.set_blocks_hard_limit(LIMIT);
     let flags = QuotaValidFlags::QIF_BLIMITS;
-    let id = USER.cast_signed();
-    quotactl_set(QuotaType::USRQUOTA, device, id, &quota, flags)
+    quotactl_set(QuotaType::USRQUOTA, device, user, &quota, flags)
 }
 
-fn limit(device: &Path) -> Result<u64, Errno> {
-    let quota = quotactl_get(QuotaType::USRQUOTA, device, USER.cast_signed())?;
+fn limit(device: &Path, user: i32) -> Result<u64, Errno> {
+    let quota = quotactl_get(QuotaType::USRQUOTA, device, user)?;
     Ok(quota.blocks_hard_limit().unwrap_or_default())
 }
