@@ -97,19 +97,34 @@ impl Actor {
         }
     }
 
+    /// Returns when the process has ended, in whatever way.
+    ///
+    /// # Errors
+    /// When it hangs, with the place where it does.
+    pub fn ends(self) -> Result<()> {
+        self.does_not_hang()?;
+        process::until_ended(self.pid)
+    }
+
+    /// Something was said, or the process has died.
+    fn does_not_hang(&self) -> Result<()> {
+        if self.report.is_ready_within(self.patience)? {
+            return Ok(());
+        }
+        let seconds = self.patience.as_secs_f32();
+        bail!(
+            "{} hangs for {seconds} s: {}",
+            self.what,
+            describe(self.pid)
+        );
+    }
+
     /// What came of the operation; waits for the end of the process.
     ///
     /// # Errors
     /// When it hangs, with the place where it does.
     pub fn outcome(mut self) -> Result<Outcome> {
-        if !self.report.is_ready_within(self.patience)? {
-            let seconds = self.patience.as_secs_f32();
-            bail!(
-                "{} hangs for {seconds} s: {}",
-                self.what,
-                describe(self.pid)
-            );
-        }
+        self.does_not_hang()?;
         let outcome = self
             .report
             .outcome()

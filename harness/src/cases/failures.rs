@@ -1,6 +1,5 @@
 //! A freeze that fails, or that goes on without the file holds: what it leaves, and what the next one inherits.
 
-use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 
 use anyhow::{Context as _, Result};
@@ -9,14 +8,14 @@ use nix::mount::MsFlags;
 
 use crate::case::Case;
 use crate::devices::disk;
-use crate::devices::dm::{self, Dm};
+use crate::devices::dm;
 use crate::fixture::{Fixture, skip};
 use crate::kit::complaints::DEVICE_GONE;
 use crate::kit::deadline::{
     HOUR, LATE, SHORT, after, ends_at, freeze_for, logged_at, logged_nothing_else, sleep_until,
     stays_frozen_beyond,
 };
-use crate::kit::device::{resume, succeeds, suspend};
+use crate::kit::device::{make_dirty, resume, succeeds, suspend};
 use crate::kit::state::{fails_with, freeze, is_frozen, is_thawed, thaw};
 use crate::kit::writer::{Writer, prepare};
 use crate::linux::kmsg::Kmsg;
@@ -63,7 +62,7 @@ fn device_sync_failure(fixture: &Fixture) -> Result<()> {
     let dm = fixture.dm("linear", &dm::linear(sectors, &disk))?;
     fixture.unmount(fixture.fresh(&dm.node())?)?;
     let fs = fixture.mount(&dm.node(), MsFlags::MS_RDONLY, "")?;
-    make_device_dirty(&dm, sectors)?;
+    make_dirty(&dm, sectors)?;
     fixture.step("the device fails");
     dm.replace(&dm::error(sectors))?;
     let suspended = dm.suspend();
@@ -80,17 +79,6 @@ fn device_sync_failure(fixture: &Fixture) -> Result<()> {
     is_frozen(&fs)?;
     resume(fixture, &dm)?;
     is_thawed(&fs)
-}
-
-/// The last page, where no filesystem has anything.
-fn make_device_dirty(dm: &Dm, sectors: u64) -> Result<()> {
-    let page = vec![0; 4096];
-    let write = || {
-        let device = File::options().write(true).open(dm.node())?;
-        // The filesystem has the device open, too: it is not written out when it is closed.
-        device.write_all_at(&page, sectors * 512 - 4096)
-    };
-    write().context("failed to write to the device")
 }
 
 fn said<T>(outcome: &Result<T>) -> String {

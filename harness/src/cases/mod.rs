@@ -6,6 +6,7 @@
 
 mod agent;
 mod argument;
+mod asynchronous;
 mod chains;
 mod compat;
 mod descriptor;
@@ -18,15 +19,18 @@ mod failures;
 mod fdinfo;
 mod gfs2;
 mod holds;
+mod hyperv;
 mod nesting;
 mod operations;
 mod power;
 mod pressure;
 mod programs;
+mod quota;
 mod races;
 mod read_only;
 mod scrub;
 mod selftest;
+mod shared;
 mod slow;
 mod snapshots;
 mod timeout;
@@ -41,15 +45,19 @@ use crate::case::Case;
 const TABLES: &[&[Case]] = &[
     writes::CASES,
     operations::CASES,
+    asynchronous::CASES,
+    quota::CASES,
     nesting::CASES,
     descriptor::CASES,
     dm::CASES,
     emergency::CASES,
     external::CASES,
+    shared::CASES,
     snapshots::CASES,
     errors::CASES,
     programs::CASES,
     agent::CASES,
+    hyperv::CASES,
     holds::owners::CASES,
     holds::orders::CASES,
     holds::deadlines::CASES,
@@ -62,6 +70,8 @@ const TABLES: &[&[Case]] = &[
     timeout::gone::CASES,
     timeout::refused::CASES,
     slow::CASES,
+    timeout::crowd::CASES,
+    timeout::failing::CASES,
     failures::CASES,
     unplug::CASES,
     power::CASES,
@@ -118,6 +128,9 @@ mod tests {
         "operations_that_write",
         "operations_that_read",
         "operations_that_may_wait",
+        "operations_aio",
+        "operations_io_uring",
+        "operations_quota",
         "n_freezes_need_n_thaws",
         "concurrent_freezes",
         "freeze_read_only",
@@ -136,6 +149,9 @@ mod tests {
         "external_emergency_thaw",
         "external_emergency_thaw_data_first",
         "external_emergency_thaw_races",
+        "shared_suspend",
+        "shared_emergency_thaw",
+        "shared_sync_failure",
         "snapshot_outside",
         "snapshot_inside",
         "error_not_frozen",
@@ -149,6 +165,9 @@ mod tests {
         "program_qemu_ga",
         "program_qemu_ga_foreign_hold",
         "program_qemu_ga_device_hold",
+        "program_hv_vss_daemon",
+        "program_hv_vss_daemon_mounts",
+        "program_hv_vss_daemon_fails",
         "owner_thaws_its_own",
         "owner_is_an_open_file",
         "owner_leaves_its_hold",
@@ -190,7 +209,10 @@ mod tests {
         "timeout_covers_the_sync",
         "timeout_covers_a_stuck_writer",
         "timeout_runs_from_the_call",
+        "timeout_beside_one_in_flight",
         "timeout_is_not_late",
+        "timeout_beside_hung_thaws",
+        "timeout_thaw_fails",
         "device_sync_failure",
         "timeout_failed_freeze",
         "timeout_failed_sync",

@@ -22,7 +22,7 @@ use crate::kit::deadline::{
     EXPIRED, SHORT, after, has_no_file_hold, logged_at, not_before, sleep_until,
 };
 use crate::kit::device::{resume, suspend};
-use crate::kit::state::{fails_with, freeze, is_thawed, thaw};
+use crate::kit::state::{fails_with, freeze, is_frozen, is_thawed, thaw};
 use crate::kit::writer::{NEW, Writer, prepare};
 use crate::linux::kmsg::Kmsg;
 use crate::wire::Feature;
@@ -45,6 +45,12 @@ pub const CASES: &[Case] = &[
         "timeout_runs_from_the_call",
         "the time that the freeze itself takes is part of the timeout",
         runs_from_the_call,
+    )
+    .needing(Feature::Timeout),
+    Case::new(
+        "timeout_beside_one_in_flight",
+        "a freeze without a timeout, which waits for another while that one's time passes, works and stays",
+        beside_one_in_flight,
     )
     .needing(Feature::Timeout),
     Case::new(
@@ -153,6 +159,31 @@ fn runs_from_the_call(fixture: &Fixture) -> Result<()> {
     );
     is_thawed(&fs)?;
     has_no_file_hold(&fs)
+}
+
+fn beside_one_in_flight(fixture: &Fixture) -> Result<()> {
+    let (fs, below) = stacked(fixture)?;
+    let file = prepare(&fs)?;
+    make_dirty(&fs)?;
+    suspend(fixture, &below)?;
+    let timed = start(fixture, &fs, 1)?;
+    timed.sleeps()?;
+    // Its own is sooner.
+    let deadline = after(1);
+    fixture.step("FIFREEZE");
+    let own = fs.again()?;
+    let untimed = fixture.actor("freezer", || own.freeze().map_err(io::Error::from))?;
+    untimed.sleeps()?;
+    sleep_until(deadline);
+    resume(fixture, &below)?;
+    fails_with("FIFREEZE_TIMEOUT", timed.outcome()?, Errno::ETIMEDOUT)?;
+    untimed.outcome()?.context("FIFREEZE")?;
+    is_frozen(&fs)?;
+    let writer = Writer::start(fixture, &file)?;
+    has_no_file_hold(&fs).context("who came too late")?;
+    writer.is_blocked()?;
+    thaw(&own)?;
+    writer.completes(fixture, &fs)
 }
 
 fn is_not_late(fixture: &Fixture) -> Result<()> {

@@ -15,7 +15,7 @@ use super::{disk, filesystem};
 use crate::wire::Filesystem;
 
 /// As many as let a case end in time on a slow machine; 32 would fit on the disk.
-const SIZE: u64 = 16;
+pub const SIZE: u64 = 16;
 /// The size of a device, the smallest that XFS can have: 16 MiB.
 pub const SECTORS: u64 = (16 << 20) / 512;
 
@@ -65,13 +65,18 @@ impl Member {
     }
 }
 
-/// Divides the disk; the filesystems are still to be made.
-pub fn devices(filesystem: Filesystem, disk: &Path, mounts: &Path) -> Result<Vec<Member>> {
+/// Divides the disk into so many devices; the filesystems are still to be made.
+pub fn devices(
+    filesystem: Filesystem,
+    disk: &Path,
+    mounts: &Path,
+    (count, sectors): (u64, u64),
+) -> Result<Vec<Member>> {
     let mut tables = Vec::new();
-    for nth in 0..SIZE {
+    for nth in 0..count {
         let name = format!("herd{nth}");
         mount::point(mounts, &name)?;
-        tables.push((name, dm::slice(SECTORS, disk, nth * SECTORS)));
+        tables.push((name, dm::slice(sectors, disk, nth * sectors)));
     }
     let member = |dm: Dm| Member {
         root: mounts.join(dm.name()),
@@ -82,9 +87,9 @@ pub fn devices(filesystem: Filesystem, disk: &Path, mounts: &Path) -> Result<Vec
 }
 
 /// Makes one filesystem, copies it to all, and mounts them.
-pub fn populate(herd: &[Member]) -> Result<()> {
+pub fn populate(herd: &[Member], mkfs: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let (first, others) = herd.split_first().context("a herd has members")?;
-    filesystem::mkfs(first.filesystem, &first.dm.node())?;
+    mkfs(&first.dm.node())?;
     let nodes: Vec<_> = others.iter().map(|member| member.dm.node()).collect();
     disk::copy_to_zeros(&first.dm.node(), &nodes)?;
     herd.iter().try_for_each(Member::mount)

@@ -5,6 +5,8 @@ use crate::linux::program::{self, CONFIGURATION, TOOLS};
 
 /// Where a guest has the test that the kernel tree has of freezing, if its root is not the host's.
 pub const SELFTEST: &str = "/freeze_test";
+/// Where such a guest has the kernel tree's daemon that freezes for Hyper-V.
+pub const HV_VSS_DAEMON: &str = "/hv_vss_daemon";
 
 /// Every program that a case calls, or that such a program calls in its turn, and the Debian package that has it.
 ///

@@ -1,5 +1,8 @@
 //! Device-mapper's hold.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+
 use anyhow::{Context as _, Result};
 use nix::errno::Errno;
 
@@ -27,4 +30,15 @@ pub fn succeeds(
     fixture
         .returns(what, call)?
         .with_context(|| what.to_owned())
+}
+
+/// Writes to its last page, in memory, where no filesystem has anything.
+pub fn make_dirty(dm: &Dm, sectors: u64) -> Result<()> {
+    let page = vec![0; 4096];
+    let write = || {
+        let device = File::options().write(true).open(dm.node())?;
+        // The filesystem has the device open, too: it is not written out when it is closed.
+        device.write_all_at(&page, sectors * 512 - 4096)
+    };
+    write().context("failed to write to the device")
 }

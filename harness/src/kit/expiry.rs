@@ -39,6 +39,12 @@ pub fn expired_at_least(
     Ok(devices)
 }
 
+/// Waits for the next deadline that the kernel logs, and returns whose it was.
+pub fn next_expired(fixture: &Fixture, log: &mut Kmsg) -> Result<String> {
+    fixture.step("wait for a deadline");
+    Ok(device_in(&log.wait_for(EXPIRED)?))
+}
+
 /// From a line such as `VFS: dm-7 (ext3): freeze timed out`.
 fn device_in(line: &str) -> String {
     let word = line.split_ascii_whitespace().nth(1);

@@ -1,5 +1,6 @@
 //! What the kernel and the programs around it show to everybody.
 
+pub mod aio;
 pub mod complaints;
 pub mod console;
 pub mod fdinfo;
@@ -11,3 +12,4 @@ pub mod scrub;
 pub mod sysctl;
 pub mod sysrq;
 pub mod trim;
+pub mod uring;

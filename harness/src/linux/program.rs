@@ -17,7 +17,9 @@ pub const TOOLS: &[(&str, &str)] = &[
     ("swapon", "mount"),
     ("swapoff", "mount"),
     ("qemu-ga", "qemu-guest-agent"),
+    ("mkfs.erofs", "erofs-utils"),
     ("mkfs.gfs2", "gfs2-utils"),
+    ("mkfs.jfs", "jfsutils"),
     // A shell script, and what it calls.
     ("xfs_freeze", "xfsprogs"),
     ("xfs_io", "xfsprogs"),

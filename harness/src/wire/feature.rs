@@ -39,6 +39,8 @@ pub enum Feature {
     Emergency,
     /// `FIFREEZE` nests, and each file hold belongs to an open file.
     Nesting,
+    /// The daemon for Hyper-V thaws just what it froze.
+    HvVss,
     /// `FIFREEZE_TIMEOUT` and `FIFREEZE_RESET_TIMEOUT`.
     Timeout,
     /// Freezes that overlap for ever do not keep writers waiting for ever.

@@ -43,7 +43,7 @@ mod tests {
             (
                 "Timeout".parse::<Feature>().map(drop),
                 "unknown feature \"Timeout\"; known: sync_failure, read_only, resume, device_holds, emergency, nesting, \
-                 timeout, chains, fdinfo, argument, ext3_ioctl",
+                 hv_vss, timeout, chains, fdinfo, argument, ext3_ioctl",
             ),
             (
                 "".parse::<Effort>().map(drop),

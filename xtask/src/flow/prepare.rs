@@ -65,7 +65,7 @@ impl Prepared {
             kernel: self.bootable(),
             way,
             init,
-            selftest: self.kernel.selftest.as_deref(),
+            programs: &self.kernel.programs,
             provides: &self.kernel.provides,
             stock: self.kernel.patches.is_empty(),
             work,

@@ -18,7 +18,7 @@ use super::refs::BISECT;
 use super::source::{self, NoKernel, Source};
 use super::tree::Tree;
 use super::version::{series_of, version_of};
-use super::{Kernel, cherry, opened, selftest};
+use super::{Kernel, cherry, opened, programs};
 use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
 use crate::host::files;
@@ -347,9 +347,9 @@ impl Workbench {
 
     fn kernel(&self, ready: &Ready, tree: Tree, built: Built, session: &Session) -> Result<Kernel> {
         let (git, commit) = (&self.repository, &ready.source.commit);
-        // One that does not compile is none: the kernel is there.
-        let selftest = match selftest::provide(&tree.path, &built.out, session) {
-            Err(failure) if failure.kind == Kind::Build => None,
+        // If one does not compile there are none: the kernel is there.
+        let programs = match programs::provide(&tree.path, &built.out, session) {
+            Err(failure) if failure.kind == Kind::Build => Vec::new(),
             provided => provided?,
         };
         Ok(Kernel {
@@ -369,7 +369,7 @@ impl Workbench {
             provides: ready.provides.clone(),
             fingerprint: built.fingerprint,
             rebuilt: built.rebuilt,
-            selftest,
+            programs,
         })
     }
 

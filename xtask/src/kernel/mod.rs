@@ -19,9 +19,9 @@ pub mod moving;
 mod opened;
 mod prepare;
 mod present;
+pub mod programs;
 pub mod refs;
 pub mod request;
-mod selftest;
 #[cfg(test)]
 pub mod shop;
 pub mod source;

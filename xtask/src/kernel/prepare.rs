@@ -9,8 +9,8 @@ use super::build::Build;
 use super::carried::commits;
 use super::checked::Checked;
 use super::desk::{Desk, title};
+use super::programs::{self, Program};
 use super::request::Request;
-use super::selftest;
 use super::tree::Tree;
 use super::version::version;
 use crate::deps::need;
@@ -37,7 +37,7 @@ pub struct Kernel {
     pub tree: Utf8PathBuf,
     pub build: Utf8PathBuf,
     /// The tree's own test of freezing, if it has one.
-    pub selftest: Option<Utf8PathBuf>,
+    pub programs: Vec<Program>,
     /// Names of the series that it has, also of those that a tree had before; none for a stock kernel.
     pub series: Vec<String>,
     /// Subjects, in checked; first what a tree had before.
@@ -77,7 +77,7 @@ pub fn prepare(request: &Request, session: &Session) -> Result<Kernel> {
         title: title(&desk.source, &version, &checked, &names),
     };
     let built = build.run(session)?;
-    let selftest = selftest::provide(&tree.path, &built.out, session)?;
+    let programs = programs::provide(&tree.path, &built.out, session)?;
     let label = tree.ground.unwrap_or(desk.source.label.clone());
     Ok(Kernel {
         image: built.image,
@@ -91,7 +91,7 @@ pub fn prepare(request: &Request, session: &Session) -> Result<Kernel> {
         },
         tree: tree.path,
         build: built.out,
-        selftest,
+        programs,
         series: names,
         patches: present.subjects(),
         digests: present.digests(),

@@ -12,6 +12,7 @@ use crate::deps;
 use crate::failure::Result;
 use crate::host::files::Lease;
 use crate::host::session::Session;
+use crate::kernel::programs::Program;
 
 /// Where a guest's root comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -29,8 +30,8 @@ pub struct Machine<'a> {
     pub way: Way,
     /// The harness binary.
     pub init: &'a Utf8Path,
-    /// The kernel tree's own test of freezing, if it has one.
-    pub selftest: Option<&'a Utf8Path>,
+    /// The programs of the kernel tree.
+    pub programs: &'a [Program],
     /// What the kernel's patches promise: a case that needs more is skipped.
     pub provides: &'a [Feature],
     /// Whether the kernel has no patch at all.
@@ -50,7 +51,7 @@ pub fn command_line(
     let tsc = tsc.as_deref();
     match machine.way {
         Way::Initramfs => {
-            let archive = initramfs::provide(machine.init, machine.selftest, session)?;
+            let archive = initramfs::provide(machine.init, machine.programs, session)?;
             let argv = command::initramfs(kernel, tsc, archive.path());
             Ok((argv, Some(archive)))
         }

@@ -73,7 +73,7 @@ fn each_fault_is_seen_for_what_it_is() {
             },
             way: Way::Initramfs,
             init: &init,
-            selftest: None,
+            programs: &[],
             provides: &[],
             stock: false,
             work: Work::Faults,

@@ -22,6 +22,7 @@ use crate::host::files::{self, Lease, Seal, Stamp};
 use crate::host::phase::phase;
 use crate::host::proc::Stop;
 use crate::host::session::Session;
+use crate::kernel::programs::Program;
 
 /// Archives that are kept beside those in use: another harness may be wanted again.
 const KEPT: usize = 4;
@@ -30,7 +31,7 @@ const KEPT: usize = 4;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Wanted {
     harness: Utf8PathBuf,
-    selftest: Option<Utf8PathBuf>,
+    programs: Vec<Program>,
     tools: Vec<Utf8PathBuf>,
     configuration: Vec<Utf8PathBuf>,
 }
@@ -54,16 +55,16 @@ struct Packed {
     archive: Seal,
 }
 
-/// The archive for this harness and this test of the kernel tree, packed anew only if a file in it has changed, or it is not what was packed. It stays
-/// there as long as anybody holds it.
+/// The archive for this harness and these programs of the kernel tree, packed anew only if a file in it has changed, or
+/// it is not what was packed. It stays there as long as anybody holds it.
 pub fn provide(
     harness: &Utf8Path,
-    selftest: Option<&Utf8Path>,
+    programs: &[Program],
     session: &Session,
 ) -> failure::Result<Lease> {
     let folder = session.layout.work("initramfs");
     let record = session.layout.work("initramfs.json");
-    let wanted = Wanted::find(harness, selftest);
+    let wanted = Wanted::find(harness, programs);
     if let Some(last) = files::recall::<Packed>(&record)
         && last.wanted == wanted
         && last.root.is_current()
@@ -105,12 +106,12 @@ pub fn of_one(program: &Utf8Path) -> Result<Vec<u8>> {
 
 impl Wanted {
     /// Tools that this machine lacks are left out: the case that calls one says so.
-    fn find(harness: &Utf8Path, selftest: Option<&Utf8Path>) -> Self {
+    fn find(harness: &Utf8Path, programs: &[Program]) -> Self {
         let tools = tools::all().filter_map(|(name, _)| need::tool(name));
         let configuration = tools::configuration().map(Utf8PathBuf::from);
         Self {
             harness: harness.to_owned(),
-            selftest: selftest.map(Utf8Path::to_owned),
+            programs: programs.to_vec(),
             tools: tools.collect(),
             configuration: configuration.filter(|path| path.exists()).collect(),
         }
@@ -132,8 +133,9 @@ impl Root {
             root.add_folders(Utf8Path::new(place));
         }
         root.0.insert("/init".into(), Entry::of(&wanted.harness)?);
-        if let Some(program) = &wanted.selftest {
-            root.0.insert(tools::SELFTEST.into(), Entry::of(program)?);
+        for program in &wanted.programs {
+            root.0
+                .insert(program.place.clone(), Entry::of(&program.path)?);
         }
         Ok(root)
     }
@@ -290,7 +292,7 @@ mod tests {
     fn provided(harness: &Utf8Path, layout: &Layout) -> (Lease, Vec<String>) {
         let (events, receiver) = Events::channel();
         let session = Session::new(layout.clone(), Stop::default()).told_to(events);
-        let lease = provide(harness, None, &session).unwrap();
+        let lease = provide(harness, &[], &session).unwrap();
         drop(session);
         let told = receiver.into_iter().filter_map(|event| match event {
             Event::Warning(text) => Some(text),
