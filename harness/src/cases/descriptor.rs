@@ -12,9 +12,10 @@ use nix::sys::stat::Mode;
 use crate::case::Case;
 use crate::devices::mount::Mount;
 use crate::devices::{disk, filesystem};
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, skip};
 use crate::kit::state::{fails_with, freeze, is_frozen, is_thawed, thaw};
 use crate::kit::writer::{WRITTEN, Writer, holds_old, prepare};
+use crate::wire::filesystem::entry::Shutdown;
 use crate::wire::storage::SCRATCH;
 
 pub const CASES: &[Case] = &[
@@ -80,16 +81,21 @@ fn again(fixture: &Fixture, device: &Path) -> Result<Mount> {
 
 /// It outlives the shutdown of a frozen filesystem, which may let nobody open anything.
 fn outlives_shutdown(fixture: &Fixture) -> Result<()> {
+    let filesystem = fixture.filesystem();
+    let Some(shutdown) = &filesystem.entry().shuts_down else {
+        return skip(format!(
+            "{filesystem} cannot be told to shut down while it is frozen"
+        ));
+    };
     let fs = fixture.scratch()?;
     let file = prepare(&fs)?;
     freeze(&fs)?;
     let writer = Writer::start(fixture, &file)?;
     fixture.step("shut down");
-    let entry = filesystem::of(fixture.filesystem());
-    (entry.shut_down)(fs.fd()).context("failed to shut down")?;
+    filesystem::shut_down(fs.fd()).context("failed to shut down")?;
     writer.is_blocked()?;
     cannot_be_opened(&fs.path(WRITTEN))?;
-    if entry.shutdown_closes_root {
+    if matches!(shutdown, Shutdown::ClosesRoot) {
         cannot_be_opened(fs.root())?;
     }
     thaw(&fs)?;

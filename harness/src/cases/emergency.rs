@@ -7,7 +7,7 @@ use crate::case::Case;
 use crate::devices::dm::Dm;
 use crate::devices::mount::Mount;
 use crate::fixture::{EMERGENCY_THAWED, Fixture};
-use crate::kit::device::{resume, succeeds, suspend};
+use crate::kit::device::{resume, scratch_with_device, succeeds, suspend};
 use crate::kit::state::{fails_with, freeze, is_thawed, thaw};
 use crate::kit::writer::{Writer, prepare};
 use crate::linux::kmsg::Kmsg;
@@ -27,7 +27,7 @@ const RELEASED: &str = "Emergency Thaw on dm-";
 /// Device-mapper's hold goes first, the file holds follow. Then ext3 and ext4
 /// have something to write, and wait for the device; XFS has not.
 fn while_suspended(fixture: &Fixture) -> Result<()> {
-    let (fs, dm) = fixture.scratch_on_dm()?;
+    let (fs, dm) = scratch_with_device(fixture)?;
     let file = prepare(&fs)?;
     freeze(&fs)?;
     suspend(fixture, &dm)?;

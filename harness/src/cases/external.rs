@@ -184,7 +184,7 @@ fn can_be_mounted(fixture: &Fixture, two: Two) -> Result<()> {
     fixture.unmount(two.fs)?;
     fixture.step("mount again");
     let fs =
-        fixture.mount_unchecked(fixture.filesystem().name(), &two.data.node(), &two.options)?;
+        fixture.mount_unchecked(fixture.filesystem().kind(), &two.data.node(), &two.options)?;
     prepare(&fs).map(drop)
 }
 

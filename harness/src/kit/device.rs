@@ -7,12 +7,35 @@ use anyhow::{Context as _, Result};
 use nix::errno::Errno;
 
 use crate::devices::dm::Dm;
-use crate::fixture::Fixture;
+use crate::devices::mount::Mount;
+use crate::fixture::{Fixture, Skip};
 
 /// Takes device-mapper's hold, and stops the I/O.
 pub fn suspend(fixture: &Fixture, dm: &Dm) -> Result<()> {
     fixture.step("dmsetup suspend");
     dm.suspend()
+}
+
+/// A fresh filesystem on a device that freezes it when it is suspended; where that cannot be, the case is skipped.
+pub fn scratch_with_device(fixture: &Fixture) -> Result<(Mount, Dm)> {
+    let (fs, dm) = fixture.scratch_on_dm()?;
+    if follows(fixture, &fs, &dm)? {
+        return Ok((fs, dm));
+    }
+    let filesystem = fixture.filesystem();
+    let reason = format!("to suspend a device of {filesystem} does not freeze it here");
+    Err(Skip(reason).into())
+}
+
+/// Whether the filesystem is frozen when its device is suspended. It is asked only where that depends on the kernel.
+pub fn follows(fixture: &Fixture, fs: &Mount, dm: &Dm) -> Result<bool> {
+    if fixture.filesystem().entry().follows_devices {
+        return Ok(true);
+    }
+    suspend(fixture, dm)?;
+    let frozen = fs.is_frozen();
+    resume(fixture, dm)?;
+    frozen
 }
 
 /// Releases it again.

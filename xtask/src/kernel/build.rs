@@ -341,7 +341,7 @@ impl Make<'_> {
                 let mut nothing = self.command(&["allnoconfig"]);
                 nothing.env("KCONFIG_ALLCONFIG", base);
                 self.configure_by(1, &mut nothing)?;
-                self.configure_by(2, &mut self.merge(&config))?;
+                self.configure_by(2, &mut self.merge(&config)?)?;
                 self.configure_by(3, &mut self.command(&["olddefconfig"]))?;
                 let text = fs_err::read_to_string(&config)?;
                 complete(self.build.fragments, &text)?;
@@ -351,18 +351,21 @@ impl Make<'_> {
         )
     }
 
-    fn merge(&self, config: &Utf8Path) -> Command {
+    /// What is merged is what was read, from files or not.
+    fn merge(&self, config: &Utf8Path) -> Result<Command> {
         let (tree, out) = (&self.build.tree.path, self.out);
         let tiny = TINY.map(|name| tree.join(name)).into_iter();
         let tiny = tiny.filter(|path| path.exists());
-        let fragments = self.build.fragments.iter().map(|fragment| &fragment.path);
+        let fragments = self.out.join("fragments.config");
+        let texts = self.build.fragments.iter().map(|it| it.text.as_str());
+        fs_err::write(&fragments, texts.collect::<Vec<_>>().join("\n"))?;
         let mut merge = Command::from(cmd!(
             COMPILING,
-            "sh {tree}/scripts/kconfig/merge_config.sh -m -O {out} {config} {tiny...} {fragments...}"
+            "sh {tree}/scripts/kconfig/merge_config.sh -m -O {out} {config} {tiny...} {fragments}"
         ));
         merge.current_dir(out);
         self.clean(&mut merge);
-        merge
+        Ok(merge)
     }
 
     /// Names all that a configuration depends on: fragments, compiler, and the tree's Kconfig files and scripts.
