@@ -2,22 +2,18 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use nix::errno::Errno;
 
 use crate::case::Case;
-use crate::devices::dm::{self, Dm};
+use crate::devices::dm::Dm;
 use crate::devices::mount::Mount;
-use crate::devices::{disk, tools};
-use crate::fixture::{Fixture, Skip};
+use crate::fixture::Fixture;
 use crate::kit::deadline::{SHORT, after, freeze_for, not_before};
-use crate::kit::device::{resume, suspend};
+use crate::kit::device::{resume, scratch_with_device, suspend};
 use crate::kit::state::{fails_with, freeze, is_frozen, is_thawed, thaw};
 use crate::kit::writer::{Writer, prepare};
-use crate::linux::program;
-use crate::wire::storage::SCRATCH;
 use crate::wire::{Feature, Filesystem};
 
 pub const CASES: &[Case] = &[
@@ -27,27 +23,24 @@ pub const CASES: &[Case] = &[
         whoever_thaws,
     )
     .needing(Feature::Nesting)
-    .only_on(ONCE),
+    .only_on(&[Filesystem::Gfs2]),
     Case::new(
         "gfs2_deadline",
         "gfs2 can be written to, and frozen again, after a deadline",
         deadline,
     )
     .needing(Feature::Timeout)
-    .only_on(ONCE),
+    .only_on(&[Filesystem::Gfs2]),
     Case::new(
         "gfs2_nests",
         "holds of files, devices and the switch of gfs2 are counted, in any order",
         nests,
     )
     .needing(Feature::Nesting)
-    .only_on(ONCE),
+    .only_on(&[Filesystem::Gfs2]),
 ];
 
-/// It brings a filesystem of its own.
-const ONCE: &[Filesystem] = &[Filesystem::Xfs];
-
-/// The one that it mounts.
+/// A gfs2 that is mounted.
 struct Gfs2 {
     fs: Mount,
     dm: Dm,
@@ -57,17 +50,7 @@ struct Gfs2 {
 
 impl Gfs2 {
     fn new(fixture: &Fixture) -> Result<Gfs2> {
-        let known = fs::read_to_string("/proc/filesystems")?.contains("\tgfs2\n");
-        if !known || !tools::exists("mkfs.gfs2") {
-            return Err(Skip("there is no gfs2, or no mkfs.gfs2".to_owned()).into());
-        }
-        let disk = disk::by_serial(SCRATCH[0])?;
-        let dm = fixture.dm("linear", &dm::linear(disk::sectors(&disk)?, &disk))?;
-        fixture.step("mkfs");
-        // One journal, the smallest.
-        let options = ["-q", "-O", "-K", "-plock_nolock", "-j1", "-J8"];
-        program::run(Command::new("mkfs.gfs2").args(options).arg(dm.node()))?;
-        let fs = fixture.mount_unchecked("gfs2", &dm.node(), "")?;
+        let (fs, dm) = scratch_with_device(fixture)?;
         let mut all = fs::read_dir("/sys/fs/gfs2").context("gfs2 has no folder in sysfs")?;
         let own = all.next().context("no gfs2 is mounted")??;
         ensure!(all.next().is_none(), "more than one gfs2 is mounted");

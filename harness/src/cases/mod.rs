@@ -15,6 +15,7 @@ mod emergency;
 mod errors;
 mod ext3;
 mod external;
+mod f2fs;
 mod failures;
 mod fdinfo;
 mod gfs2;
@@ -75,6 +76,7 @@ const TABLES: &[&[Case]] = &[
     failures::CASES,
     unplug::CASES,
     power::CASES,
+    f2fs::CASES,
     gfs2::CASES,
     scrub::CASES,
     races::requests::CASES,
@@ -221,6 +223,8 @@ mod tests {
         "timeout_unplugged",
         "suspend_while_frozen",
         "suspend_across_a_deadline",
+        "f2fs_resize_waits",
+        "f2fs_resize_is_alone",
         "gfs2_whoever_thaws",
         "gfs2_deadline",
         "gfs2_nests",
