@@ -64,7 +64,7 @@ filesystems! {
         mkfs: &["mkfs.f2fs", "-q", "-f"],
         check: &["fsck.f2fs", "--dry-run", "-f"],
         kernel: "CONFIG_F2FS_FS=y\n",
-        smallest: 48,
+        smallest: 64,
         complaints: &[
             &["F2FS-fs (", "Inconsistent"],
             &["F2FS-fs (", "inconsistent"],
