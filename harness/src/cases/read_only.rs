@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
+use nix::errno::Errno;
 use nix::mount::MsFlags;
 use nix::sys::statvfs::{FsFlags, statvfs};
 
@@ -145,8 +146,9 @@ fn lets_writers_go(
         return Ok(());
     };
     // The first may be told of the error before.
-    if fs.freeze().is_err() {
-        freeze(fs)?;
+    match fs.freeze() {
+        Err(Errno::EIO) => freeze(fs)?,
+        other => other.context("FIFREEZE")?,
     }
     let writer = Writer::start(fixture, &file)?;
     thaw(fs)?;

@@ -9,10 +9,10 @@ use anyhow::{Context as _, Result, ensure};
 use nix::errno::Errno;
 
 use crate::case::Case;
+use crate::devices::disk;
 use crate::devices::dm::{self, Dm};
 use crate::devices::mount::Mount;
-use crate::devices::{disk, tools};
-use crate::fixture::{Fixture, Skip};
+use crate::fixture::{Fixture, Skip, unless_there_is};
 use crate::kit::complaints::DEVICE_GONE;
 use crate::kit::device::{make_dirty, resume, suspend};
 use crate::kit::state::{fails_with, freeze, is_frozen, is_thawed, thaw};
@@ -63,10 +63,7 @@ struct Shared {
 
 impl Shared {
     fn new(fixture: &Fixture) -> Result<Shared> {
-        let known = fs::read_to_string("/proc/filesystems")?.contains("\terofs\n");
-        if !known || !tools::exists("mkfs.erofs") {
-            return Err(Skip("there is no EROFS, or no mkfs.erofs".to_owned()).into());
-        }
+        unless_there_is("EROFS")?;
         let dm = fixture.dm("shared", &table()?)?;
         let other = disk::by_serial(SCRATCH[1])?;
         let own = |name: &str, start| {

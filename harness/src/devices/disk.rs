@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -42,16 +42,14 @@ pub fn by_serial(serial: &str) -> Result<PathBuf> {
     bail!("no virtio-blk disk has the serial number {serial:?}")
 }
 
-/// Size of a block device in sectors of 512 bytes, from /sys/class/block/NODE/size.
+/// Size of a block device in sectors of 512 bytes, from /sys/dev/block/MAJOR:MINOR/size.
 pub fn sectors(device: &Path) -> Result<u64> {
-    // A /dev/mapper node may be a symbolic link; sysfs knows the kernel's name.
-    let node = device
-        .canonicalize()
-        .with_context(|| format!("no device {}", device.display()))?;
-    let name = node
-        .file_name()
-        .with_context(|| format!("{} is no device", node.display()))?;
-    let path = Path::new("/sys/class/block").join(name).join("size");
+    let node = device.metadata();
+    let number = node
+        .with_context(|| format!("no device {}", device.display()))?
+        .rdev();
+    let (major, minor) = (libc::major(number), libc::minor(number));
+    let path = PathBuf::from(format!("/sys/dev/block/{major}:{minor}/size"));
     let text =
         fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
     text.trim_end()

@@ -36,7 +36,7 @@ pub struct Kernel {
     pub source: String,
     pub tree: Utf8PathBuf,
     pub build: Utf8PathBuf,
-    /// The tree's own test of freezing, if it has one.
+    /// Those that the tree has for the cases.
     pub programs: Vec<Program>,
     /// Names of the series that it has, also of those that a tree had before; none for a stock kernel.
     pub series: Vec<String>,

@@ -178,8 +178,8 @@ fn go_back(git: &Git, moving: &Moving, stage: &Stage) -> Result<()> {
 fn abort(git: &Git, tip: &str) -> Result<()> {
     rebase(git, &["--abort"])?;
     restore(git, tip)?;
-    // Last: as long as git is in the middle of it, this can be repeated. Of a pick that was killed, git's way back leaves
-    // the note.
+    // Last: as long as git is in the middle of it, this can be repeated. A pick of several commits that was begun on the
+    // way is left by git's way back.
     for command in ["rebase", "cherry-pick"] {
         if operation(git)?.is_some() {
             git.output(cmd!(git, "git {command} --quit"), b"")?;

@@ -9,7 +9,7 @@ use crate::case::Case;
 use crate::devices::dm::{self, Dm};
 use crate::devices::mount::Mount;
 use crate::devices::{disk, herd};
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, skip};
 use crate::kit::deadline::{
     HOUR, SHORT, after, ends_at, freeze_for, logged_nothing_else, reset, sleep_until,
 };
@@ -35,7 +35,13 @@ const CROWD: u64 = 256;
 /// Sectors of the smallest filesystem with a journal, of which so many fit on the disk: 2 MiB.
 const SECTORS: u64 = (2 << 20) / 512;
 
+/// Where lockdep tells of itself.
+const LOCKDEP: &str = "/proc/lockdep";
+
 fn beside_hung_thaws(fixture: &Fixture) -> Result<()> {
+    if Path::new(LOCKDEP).exists() {
+        return skip("a kernel with lockdep takes minutes for that many filesystems");
+    }
     let (crowd, below) = crowd(fixture)?;
     let other = disk::by_serial(SCRATCH[1])?;
     let fs = fixture.fresh(&other)?;

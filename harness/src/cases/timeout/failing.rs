@@ -1,13 +1,12 @@
 //! A thaw that fails at the deadline. Of the filesystems that can say so, JFS is the simplest: it has to read its log.
 
-use std::fs;
 use std::process::Command;
 
 use anyhow::{Result, ensure};
 
 use crate::case::Case;
-use crate::devices::{disk, dm, tools};
-use crate::fixture::{Fixture, skip};
+use crate::devices::{disk, dm};
+use crate::fixture::{Fixture, unless_there_is};
 use crate::kit::deadline::{
     HOUR, LATE, SHORT, after, freeze_for, has_no_file_hold, logged_at, logged_nothing_else, reset,
     sleep_until,
@@ -42,9 +41,7 @@ const SECOND: i64 = 10;
 const THIRD: i64 = SECOND + 20;
 
 fn thaw_fails(fixture: &Fixture) -> Result<()> {
-    if !fs::read_to_string("/proc/filesystems")?.contains("\tjfs\n") || !tools::exists("mkfs.jfs") {
-        return skip("there is no JFS, or no mkfs.jfs");
-    }
+    unless_there_is("JFS")?;
     let disk = disk::by_serial(SCRATCH[0])?;
     let sectors = disk::sectors(&disk)?;
     let dm = fixture.dm("linear", &dm::linear(sectors, &disk))?;

@@ -61,8 +61,8 @@ const NOT_PERMITTED: &str =
     "return -EPERM;\n\tspin_lock(&sf->lock);\n\thold = hold_claim(sf, hold_scope(sf, file));";
 const RELEASED: &str = "error = hold_release(sb, sf, hold);\n\tif (!error)\n\t\tfile_set_freezer";
 /// Where holds remain, which the control case does not see.
-const OTHER: &str = "error = hold_release(sb, sf, hold);\n\tif (!error && READ_ONCE(sb->s_writers.frozen))\n\t\t\
-    error = -EPERM;\n\tif (!error)\n\t\tfile_set_freezer";
+const OTHER: &str = "error = hold_release(sb, sf, hold);\n\tif (!error && READ_ONCE(sb->s_writers.frozen)) {\n\t\t\
+    thaw_super_files(sb);\n\t\terror = -EPERM;\n\t}\n\tif (!error)\n\t\tfile_set_freezer";
 const NO_QUEUE: &str = "if (!freeze_wq)\n\t\tfreeze_wq = system_freezable_wq;";
 const PANICS: &str = "if (freeze_wq)\n\t\tpanic(\"no queue\");";
 const RESET: &str = "if (get_user(timeout_sec, timeout))\n\t\treturn -EFAULT;\n";

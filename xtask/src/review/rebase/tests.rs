@@ -988,6 +988,22 @@ fn an_empty_note_of_a_pick_is_no_obstacle() {
     assert_eq!(step(&mut shop, Provide).unwrap(), "clean");
 }
 
+#[test]
+fn a_pick_that_was_begun_on_the_way_is_forgotten_too() {
+    let mut shop = shop();
+    shop.provide(S).unwrap();
+    let tip = shop.work(S, "git rev-parse HEAD");
+    step(&mut shop, Onto("3-1")).unwrap();
+    let pick = format!(
+        "git reset -q --hard; git cherry-pick refs/worktree/base..{tip} >/dev/null 2>&1 || true"
+    );
+    shop.work(S, &pick);
+    shop.work(S, "test -e $(git rev-parse --git-path sequencer)");
+    let said = step(&mut shop, Abort).unwrap();
+    assert!(said.contains("is as it was"), "{said}");
+    assert_eq!(step(&mut shop, Provide).unwrap(), "clean");
+}
+
 /// Kills the last of these commands.
 fn kill(model: &Shop, before: &[Step], last: &str, time: u32, back: bool) {
     let mut shop = model.copy();

@@ -14,7 +14,7 @@ use crate::series::{self, Series};
 /// Each other series stands on this one.
 const GROUND: &str = "generic-freeze";
 /// More lines than any file has.
-const LINES: usize = 10_000;
+const LINES: usize = 50_000;
 /// Lines below the last one that is known.
 const REST: usize = 10;
 
