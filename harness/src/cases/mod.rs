@@ -107,6 +107,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+    use crate::wire::Filesystem;
 
     #[test]
     fn names_are_unique_and_snake_case() {
@@ -254,6 +255,16 @@ mod tests {
     fn cases_stay_in_their_order() {
         let names: Vec<_> = all().iter().map(|case| case.name).collect();
         assert_eq!(names, ORDER);
+    }
+
+    #[test]
+    fn what_a_filesystem_cannot_take_is_a_case() {
+        for filesystem in Filesystem::ALL {
+            for (name, reason) in filesystem.entry().cannot {
+                assert!(find(name).is_some(), "{filesystem}: {name}");
+                assert!(!reason.is_empty(), "{filesystem}: {name}");
+            }
+        }
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub struct Entry {
     pub shuts_down: Option<Shutdown>,
     /// A type that the same device can be mounted as, too.
     pub other_type: Option<&'static str>,
+    /// Cases that it cannot take, with or without patches, each with the reason.
+    pub cannot: &'static [(&'static str, &'static str)],
     /// Words by which the kernel complains of it; several are apart from each other in a line.
     pub complaints: &'static [&'static [&'static str]],
 }
@@ -116,5 +118,6 @@ pub const PLAIN: Entry = Entry {
     thaw_writes: false,
     shuts_down: None,
     other_type: None,
+    cannot: &[],
     complaints: &[],
 };

@@ -48,6 +48,12 @@ impl Filesystem {
         self.entry().kind
     }
 
+    /// Why it cannot take the case of this name, if so.
+    pub fn cannot(self, case: &str) -> Option<&'static str> {
+        let mut cases = self.entry().cannot.iter();
+        cases.find_map(|(name, reason)| (*name == case).then_some(*reason))
+    }
+
     /// Whether the kernel has it only if it is asked for.
     pub const fn is_extra(self) -> bool {
         !self.entry().kernel.is_empty()
