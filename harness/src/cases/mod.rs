@@ -21,6 +21,7 @@ mod fdinfo;
 mod gfs2;
 mod holds;
 mod hyperv;
+mod modules;
 mod nesting;
 mod operations;
 mod power;
@@ -79,6 +80,7 @@ const TABLES: &[&[Case]] = &[
     f2fs::CASES,
     gfs2::CASES,
     scrub::CASES,
+    modules::CASES,
     races::requests::CASES,
     races::unmount::CASES,
     races::device::CASES,
@@ -230,6 +232,8 @@ mod tests {
         "gfs2_deadline",
         "gfs2_nests",
         "scrub_beside_freezes",
+        "module_is_released",
+        "module_is_released_at_a_deadline",
         "timeout_races",
         "timeout_races_unmount",
         "timeout_races_suspend",

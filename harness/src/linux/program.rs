@@ -16,6 +16,8 @@ pub const TOOLS: &[(&str, &str)] = &[
     ("mkswap", "util-linux"),
     ("swapon", "mount"),
     ("swapoff", "mount"),
+    // The kernel calls it, where it has modules.
+    ("modprobe", "kmod"),
     ("qemu-ga", "qemu-guest-agent"),
     ("mkfs.erofs", "erofs-utils"),
     ("mkfs.jfs", "jfsutils"),

@@ -7,6 +7,8 @@
 pub struct Entry {
     /// As `mount -t` takes it.
     pub kind: &'static str,
+    /// The kernel's module.
+    pub driver: &'static str,
     /// The Debian package that has all of its programs.
     pub package: &'static str,
     /// The option by which these say their version.
@@ -97,6 +99,7 @@ pub enum Shutdown {
 /// What most have in common.
 pub const PLAIN: Entry = Entry {
     kind: "",
+    driver: "",
     package: "",
     version: "-V",
     mkfs: &[],

@@ -130,7 +130,7 @@ mod tests {
     fn every_entry_is_whole() {
         for filesystem in Filesystem::ALL {
             let entry = filesystem.entry();
-            let words = [entry.kind, entry.package, entry.version];
+            let words = [entry.kind, entry.driver, entry.package, entry.version];
             assert!(words.iter().all(|word| !word.is_empty()), "{entry:?}");
             assert!(
                 !entry.mkfs.is_empty() && !entry.check.is_empty(),

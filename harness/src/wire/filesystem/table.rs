@@ -60,6 +60,7 @@ filesystems! {
 
     F2fs = Entry {
         kind: "f2fs",
+        driver: "f2fs",
         package: "f2fs-tools",
         mkfs: &["mkfs.f2fs", "-q", "-f"],
         check: &["fsck.f2fs", "--dry-run", "-f"],
@@ -78,6 +79,7 @@ filesystems! {
     /// On two devices, with its metadata on both.
     Btrfs = Entry {
         kind: "btrfs",
+        driver: "btrfs",
         package: "btrfs-progs",
         version: "--version",
         mkfs: &["mkfs.btrfs", "-q", "-f"],
@@ -109,6 +111,7 @@ filesystems! {
     /// As a cluster of one.
     Gfs2 = Entry {
         kind: "gfs2",
+        driver: "gfs2",
         package: "gfs2-utils",
         // One journal, the smallest.
         mkfs: &["mkfs.gfs2", "-q", "-O", "-K", "-plock_nolock", "-j1", "-J8"],
@@ -142,6 +145,7 @@ filesystems! {
 
 const EXT3: Entry = Entry {
     kind: "ext3",
+    driver: "ext4",
     package: "e2fsprogs",
     // The smallest journal: writing it takes most of the time.
     mkfs: &["mkfs.ext3", "-q", "-F", "-Jsize=4"],
@@ -180,6 +184,7 @@ const EXT3: Entry = Entry {
 
 const XFS: Entry = Entry {
     kind: "xfs",
+    driver: "xfs",
     package: "xfsprogs",
     mkfs: &["mkfs.xfs", "-q", "-f"],
     // The features that Linux 6.1 has, the oldest base: by itself, a newer mkfs makes filesystems that 6.1 cannot
