@@ -12,7 +12,7 @@ use crate::devices::mount::Mount;
 use crate::devices::switch::Switch;
 use crate::fixture::{Fixture, skip};
 use crate::kit::deadline::after;
-use crate::kit::device::{resume, suspend};
+use crate::kit::device::{resume, suspend, unless_it_follows};
 use crate::kit::state::{freeze, is_frozen, is_thawed, thaw};
 use crate::kit::writer::{Writer, prepare};
 use crate::wire::storage::SCRATCH;
@@ -108,6 +108,7 @@ fn suspend_both(fixture: &Fixture) -> Result<()> {
 
 fn emergency_thaw(fixture: &Fixture) -> Result<()> {
     let two = Two::new(fixture)?;
+    unless_it_follows(fixture, &two.fs, &two.data)?;
     between(fixture, &two, &two.log, &two.data)
 }
 

@@ -8,7 +8,7 @@ use nix::errno::Errno;
 
 use crate::devices::dm::Dm;
 use crate::devices::mount::Mount;
-use crate::fixture::{Fixture, Skip};
+use crate::fixture::{Fixture, skip};
 
 /// Takes device-mapper's hold, and stops the I/O.
 pub fn suspend(fixture: &Fixture, dm: &Dm) -> Result<()> {
@@ -19,12 +19,19 @@ pub fn suspend(fixture: &Fixture, dm: &Dm) -> Result<()> {
 /// A fresh filesystem on a device that freezes it when it is suspended; where that cannot be, the case is skipped.
 pub fn scratch_with_device(fixture: &Fixture) -> Result<(Mount, Dm)> {
     let (fs, dm) = fixture.scratch_on_dm()?;
-    if follows(fixture, &fs, &dm)? {
-        return Ok((fs, dm));
+    unless_it_follows(fixture, &fs, &dm)?;
+    Ok((fs, dm))
+}
+
+/// Skips a case that wants the filesystem to be frozen with its device, where that cannot be.
+pub fn unless_it_follows(fixture: &Fixture, fs: &Mount, dm: &Dm) -> Result<()> {
+    if follows(fixture, fs, dm)? {
+        return Ok(());
     }
     let filesystem = fixture.filesystem();
-    let reason = format!("to suspend a device of {filesystem} does not freeze it here");
-    Err(Skip(reason).into())
+    skip(format!(
+        "to suspend a device of {filesystem} does not freeze it here"
+    ))
 }
 
 /// Whether the filesystem is frozen when its device is suspended. It is asked only where that depends on the kernel.
