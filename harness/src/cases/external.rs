@@ -12,7 +12,7 @@ use crate::devices::mount::Mount;
 use crate::devices::switch::Switch;
 use crate::fixture::{Fixture, skip};
 use crate::kit::deadline::after;
-use crate::kit::device::{resume, suspend, unless_it_follows};
+use crate::kit::device::{is_frozen_by, resume, suspend, unless_it_follows};
 use crate::kit::state::{freeze, is_frozen, is_thawed, thaw};
 use crate::kit::writer::{Writer, prepare};
 use crate::wire::storage::SCRATCH;
@@ -77,10 +77,7 @@ impl Two {
 
     /// Whether the device of the journal has a way to the filesystem, which it has not before Linux 6.8.
     fn log_freezes(&self, fixture: &Fixture) -> Result<bool> {
-        suspend(fixture, &self.log)?;
-        let frozen = self.fs.is_frozen()?;
-        resume(fixture, &self.log)?;
-        Ok(frozen)
+        is_frozen_by(fixture, &self.fs, &self.log)
     }
 }
 

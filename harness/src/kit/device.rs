@@ -36,13 +36,23 @@ pub fn unless_it_follows(fixture: &Fixture, fs: &Mount, dm: &Dm) -> Result<()> {
 
 /// Whether the filesystem is frozen when its device is suspended. It is asked only where that depends on the kernel.
 pub fn follows(fixture: &Fixture, fs: &Mount, dm: &Dm) -> Result<bool> {
-    if fixture.filesystem().entry().follows_devices {
-        return Ok(true);
+    match fixture.filesystem().entry().follows_devices {
+        true => Ok(true),
+        false => is_frozen_by(fixture, fs, dm),
     }
+}
+
+/// Suspends a device, and says whether that freezes the filesystem.
+pub fn is_frozen_by(fixture: &Fixture, fs: &Mount, dm: &Dm) -> Result<bool> {
     suspend(fixture, dm)?;
-    let frozen = fs.is_frozen();
+    // A filesystem that is not frozen may have to write, and waits for the device then.
+    let asking = fixture.actor("question", || match fs.is_frozen() {
+        Ok(false) => Ok(()),
+        _ => Err(Errno::EBUSY.into()),
+    })?;
+    let _ended_or_waits = asking.sleeps();
     resume(fixture, dm)?;
-    frozen
+    Ok(asking.outcome()?.is_err())
 }
 
 /// Releases it again.

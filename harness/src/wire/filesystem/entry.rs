@@ -21,6 +21,8 @@ pub struct Entry {
     pub mkfs_environment: &'static [&'static str],
     /// Checks the device to be appended, and changes nothing.
     pub check: &'static [&'static str],
+    /// What it says where it has not looked.
+    pub unchecked: Option<&'static str>,
     /// Whether it is good as it is, before any journal is replayed.
     pub clean: Clean,
     /// Programs that it takes beside these.
@@ -43,6 +45,8 @@ pub struct Entry {
     pub thaw_writes: bool,
     /// It can be told to shut down while it is frozen.
     pub shuts_down: Option<Shutdown>,
+    /// It can be mounted read-only and writable at once, on some kernels.
+    pub mixes_mounts: bool,
     /// A type that the same device can be mounted as, too.
     pub other_type: Option<&'static str>,
     /// Cases that it cannot take, with or without patches, each with the reason.
@@ -106,6 +110,7 @@ pub const PLAIN: Entry = Entry {
     mkfs_newer: &[],
     mkfs_environment: &[],
     check: &[],
+    unchecked: None,
     clean: Clean::Checked,
     programs: &[],
     configuration: &[],
@@ -120,6 +125,7 @@ pub const PLAIN: Entry = Entry {
     follows_devices: true,
     thaw_writes: false,
     shuts_down: None,
+    mixes_mounts: false,
     other_type: None,
     cannot: &[],
     complaints: &[],

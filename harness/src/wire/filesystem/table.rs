@@ -84,6 +84,8 @@ filesystems! {
         version: "--version",
         mkfs: &["mkfs.btrfs", "-q", "-f"],
         check: &["btrfs", "check", "--readonly"],
+        // It looks for the devices itself, and may come upon the disk below a mapped one, which is in use.
+        unchecked: Some("Device or resource busy"),
         // To measure which way of computing parity is the fastest takes seconds of each boot under emulation.
         kernel: "CONFIG_BTRFS_FS=y\n# CONFIG_RAID6_PQ_BENCHMARK is not set\n",
         smallest: 128,
@@ -98,6 +100,7 @@ filesystems! {
         copy: None,
         // Until Linux 6.17 the block layer did not know whose its devices are.
         follows_devices: false,
+        mixes_mounts: true,
         complaints: &[
             &["BTRFS error"],
             &["BTRFS critical"],
