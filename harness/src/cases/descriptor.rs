@@ -36,6 +36,7 @@ pub const CASES: &[Case] = &[
 /// What it is right to say when the scratch filesystem is told to shut down.
 const SHUT_DOWN: &[&str] = &[
     "): shut down requested (",
+    "Aborting journal on device dm-",
     "Aborting journal on device vd",
     "): User initiated shutdown received",
     "): Log I/O Error (",

@@ -85,6 +85,8 @@ pub struct Copied {
 pub enum Clean {
     /// Its check passes.
     Checked,
+    /// Its check has nothing to say on standard error but lines that begin so.
+    Except(&'static [&'static str]),
     /// The superblock of ext2 and its successors does not ask for recovery, either.
     E2fs,
     /// XFS has superblocks in its log while it is frozen.
