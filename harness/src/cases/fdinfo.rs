@@ -11,7 +11,7 @@ use crate::case::Case;
 use crate::devices::mount::Mount;
 use crate::fixture::Fixture;
 use crate::kit::deadline::{HOUR, freeze_for, reset};
-use crate::kit::device::{resume, suspend};
+use crate::kit::device::{resume, scratch_with_device, suspend};
 use crate::kit::state::{freeze, is_thawed, thaw};
 use crate::linux::fdinfo::Freeze;
 use crate::wire::Feature;
@@ -32,7 +32,7 @@ pub const CASES: &[Case] = &[
 ];
 
 fn tells_who_holds(fixture: &Fixture) -> Result<()> {
-    let (fs, dm) = fixture.scratch_on_dm()?;
+    let (fs, dm) = scratch_with_device(fixture)?;
     let (a, b) = (fs.again()?, fs.again()?);
     let path = File::options()
         .read(true)

@@ -52,7 +52,9 @@ pub struct Options {
 
 pub fn run(options: &Options, session: &Session) -> Result<u8> {
     let (wanted, listed) = options.cases.wanted()?;
-    let requests = options.kernel.requests(session)?;
+    let requests = options.kernel.requests(session)?.into_iter();
+    let filesystems = options.cases.filesystems();
+    let requests = requests.map(|it| it.with(&filesystems)).collect();
     if options.cases.list {
         terminal::cases(&listed);
         return Ok(PASSED);

@@ -11,7 +11,7 @@ use crate::kit::deadline::{
     HOUR, SHORT, after, ends_at, freeze_for, has_no_file_hold, in_time, logged_at,
     logged_nothing_else, reset, stays_frozen_beyond,
 };
-use crate::kit::device::{resume, succeeds, suspend};
+use crate::kit::device::{resume, scratch_with_device, succeeds, suspend};
 use crate::kit::state::{fails_with, freeze, is_frozen, thaw};
 use crate::kit::writer::{Writer, prepare};
 use crate::linux::kmsg::Kmsg;
@@ -217,7 +217,7 @@ fn ends_each_hold(fixture: &Fixture) -> Result<()> {
 
 /// While the device is suspended, every ioctl is made through [`Fixture::returns`].
 fn leaves_device_hold(fixture: &Fixture) -> Result<()> {
-    let (fs, dm) = fixture.scratch_on_dm()?;
+    let (fs, dm) = scratch_with_device(fixture)?;
     let file = prepare(&fs)?;
     suspend(fixture, &dm)?;
     let writer = Writer::start(fixture, &file)?;
