@@ -64,6 +64,10 @@ fn flags_that_exclude_each_other() {
         "cannot be used with",
     );
     is_usage_error(&["test-kernel", "--repeat", "0"], "not in 1..");
+    is_usage_error(
+        &["test-kernel", "--fail-fast", "--compare", "stock"],
+        "cannot be used with",
+    );
 }
 
 #[test]

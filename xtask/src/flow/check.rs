@@ -379,6 +379,7 @@ mod tests {
                 },
                 deadline: None,
                 at_once: None,
+                fail_fast: false,
                 install: false,
             },
         };

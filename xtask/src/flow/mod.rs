@@ -13,6 +13,7 @@ pub mod git_bisect;
 pub mod mail;
 pub mod prepare;
 pub mod rebase;
+mod recording;
 pub mod refresh;
 pub mod reports;
 pub mod select;
