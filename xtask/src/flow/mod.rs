@@ -11,6 +11,7 @@ pub mod edit;
 mod facts;
 pub mod git_bisect;
 pub mod mail;
+pub mod mutants;
 pub mod prepare;
 pub mod rebase;
 mod recording;
