@@ -64,6 +64,31 @@ fn flags_that_exclude_each_other() {
         "cannot be used with",
     );
     is_usage_error(&["test-kernel", "--repeat", "0"], "not in 1..");
+    is_usage_error(
+        &["test-kernel", "--fail-fast", "--compare", "stock"],
+        "cannot be used with",
+    );
+}
+
+#[test]
+fn mutants_of_nothing() {
+    for (mistake, words) in [
+        (
+            &["--only", "nonesuch"][..],
+            "matches no mutant; --list names all",
+        ),
+        (&["--only", "("], "unclosed group"),
+        (&["--base", "5.4"], "known: 6.12"),
+        (&["--config", "nonesuch"], "known: "),
+        (&["--fs", "btrfs"], "known: ext3, xfs, ext4"),
+    ] {
+        is_usage_error(&[&["mutants"], mistake].concat(), words);
+        is_usage_error(&[&["mutants", "--list"], mistake].concat(), words);
+    }
+    assert_eq!(
+        xtask(&["mutants", "--list", "--only", "deadline"]).0,
+        Some(0)
+    );
 }
 
 #[test]
@@ -196,6 +221,7 @@ fn help_has_examples_and_exit_codes() {
         &[],
         &["test-kernel"],
         &["shell"],
+        &["mutants"],
         &["bench", "kernel"],
         &["bench", "tool"],
         &["series", "check"],

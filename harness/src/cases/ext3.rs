@@ -122,6 +122,10 @@ fn errors(fixture: &Fixture) -> Result<()> {
         first(&fs).context(what)?;
         let second = ext3_freeze(&fs, 0);
         fails_with(&format!("freeze after {what}"), second, Errno::EINVAL)?;
+        // Who has frozen in vain has no hold, and releases none of others.
+        let other = fs.again()?;
+        fails_with("freeze by another", ext3_freeze(&other, 0), Errno::EINVAL)?;
+        fails_with("thaw by another", ext3_thaw(&other), Errno::EINVAL)?;
         is_frozen(&fs)?;
         thaw(&fs)?;
         is_thawed(&fs)?;

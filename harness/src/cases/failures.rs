@@ -68,6 +68,7 @@ fn device_sync_failure(fixture: &Fixture) -> Result<()> {
     let suspended = dm.suspend();
     fixture.step(&format!("dmsetup suspend: {}", said(&suspended)));
     if suspended.is_ok() {
+        is_frozen(&fs).context("while it counts as suspended")?;
         resume(fixture, &dm)?;
     }
     dm.replace(&dm::linear(sectors, &disk))?;

@@ -383,6 +383,7 @@ mod tests {
                 },
                 deadline: None,
                 at_once: None,
+                fail_fast: false,
                 install: false,
             },
         };

@@ -93,7 +93,7 @@ pub fn prepare(request: &Request, accel: Choice, session: &Session) -> Result<Pr
 }
 
 /// Chooses the accelerator for a kernel.
-fn ready(kernel: Kernel, accel: Choice, session: &Session) -> Result<Prepared> {
+pub fn ready(kernel: Kernel, accel: Choice, session: &Session) -> Result<Prepared> {
     let qemu = machine::version(&session.stop)?;
     let accel = choose(&kernel, accel, &qemu, session)?;
     Prepared::of(kernel, accel, qemu)

@@ -1,5 +1,5 @@
 //! The real thing: a history of some thirty commits on top of our series, among them all that a search can meet, built,
-//! booted and searched. It takes what `cargo xtask test-kernel` with [`SERIES`] has got and compiled:
+//! booted and searched. It takes what `cargo xtask test-kernel` with [`STACK`] has got and compiled:
 //! `cargo test -p xtask -- --ignored bisection::proof`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,6 +29,7 @@ use crate::host::session::Session;
 use crate::kernel::commit::{Recipe, Workbench};
 use crate::kernel::request::{Part, Request};
 use crate::kernel::{commits_of_series, tree};
+use crate::series::STACK;
 use crate::vm::accelerator::Choice;
 use crate::vm::boot::Way;
 use crate::vm::root::init;
@@ -310,8 +311,6 @@ struct Place {
 
 static ALONE: Mutex<()> = Mutex::new(());
 
-const SERIES: [&str; 4] = ["generic-freeze", "freeze-arg", "ext3-ioctl", "freeze-hold"];
-
 impl Place {
     fn open() -> Self {
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -330,7 +329,7 @@ impl Place {
             }
         }
         let session = told(&Session::new(layout, Stop::default()));
-        let series = SERIES.map(str::to_owned).to_vec();
+        let series = STACK.map(str::to_owned).to_vec();
         let request = request(&series);
         let commits = commits_of_series(&request, &session).unwrap();
         let (base, _) = commits.patches.last().unwrap();
