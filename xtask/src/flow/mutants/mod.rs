@@ -48,7 +48,8 @@ pub fn run(order: &Order, session: &Session) -> Result<u8> {
     };
     let mut rows = Vec::new();
     let outcome = watched(session, None, |session| {
-        provide_deps(order.how.install, to_test(order.how.guests.way), session)?;
+        let needs = to_test(order.how.guests.way, &order.request.configs);
+        provide_deps(order.how.install, &needs, session)?;
         let workbench = Workbench::open(&order.request, session)?;
         let outcome = each(order, &workbench, &mut rows, session);
         // The tree is nobody's; but who looks into it is not to find a mutant, not even after Ctrl-C.
