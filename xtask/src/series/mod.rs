@@ -15,8 +15,8 @@ use crate::host::layout::Layout;
 use crate::series::replace::Replacement;
 use notes::PROVIDES;
 
-/// All series of a base, in the order in which they stand on top of each other.
-pub const STACK: [&str; 4] = ["generic-freeze", "freeze-arg", "ext3-ioctl", "freeze-hold"];
+/// The series that every base has, in the order in which they stand on top of each other.
+pub const STACK: [&str; 3] = ["generic-freeze", "freeze-arg", "ext3-ioctl"];
 
 /// The file that names the patches of a folder in the order in which they apply.
 pub const INDEX: &str = "series";

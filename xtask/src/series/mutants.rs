@@ -1,7 +1,7 @@
 //! Mutants: small wrong versions of what the series make of the kernel, each of which a case has to notice.
 //!
-//! Each is a patch on top of all series, in `patches/mutants`. Its subject says what is wrong, and its notes, below the
-//! `---`, of which class the mistake is, and which cases are thought to notice it: `Class: counts`,
+//! Each is a patch on top of the series that every base has, in `patches/mutants`. Its subject says what is wrong, and
+//! its notes, below the `---`, of which class the mistake is, and which cases are thought to notice it: `Class: counts`,
 //! `Likely: holds_in_all_orders owner_is_rescued`.
 
 use super::{Patch, read};

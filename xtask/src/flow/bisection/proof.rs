@@ -1,5 +1,5 @@
 //! The real thing: a history of some thirty commits on top of our series, among them all that a search can meet, built,
-//! booted and searched. It takes what `cargo xtask test-kernel` with [`STACK`] has got and compiled:
+//! booted and searched. It takes what `cargo xtask test-kernel` with [`STACK`] and [`FREEZE_HOLD`] has got and compiled:
 //! `cargo test -p xtask -- --ignored bisection::proof`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -311,6 +311,9 @@ struct Place {
 
 static ALONE: Mutex<()> = Mutex::new(());
 
+/// Stands on top of [`STACK`] where the base is not old.
+const FREEZE_HOLD: &str = "freeze-hold";
+
 impl Place {
     fn open() -> Self {
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -329,7 +332,8 @@ impl Place {
             }
         }
         let session = told(&Session::new(layout, Stop::default()));
-        let series = STACK.map(str::to_owned).to_vec();
+        let series = STACK.into_iter().chain([FREEZE_HOLD]);
+        let series: Vec<_> = series.map(str::to_owned).collect();
         let request = request(&series);
         let commits = commits_of_series(&request, &session).unwrap();
         let (base, _) = commits.patches.last().unwrap();
