@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use harness::actors::process::set_own_name;
-use harness::fixture::{Fixture, Skip};
+use harness::fixture::{Fixture, Skip, skip};
 use harness::measure::{self, Probe};
 use harness::wire::samples::Effort;
 use harness::wire::{Feature, Filesystem, marks, names};
@@ -76,7 +76,12 @@ fn run_case(filesystem: &str, name: &str, deadline: Duration) -> Result<u8> {
     let case = cases::find(name)
         .with_context(|| format!("no case is named {name:?}; `harness list` names all"))?;
     let fixture = Fixture::new(case.complaints, filesystem.parse()?, deadline)?;
-    on(fixture, name, case.run)
+    on(fixture, name, |fixture| {
+        match fixture.filesystem().cannot(name) {
+            Some(reason) => skip(reason),
+            None => (case.run)(fixture),
+        }
+    })
 }
 
 fn ask(feature: Feature, deadline: Duration) -> Result<u8> {

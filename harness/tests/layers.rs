@@ -11,7 +11,8 @@ const ORDER: &[&str] = &[
     "fixture",
     "actors",
     "devices",
-    "freeze linux wire words",
+    "freeze linux",
+    "wire words",
 ];
 
 #[test]

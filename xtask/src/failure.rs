@@ -23,6 +23,8 @@ pub enum Kind {
     NoBoot,
     /// Nothing ran of what was asked for, which another kernel may have: exit code 4.
     Untested,
+    /// A case failed, and none was to run after it: exit code 1.
+    Failed,
     /// Ctrl-C: exit code 130, as a shell reports it.
     Interrupted,
 }
@@ -39,6 +41,7 @@ impl Kind {
         match self {
             Kind::Usage => 2,
             Kind::Build => 3,
+            Kind::Failed => FAILED,
             Kind::Machinery | Kind::NoBoot | Kind::Untested => 4,
             Kind::Interrupted => 130,
         }

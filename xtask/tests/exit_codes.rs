@@ -50,7 +50,7 @@ fn an_unknown_series_lists_the_known() {
 
 #[test]
 fn an_unknown_filesystem_lists_the_known() {
-    is_usage_error(&["test-kernel", "--fs", "btrfs"], "known: ext3, xfs, ext4");
+    is_usage_error(&["test-kernel", "--fs", "nofs"], "known: ext3, xfs, ext4");
 }
 
 #[test]
@@ -64,6 +64,31 @@ fn flags_that_exclude_each_other() {
         "cannot be used with",
     );
     is_usage_error(&["test-kernel", "--repeat", "0"], "not in 1..");
+    is_usage_error(
+        &["test-kernel", "--fail-fast", "--compare", "stock"],
+        "cannot be used with",
+    );
+}
+
+#[test]
+fn mutants_of_nothing() {
+    for (mistake, words) in [
+        (
+            &["--only", "nonesuch"][..],
+            "matches no mutant; --list names all",
+        ),
+        (&["--only", "("], "unclosed group"),
+        (&["--base", "5.4"], "known: 6.12"),
+        (&["--config", "nonesuch"], "known: "),
+        (&["--fs", "btrfs"], "known: ext3, xfs, ext4"),
+    ] {
+        is_usage_error(&[&["mutants"], mistake].concat(), words);
+        is_usage_error(&[&["mutants", "--list"], mistake].concat(), words);
+    }
+    assert_eq!(
+        xtask(&["mutants", "--list", "--only", "deadline"]).0,
+        Some(0)
+    );
 }
 
 #[test]
@@ -159,7 +184,7 @@ fn a_list_is_refused_as_the_run_is() {
             "\"nonesuch\" matches no",
         ),
         (&["--filter", "FREEZE"], "(?i)FREEZE"),
-        (&["--fs", "btrfs"], "known: ext3, xfs, ext4"),
+        (&["--fs", "nofs"], "known: ext3, xfs, ext4"),
     ];
     for command in commands {
         for (mistake, words) in mistakes {
@@ -196,6 +221,7 @@ fn help_has_examples_and_exit_codes() {
         &[],
         &["test-kernel"],
         &["shell"],
+        &["mutants"],
         &["bench", "kernel"],
         &["bench", "tool"],
         &["series", "check"],

@@ -17,7 +17,7 @@ use crate::devices::mount::Mount;
 use crate::devices::tools;
 use crate::fixture::agent::{Agent, PROGRAM};
 use crate::fixture::{Fixture, Skip};
-use crate::kit::device::{resume, suspend};
+use crate::kit::device::{resume, scratch_with_device, suspend};
 use crate::kit::state::{fails_with, freeze, is_frozen, is_thawed, thaw};
 use crate::kit::writer::{Writer, prepare};
 use crate::wire::Feature;
@@ -157,7 +157,7 @@ fn foreign_hold(fixture: &Fixture) -> Result<()> {
 }
 
 fn device_hold(fixture: &Fixture) -> Result<()> {
-    let (fs, dm) = fixture.scratch_on_dm()?;
+    let (fs, dm) = scratch_with_device(fixture)?;
     let mounts = Mounts::of(fixture, fs)?;
     let files = mounts.prepare()?;
     let mut agent = start(fixture)?;

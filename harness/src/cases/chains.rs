@@ -14,7 +14,7 @@ use crate::case::Case;
 use crate::devices::mount::Mount;
 use crate::fixture::Fixture;
 use crate::kit::deadline::sleep_until;
-use crate::kit::device::succeeds;
+use crate::kit::device::{resume, succeeds, suspend};
 use crate::kit::state::{fails_with, freeze, is_frozen, is_thawed, thaw};
 use crate::kit::writer::{Writer, prepare};
 use crate::wire::Feature;
@@ -36,6 +36,12 @@ pub const CASES: &[Case] = &[
         "chains_keep_early_holds",
         "a freeze can be joined for as long as a hold of its first second is there, whoever came first",
         keep_early_holds,
+    )
+    .needing(Feature::Chains),
+    Case::new(
+        "chains_begun_by_a_device",
+        "a freeze that dmsetup suspend began can be joined until dmsetup resume, and no longer",
+        begun_by_a_device,
     )
     .needing(Feature::Chains),
     Case::new(
@@ -177,7 +183,21 @@ fn wait_their_turn(fixture: &Fixture) -> Result<()> {
     joiner.outcome()?.context("FIFREEZE after the writers")?;
     is_frozen(&fs)?;
     thaw(&chain.last)?;
-    is_thawed(&fs)
+    is_thawed(&fs)?;
+    nobody_waits_without_a_writer(fixture, &fs, &own)
+}
+
+fn nobody_waits_without_a_writer(fixture: &Fixture, fs: &Mount, own: &Mount) -> Result<()> {
+    let (first, last) = (fs.again()?, fs.again()?);
+    let long_enough = Instant::now() + CHAIN;
+    freeze(&first)?;
+    sleep_until(long_enough);
+    succeeds(fixture, "a nested FIFREEZE", || last.freeze())?;
+    thaw(&first).context("of the first hold")?;
+    succeeds(fixture, "FIFREEZE while no writer waits", || own.freeze())?;
+    thaw(own)?;
+    thaw(&last).context("of the last hold")?;
+    is_thawed(fs)
 }
 
 fn keep_early_holds(fixture: &Fixture) -> Result<()> {
@@ -190,11 +210,37 @@ fn keep_early_holds(fixture: &Fixture) -> Result<()> {
     thaw(&first).context("of the first hold")?;
     let writer = Writer::start(fixture, &file)?;
     sleep_until(long_enough);
+    for _ in 0..2 {
+        succeeds(fixture, "FIFREEZE beside an early hold", || late.freeze())?;
+        thaw(&late).context("of the late hold")?;
+    }
     succeeds(fixture, "FIFREEZE beside an early hold", || late.freeze())?;
     thaw(&early).context("of the early hold")?;
     is_frozen(&fs)?;
     thaw(&late).context("of the late hold")?;
     writer.completes(fixture, &fs)
+}
+
+fn begun_by_a_device(fixture: &Fixture) -> Result<()> {
+    let (fs, dm) = fixture.scratch_on_dm()?;
+    let file = prepare(&fs)?;
+    let (late, own) = (fs.again()?, fs.again()?);
+    let long_enough = Instant::now() + CHAIN;
+    suspend(fixture, &dm)?;
+    let writer = Writer::start(fixture, &file)?;
+    sleep_until(long_enough);
+    succeeds(fixture, "FIFREEZE beside the device's hold", || {
+        late.freeze()
+    })?;
+    resume(fixture, &dm)?;
+    writer.is_blocked()?;
+    let joiner = joins(fixture, &own, None)?;
+    thaw(&late).context("of the late hold")?;
+    writer.completes(fixture, &fs)?;
+    joiner.outcome()?.context("FIFREEZE after the writers")?;
+    is_frozen(&fs)?;
+    thaw(&own)?;
+    is_thawed(&fs)
 }
 
 fn give_up(fixture: &Fixture) -> Result<()> {
@@ -205,9 +251,11 @@ fn give_up(fixture: &Fixture) -> Result<()> {
     let killed = joins(fixture, &own, None)?;
     kill(killed.pid(), Signal::SIGKILL).context("failed to kill")?;
     killed.has_got(Signal::SIGKILL)?;
+    let refused = joins(fixture, &own, None)?;
     let timed = joins(fixture, &own, Some(1))?;
     fails_with("FIFREEZE_TIMEOUT 1", timed.outcome()?, Errno::ETIMEDOUT)?;
-    let refused = joins(fixture, &own, None)?;
+    // It came first, and has more time.
+    refused.sleeps()?;
     fails_with("FIFREEZE", refused.outcome()?, Errno::EAGAIN)?;
     is_frozen(&fs)?;
     chain.end(fixture, &fs)?;

@@ -12,9 +12,10 @@ use nix::sys::stat::Mode;
 use crate::case::Case;
 use crate::devices::mount::Mount;
 use crate::devices::{disk, filesystem};
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, skip};
 use crate::kit::state::{fails_with, freeze, is_frozen, is_thawed, thaw};
 use crate::kit::writer::{WRITTEN, Writer, holds_old, prepare};
+use crate::wire::filesystem::entry::Shutdown;
 use crate::wire::storage::SCRATCH;
 
 pub const CASES: &[Case] = &[
@@ -35,6 +36,7 @@ pub const CASES: &[Case] = &[
 /// What it is right to say when the scratch filesystem is told to shut down.
 const SHUT_DOWN: &[&str] = &[
     "): shut down requested (",
+    "Aborting journal on device dm-",
     "Aborting journal on device vd",
     "): User initiated shutdown received",
     "): Log I/O Error (",
@@ -71,6 +73,7 @@ fn again(fixture: &Fixture, device: &Path) -> Result<Mount> {
     let read_only = fixture.mount(device, MsFlags::MS_RDONLY, "");
     match read_only.map_err(|error| error.downcast::<Errno>()) {
         Err(Ok(Errno::EBUSY)) => {}
+        Ok(fs) if fixture.filesystem().entry().mixes_mounts => fixture.unmount(fs)?,
         outcome => bail!("a read-only mount: {outcome:?}, not EBUSY"),
     }
     let fs = fixture.mount(device, MsFlags::empty(), "")?;
@@ -80,16 +83,21 @@ fn again(fixture: &Fixture, device: &Path) -> Result<Mount> {
 
 /// It outlives the shutdown of a frozen filesystem, which may let nobody open anything.
 fn outlives_shutdown(fixture: &Fixture) -> Result<()> {
+    let filesystem = fixture.filesystem();
+    let Some(shutdown) = &filesystem.entry().shuts_down else {
+        return skip(format!(
+            "{filesystem} cannot be told to shut down while it is frozen"
+        ));
+    };
     let fs = fixture.scratch()?;
     let file = prepare(&fs)?;
     freeze(&fs)?;
     let writer = Writer::start(fixture, &file)?;
     fixture.step("shut down");
-    let entry = filesystem::of(fixture.filesystem());
-    (entry.shut_down)(fs.fd()).context("failed to shut down")?;
+    filesystem::shut_down(fs.fd()).context("failed to shut down")?;
     writer.is_blocked()?;
     cannot_be_opened(&fs.path(WRITTEN))?;
-    if entry.shutdown_closes_root {
+    if matches!(shutdown, Shutdown::ClosesRoot) {
         cannot_be_opened(fs.root())?;
     }
     thaw(&fs)?;

@@ -8,7 +8,7 @@ use nix::errno::Errno;
 
 use crate::case::Case;
 use crate::fixture::Fixture;
-use crate::kit::device::{resume, succeeds, suspend};
+use crate::kit::device::{resume, scratch_with_device, succeeds, suspend};
 use crate::kit::snapshot::{Origin, snapshot_is_good};
 use crate::kit::state::{fails_with, freeze, is_frozen, thaw};
 use crate::kit::writer::{Writer, holds_old, prepare};
@@ -54,7 +54,7 @@ pub const CASES: &[Case] = &[
 ];
 
 fn case_a(fixture: &Fixture) -> Result<()> {
-    let (fs, dm) = fixture.scratch_on_dm()?;
+    let (fs, dm) = scratch_with_device(fixture)?;
     let file = prepare(&fs)?;
     suspend(fixture, &dm)?;
     let writer = Writer::start(fixture, &file)?;
@@ -68,7 +68,7 @@ fn case_a(fixture: &Fixture) -> Result<()> {
 }
 
 fn case_b(fixture: &Fixture) -> Result<()> {
-    let (fs, dm) = fixture.scratch_on_dm()?;
+    let (fs, dm) = scratch_with_device(fixture)?;
     let file = prepare(&fs)?;
     freeze(&fs)?;
     let writer = Writer::start(fixture, &file)?;
@@ -81,7 +81,7 @@ fn case_b(fixture: &Fixture) -> Result<()> {
 }
 
 fn case_c(fixture: &Fixture) -> Result<()> {
-    let (fs, dm) = fixture.scratch_on_dm()?;
+    let (fs, dm) = scratch_with_device(fixture)?;
     let file = prepare(&fs)?;
     suspend(fixture, &dm)?;
     let writer = Writer::start(fixture, &file)?;
@@ -97,7 +97,7 @@ fn case_c(fixture: &Fixture) -> Result<()> {
 }
 
 fn thaw_cannot_steal(fixture: &Fixture) -> Result<()> {
-    let (fs, dm) = fixture.scratch_on_dm()?;
+    let (fs, dm) = scratch_with_device(fixture)?;
     let file = prepare(&fs)?;
     suspend(fixture, &dm)?;
     let writer = Writer::start(fixture, &file)?;
@@ -110,7 +110,7 @@ fn thaw_cannot_steal(fixture: &Fixture) -> Result<()> {
 }
 
 fn hold_outlives_thaw(fixture: &Fixture) -> Result<()> {
-    let (fs, dm) = fixture.scratch_on_dm()?;
+    let (fs, dm) = scratch_with_device(fixture)?;
     let file = prepare(&fs)?;
     freeze(&fs)?;
     let writer = Writer::start(fixture, &file)?;

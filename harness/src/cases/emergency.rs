@@ -13,7 +13,9 @@ use crate::devices::disk;
 use crate::devices::dm::{self, Dm};
 use crate::devices::mount::Mount;
 use crate::fixture::{EMERGENCY_THAWED, Fixture};
-use crate::kit::device::{make_dirty, resume, succeeds, suspend};
+use crate::kit::device::{
+    make_dirty, resume, scratch_with_device, succeeds, suspend, unless_it_follows,
+};
 use crate::kit::state::{fails_with, freeze, is_frozen, is_thawed, thaw};
 use crate::kit::writer::{Writer, prepare};
 use crate::linux::kmsg::Kmsg;
@@ -45,7 +47,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Device-mapper's hold goes first, the file holds follow. Then ext3 and ext4
 /// have something to write, and wait for the device; XFS has not.
 fn while_suspended(fixture: &Fixture) -> Result<()> {
-    let (fs, dm) = fixture.scratch_on_dm()?;
+    let (fs, dm) = scratch_with_device(fixture)?;
     let file = prepare(&fs)?;
     freeze(&fs)?;
     suspend(fixture, &dm)?;
@@ -89,6 +91,7 @@ fn beside_a_suspend(fixture: &Fixture) -> Result<()> {
     let top = fixture.dm("top", &dm::linear(sectors, &below.node()))?;
     fixture.unmount(fixture.fresh(&top.node())?)?;
     let hangs = fixture.mount(&top.node(), MsFlags::MS_RDONLY, "")?;
+    unless_it_follows(fixture, &hangs, &top)?;
     let other = fixture.fresh(&disk::by_serial(SCRATCH[1])?)?;
     make_dirty(&top, sectors)?;
     suspend(fixture, &below)?;

@@ -54,7 +54,12 @@ fn not_frozen(fixture: &Fixture) -> Result<()> {
     fails_with("FITHAW of a new mount", fs.thaw(), Errno::EINVAL)?;
     freeze(&fs)?;
     thaw(&fs)?;
-    fails_with("FITHAW after the last hold", fs.thaw(), Errno::EINVAL)
+    fails_with("FITHAW after the last hold", fs.thaw(), Errno::EINVAL)?;
+    let (other, new) = (fs.again()?, fs.again()?);
+    fails_with("FITHAW of a new file", new.thaw(), Errno::EINVAL)?;
+    freeze(&other)?;
+    thaw(&new).context("after one in vain")?;
+    is_thawed(&fs)
 }
 
 fn no_capability(fixture: &Fixture) -> Result<()> {

@@ -6,12 +6,12 @@ use nix::libc::c_long;
 use nix::mount::MsFlags;
 
 use crate::case::Case;
+use crate::devices::disk;
 use crate::devices::mount::Mount;
-use crate::devices::{disk, filesystem};
 use crate::fixture::Fixture;
 use crate::freeze::ioctl;
 use crate::kit::deadline::{ends_at, in_time};
-use crate::kit::device::{resume, suspend};
+use crate::kit::device::{resume, scratch_with_device, suspend};
 use crate::kit::privilege::is_privileged;
 use crate::kit::state::{fails_with, freeze, is_frozen, is_thawed, thaw};
 use crate::kit::writer::{Writer, prepare};
@@ -122,6 +122,10 @@ fn errors(fixture: &Fixture) -> Result<()> {
         first(&fs).context(what)?;
         let second = ext3_freeze(&fs, 0);
         fails_with(&format!("freeze after {what}"), second, Errno::EINVAL)?;
+        // Who has frozen in vain has no hold, and releases none of others.
+        let other = fs.again()?;
+        fails_with("freeze by another", ext3_freeze(&other, 0), Errno::EINVAL)?;
+        fails_with("thaw by another", ext3_thaw(&other), Errno::EINVAL)?;
         is_frozen(&fs)?;
         thaw(&fs)?;
         is_thawed(&fs)?;
@@ -141,7 +145,7 @@ fn no_capability(fixture: &Fixture) -> Result<()> {
 
 /// While the device is suspended, every ioctl is made through [`Fixture::returns`].
 fn device_hold(fixture: &Fixture) -> Result<()> {
-    let (fs, dm) = fixture.scratch_on_dm()?;
+    let (fs, dm) = scratch_with_device(fixture)?;
     let file = prepare(&fs)?;
     suspend(fixture, &dm)?;
     let writer = Writer::start(fixture, &file)?;
@@ -158,7 +162,7 @@ fn device_hold(fixture: &Fixture) -> Result<()> {
 /// A disk that can be mounted as ext3 is mounted as something else.
 fn elsewhere(fixture: &Fixture) -> Result<()> {
     let mut fs = fixture.scratch()?;
-    if let Some(kind) = filesystem::of(fixture.filesystem()).other_type {
+    if let Some(kind) = fixture.filesystem().entry().other_type {
         fixture.unmount(fs)?;
         let device = disk::by_serial(SCRATCH[0])?;
         fs = fixture.mount_as(kind, &device, MsFlags::empty(), "")?;

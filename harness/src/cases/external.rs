@@ -12,7 +12,7 @@ use crate::devices::mount::Mount;
 use crate::devices::switch::Switch;
 use crate::fixture::{Fixture, skip};
 use crate::kit::deadline::after;
-use crate::kit::device::{resume, suspend};
+use crate::kit::device::{is_frozen_by, resume, suspend, unless_it_follows};
 use crate::kit::state::{freeze, is_frozen, is_thawed, thaw};
 use crate::kit::writer::{Writer, prepare};
 use crate::wire::storage::SCRATCH;
@@ -77,10 +77,7 @@ impl Two {
 
     /// Whether the device of the journal has a way to the filesystem, which it has not before Linux 6.8.
     fn log_freezes(&self, fixture: &Fixture) -> Result<bool> {
-        suspend(fixture, &self.log)?;
-        let frozen = self.fs.is_frozen()?;
-        resume(fixture, &self.log)?;
-        Ok(frozen)
+        is_frozen_by(fixture, &self.fs, &self.log)
     }
 }
 
@@ -108,6 +105,7 @@ fn suspend_both(fixture: &Fixture) -> Result<()> {
 
 fn emergency_thaw(fixture: &Fixture) -> Result<()> {
     let two = Two::new(fixture)?;
+    unless_it_follows(fixture, &two.fs, &two.data)?;
     between(fixture, &two, &two.log, &two.data)
 }
 
@@ -184,7 +182,7 @@ fn can_be_mounted(fixture: &Fixture, two: Two) -> Result<()> {
     fixture.unmount(two.fs)?;
     fixture.step("mount again");
     let fs =
-        fixture.mount_unchecked(fixture.filesystem().name(), &two.data.node(), &two.options)?;
+        fixture.mount_unchecked(fixture.filesystem().kind(), &two.data.node(), &two.options)?;
     prepare(&fs).map(drop)
 }
 

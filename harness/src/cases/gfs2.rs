@@ -2,22 +2,18 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use nix::errno::Errno;
 
 use crate::case::Case;
-use crate::devices::disk;
-use crate::devices::dm::{self, Dm};
+use crate::devices::dm::Dm;
 use crate::devices::mount::Mount;
-use crate::fixture::{Fixture, unless_there_is};
-use crate::kit::deadline::{SHORT, after, freeze_for, not_before};
-use crate::kit::device::{resume, suspend};
+use crate::fixture::Fixture;
+use crate::kit::deadline::{HOUR, SHORT, after, freeze_for, not_before, reset};
+use crate::kit::device::{resume, scratch_with_device, suspend};
 use crate::kit::state::{fails_with, freeze, is_frozen, is_thawed, thaw};
 use crate::kit::writer::{Writer, prepare};
-use crate::linux::program;
-use crate::wire::storage::SCRATCH;
 use crate::wire::{Feature, Filesystem};
 
 pub const CASES: &[Case] = &[
@@ -27,54 +23,62 @@ pub const CASES: &[Case] = &[
         whoever_thaws,
     )
     .needing(Feature::Nesting)
-    .only_on(ONCE),
+    .only_on(&[Filesystem::Gfs2]),
     Case::new(
         "gfs2_deadline",
         "gfs2 can be written to, and frozen again, after a deadline",
         deadline,
     )
     .needing(Feature::Timeout)
-    .only_on(ONCE),
+    .only_on(&[Filesystem::Gfs2]),
     Case::new(
         "gfs2_nests",
         "holds of files, devices and the switch of gfs2 are counted, in any order",
         nests,
     )
     .needing(Feature::Nesting)
-    .only_on(ONCE),
+    .only_on(&[Filesystem::Gfs2]),
+    Case::new(
+        "gfs2_withdrawn",
+        "a gfs2 that withdraws while it is frozen can be thawed: by FITHAW, its switch, SysRq j, and a deadline",
+        withdrawn,
+    )
+    .needing(Feature::Timeout)
+    .only_on(&[Filesystem::Gfs2])
+    .complaining(&["gfs2: fsid="]),
 ];
 
-/// It brings a filesystem of its own.
-const ONCE: &[Filesystem] = &[Filesystem::Xfs];
-
-/// The one that it mounts.
+/// A gfs2 that is mounted.
 struct Gfs2 {
     fs: Mount,
     dm: Dm,
-    /// The switch: 1 freezes, 0 thaws (fs/gfs2/sys.c).
-    switch: PathBuf,
+    /// Its switches (fs/gfs2/sys.c).
+    sysfs: PathBuf,
 }
 
 impl Gfs2 {
     fn new(fixture: &Fixture) -> Result<Gfs2> {
-        unless_there_is("gfs2")?;
-        let disk = disk::by_serial(SCRATCH[0])?;
-        let dm = fixture.dm("linear", &dm::linear(disk::sectors(&disk)?, &disk))?;
-        fixture.step("mkfs");
-        // One journal, the smallest.
-        let options = ["-q", "-O", "-K", "-plock_nolock", "-j1", "-J8"];
-        program::run(Command::new("mkfs.gfs2").args(options).arg(dm.node()))?;
-        let fs = fixture.mount_unchecked("gfs2", &dm.node(), "")?;
+        let (fs, dm) = scratch_with_device(fixture)?;
+        Gfs2::of(fs, dm)
+    }
+
+    fn of(fs: Mount, dm: Dm) -> Result<Gfs2> {
         let mut all = fs::read_dir("/sys/fs/gfs2").context("gfs2 has no folder in sysfs")?;
         let own = all.next().context("no gfs2 is mounted")??;
         ensure!(all.next().is_none(), "more than one gfs2 is mounted");
-        let switch = own.path().join("freeze");
-        Ok(Gfs2 { fs, dm, switch })
+        let sysfs = own.path();
+        Ok(Gfs2 { fs, dm, sysfs })
     }
 
+    /// 1 freezes, 0 thaws.
     fn switch(&self, fixture: &Fixture, value: &str) -> Result<()> {
-        fixture.step(&format!("{value} to {}", self.switch.display()));
-        fs::write(&self.switch, value).context("failed to write to the switch")
+        self.set(fixture, "freeze", value)
+    }
+
+    fn set(&self, fixture: &Fixture, name: &str, value: &str) -> Result<()> {
+        let switch = self.sysfs.join(name);
+        fixture.step(&format!("{value} to {}", switch.display()));
+        fs::write(&switch, value).with_context(|| format!("failed to write to {name}"))
     }
 
     /// Frozen in this way, writers are held back until the other.
@@ -147,4 +151,32 @@ fn nests(fixture: &Fixture) -> Result<()> {
         resume(fixture, dm)
     })?;
     is_thawed(fs)
+}
+
+/// Ways to end a freeze.
+const ENDS: [fn(&Fixture, &Gfs2) -> Result<()>; 4] = [
+    |_, gfs2| thaw(&gfs2.fs),
+    |fixture, gfs2| gfs2.switch(fixture, "0"),
+    |fixture, _| fixture.emergency_thaw(),
+    |_, gfs2| reset(&gfs2.fs, SHORT),
+];
+
+/// It gets no lock of the cluster any more. The writer comes free, with an error.
+fn withdrawn(fixture: &Fixture) -> Result<()> {
+    let Gfs2 { fs, mut dm, .. } = Gfs2::new(fixture)?;
+    fixture.unmount(fs)?;
+    for end in ENDS {
+        let gfs2 = Gfs2::of(fixture.fresh(&dm.node())?, dm)?;
+        let file = prepare(&gfs2.fs)?;
+        freeze_for(&gfs2.fs, HOUR)?;
+        let writer = Writer::start(fixture, &file)?;
+        gfs2.set(fixture, "withdraw", "1")?;
+        end(fixture, &gfs2)?;
+        writer.actor.ends()?;
+        is_thawed(&gfs2.fs)?;
+        drop(file);
+        fixture.unmount(gfs2.fs)?;
+        dm = gfs2.dm;
+    }
+    Ok(())
 }

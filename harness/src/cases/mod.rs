@@ -15,12 +15,14 @@ mod emergency;
 mod errors;
 mod ext3;
 mod external;
+mod f2fs;
 mod failures;
 mod fdinfo;
 mod gfs2;
 mod holds;
 mod hyperv;
 mod kept;
+mod modules;
 mod nesting;
 mod operations;
 mod power;
@@ -76,8 +78,10 @@ const TABLES: &[&[Case]] = &[
     failures::CASES,
     unplug::CASES,
     power::CASES,
+    f2fs::CASES,
     gfs2::CASES,
     scrub::CASES,
+    modules::CASES,
     races::requests::CASES,
     races::unmount::CASES,
     races::device::CASES,
@@ -110,6 +114,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+    use crate::wire::Filesystem;
 
     #[test]
     fn names_are_unique_and_snake_case() {
@@ -190,6 +195,7 @@ mod tests {
         "chains_let_writers_go_on",
         "chains_wait_their_turn",
         "chains_keep_early_holds",
+        "chains_begun_by_a_device",
         "chains_give_up",
         "timeout_thaws",
         "timeout_reset_later",
@@ -199,6 +205,7 @@ mod tests {
         "timeout_emergency_thaw_cancels",
         "timeout_never_shortens",
         "timeout_ends_each_hold",
+        "timeout_ends_no_later_hold",
         "timeout_leaves_device_hold",
         "timeout_rescues_itself",
         "timeout_rescues_killed",
@@ -215,6 +222,8 @@ mod tests {
         "timeout_covers_a_stuck_writer",
         "timeout_runs_from_the_call",
         "timeout_beside_one_in_flight",
+        "chains_join_a_slow_freeze",
+        "emergency_thaw_beside_a_freeze",
         "timeout_is_not_late",
         "timeout_beside_hung_thaws",
         "timeout_thaw_fails",
@@ -226,10 +235,14 @@ mod tests {
         "timeout_unplugged",
         "suspend_while_frozen",
         "suspend_across_a_deadline",
+        "f2fs_resize_waits",
+        "f2fs_resize_is_alone",
         "gfs2_whoever_thaws",
         "gfs2_deadline",
         "gfs2_nests",
         "scrub_beside_freezes",
+        "module_is_released",
+        "module_is_released_at_a_deadline",
         "timeout_races",
         "timeout_races_unmount",
         "timeout_races_suspend",
@@ -275,6 +288,16 @@ mod tests {
     fn cases_stay_in_their_order() {
         let names: Vec<_> = all().iter().map(|case| case.name).collect();
         assert_eq!(names, ORDER);
+    }
+
+    #[test]
+    fn what_a_filesystem_cannot_take_is_a_case() {
+        for filesystem in Filesystem::ALL {
+            for (name, reason) in filesystem.entry().cannot {
+                assert!(find(name).is_some(), "{filesystem}: {name}");
+                assert!(!reason.is_empty(), "{filesystem}: {name}");
+            }
+        }
     }
 
     #[test]

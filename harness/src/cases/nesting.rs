@@ -137,7 +137,13 @@ fn remount_while_frozen_is_busy(fixture: &Fixture) -> Result<()> {
     fails_with("remount with one hold", read_only(), Errno::EBUSY)?;
     thaw(&fs)?;
     fixture.step("remount after the last FITHAW");
-    read_only().context("remount after the last FITHAW")
+    read_only().context("remount after the last FITHAW")?;
+    fixture.step("what was frozen writable is frozen read-only");
+    freeze(&fs)?;
+    is_frozen(&fs)?;
+    thaw(&fs)?;
+    fs.remount(MsFlags::empty()).context("remount after that")?;
+    prepare(&fs).map(drop)
 }
 
 fn emergency_thaw(fixture: &Fixture) -> Result<()> {

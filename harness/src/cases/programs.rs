@@ -73,6 +73,7 @@ fn lvcreate_snapshot(fixture: &Fixture) -> Result<()> {
     if !tools::exists("lvcreate") {
         return skip("lvcreate is not installed");
     }
+    fixture.can_copy()?;
     fixture.step("vgcreate and lvcreate");
     let group = fixture.volume_group("freeze")?;
     let fs = fixture.fresh(&group.volume("origin", ORIGIN)?)?;

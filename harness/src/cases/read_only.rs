@@ -105,7 +105,7 @@ fn ext3(fixture: &Fixture) -> Result<()> {
     let disk = disk::by_serial(SCRATCH[0])?;
     let dm = fixture.dm("linear", &dm::linear(disk::sectors(&disk)?, &disk))?;
     fixture.unmount(fixture.fresh(&dm.node())?)?;
-    let fs = fixture.mount_unchecked(fixture.filesystem().name(), &dm.node(), OPTIONS)?;
+    let fs = fixture.mount_unchecked(fixture.filesystem().kind(), &dm.node(), OPTIONS)?;
     let file = prepare(&fs)?;
     let fail = || {
         fixture.step("an error");

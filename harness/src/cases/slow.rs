@@ -21,7 +21,7 @@ use crate::fixture::Fixture;
 use crate::kit::deadline::{
     EXPIRED, SHORT, after, has_no_file_hold, logged_at, not_before, sleep_until,
 };
-use crate::kit::device::{resume, suspend};
+use crate::kit::device::{resume, succeeds, suspend};
 use crate::kit::state::{fails_with, freeze, is_frozen, is_thawed, thaw};
 use crate::kit::writer::{NEW, Writer, prepare};
 use crate::linux::kmsg::Kmsg;
@@ -54,6 +54,18 @@ pub const CASES: &[Case] = &[
     )
     .needing(Feature::Timeout),
     Case::new(
+        "chains_join_a_slow_freeze",
+        "a freeze that took longer than a second itself can be joined as long as its first hold is there",
+        join_a_slow_freeze,
+    )
+    .needing(Feature::Chains),
+    Case::new(
+        "emergency_thaw_beside_a_freeze",
+        "SysRq j comes to its end while a freeze is stuck in writing out, and leaves that alone",
+        emergency_beside_a_freeze,
+    )
+    .needing(Feature::Emergency),
+    Case::new(
         "timeout_is_not_late",
         "once the machine has run for a minute, a deadline is met within a second",
         is_not_late,
@@ -71,6 +83,9 @@ const UPTIME: Duration = Duration::from_secs(61);
 /// Seconds: a timeout, how long the freeze is delayed, and what is left then at least.
 const TIMEOUT: i64 = 8;
 const DELAY: i64 = 5;
+
+/// For so long any freeze can be joined, and a bit.
+const JOIN: Duration = Duration::from_millis(1500);
 
 /// Bytes that are dirty.
 const DIRTY: usize = 1 << 20;
@@ -184,6 +199,43 @@ fn beside_one_in_flight(fixture: &Fixture) -> Result<()> {
     writer.is_blocked()?;
     thaw(&own)?;
     writer.completes(fixture, &fs)
+}
+
+/// A freeze, by the file that is returned, that hangs in writing out what is dirty.
+fn stuck(fixture: &Fixture, fs: &Mount, below: &Dm) -> Result<(Mount, Actor)> {
+    make_dirty(fs)?;
+    let own = fs.again()?;
+    suspend(fixture, below)?;
+    let freezer = fixture.actor("freezer", || own.freeze().map_err(io::Error::from))?;
+    freezer.sleeps()?;
+    Ok((own, freezer))
+}
+
+fn join_a_slow_freeze(fixture: &Fixture) -> Result<()> {
+    let (fs, below) = stacked(fixture)?;
+    let file = prepare(&fs)?;
+    let (first, freezer) = stuck(fixture, &fs, &below)?;
+    sleep(JOIN);
+    resume(fixture, &below)?;
+    freezer.outcome()?.context("FIFREEZE")?;
+    let writer = Writer::start(fixture, &file)?;
+    succeeds(fixture, "FIFREEZE beside the first hold", || fs.freeze())?;
+    thaw(&fs)?;
+    writer.is_blocked()?;
+    thaw(&first).context("of the first hold")?;
+    writer.completes(fixture, &fs)
+}
+
+fn emergency_beside_a_freeze(fixture: &Fixture) -> Result<()> {
+    let (fs, below) = stacked(fixture)?;
+    let (own, freezer) = stuck(fixture, &fs, &below)?;
+    fixture.emergency_thaw()?;
+    freezer.sleeps()?;
+    resume(fixture, &below)?;
+    freezer.outcome()?.context("FIFREEZE")?;
+    is_frozen(&fs)?;
+    thaw(&own)?;
+    is_thawed(&fs)
 }
 
 fn is_not_late(fixture: &Fixture) -> Result<()> {

@@ -39,6 +39,7 @@ fn outside(fixture: &Fixture) -> Result<()> {
     let Some(mut host) = Storage::connect()? else {
         return skip("nobody outside the guest takes requests");
     };
+    fixture.can_copy()?;
     let [original, copy] = SCRATCH;
     let fs = fixture.scratch()?;
     let ((), complete) = snapshot_under_writers(fixture, &fs, || {

@@ -38,6 +38,10 @@ pub const CASES: &[Case] = &[
 
 /// What it is right to say of a disk that is gone.
 const PULLED: &[&str] = &[
+    "BTRFS critical (device vd",
+    "BTRFS error (device vd",
+    "BTRFS warning (device vd",
+    "BTRFS: error (device vd",
     "EXT4-fs error (device vd",
     "EXT4-fs warning (device vd",
     "): I/O error while writing superblock",
@@ -48,6 +52,8 @@ const PULLED: &[&str] = &[
     "JBD2: I/O error when updating journal superblock for vd",
     "JBD2: Detected IO errors",
     "Buffer I/O error on dev vd",
+    "F2FS-fs (vd",
+    "gfs2: fsid=vd",
     "Buffer I/O error on device vd",
     "I/O error, dev vd",
     ": jbd2_start: ",

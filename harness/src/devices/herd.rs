@@ -14,10 +14,8 @@ use super::mount::{self, Mount};
 use super::{disk, filesystem};
 use crate::wire::Filesystem;
 
-/// As many as let a case end in time on a slow machine; 32 would fit on the disk.
-pub const SIZE: u64 = 16;
-/// The size of a device, the smallest that XFS can have: 16 MiB.
-pub const SECTORS: u64 = (16 << 20) / 512;
+/// As many as let a case end in time on a slow machine; fewer if no more fit on the disk.
+const SIZE: u64 = 16;
 
 /// To check all would take longer than the case.
 const CHECKED: usize = 3;
@@ -41,8 +39,9 @@ impl Member {
 
     pub fn mount(&self) -> Result<()> {
         // All are copies of one.
-        let options = filesystem::of(self.filesystem).copy;
-        let (node, kind) = (self.dm.node(), Some(self.filesystem.name()));
+        let copy = self.filesystem.entry().copy.as_ref();
+        let options = copy.context("it cannot be copied")?.beside;
+        let (node, kind) = (self.dm.node(), Some(self.filesystem.kind()));
         mount(
             Some(&node),
             &self.root,
@@ -63,6 +62,17 @@ impl Member {
             }
         }
     }
+}
+
+/// The size of a device, the smallest that the filesystem can have.
+pub const fn sectors(filesystem: Filesystem) -> u64 {
+    (filesystem.entry().smallest << 20) / 512
+}
+
+/// How many fit on the disk, and of which size.
+pub fn size(filesystem: Filesystem, disk: &Path) -> Result<(u64, u64)> {
+    let sectors = sectors(filesystem);
+    Ok((SIZE.min(disk::sectors(disk)? / sectors), sectors))
 }
 
 /// Divides the disk into so many devices; the filesystems are still to be made.

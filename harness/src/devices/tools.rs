@@ -1,7 +1,10 @@
 //! Every program that a case calls, and where each comes from.
 
-use super::filesystem;
+use std::collections::HashSet;
+
 use crate::linux::program::{self, CONFIGURATION, TOOLS};
+use crate::wire::Filesystem;
+use crate::wire::filesystem::entry::Entry;
 
 /// Where a guest has the test that the kernel tree has of freezing, if its root is not the host's.
 pub const SELFTEST: &str = "/freeze_test";
@@ -12,15 +15,39 @@ pub const HV_VSS_DAEMON: &str = "/hv_vss_daemon";
 ///
 /// The host installs these, and a guest that boots from an initramfs has no others.
 pub fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let of_filesystems = filesystem::all().flat_map(|entry| entry.tools);
-    let mut all: Vec<_> = of_filesystems.chain(TOOLS).copied().collect();
-    let mut seen = Vec::new();
-    all.retain(|(name, _)| {
-        let is_new = !seen.contains(name);
-        seen.push(name);
-        is_new
-    });
-    all.into_iter()
+    once(entries().flat_map(of_entry).chain(TOOLS.iter().copied()))
+}
+
+/// Those without which nothing runs: not those of filesystems that the kernel has only if they are asked for.
+pub fn always() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let usual = Filesystem::ALL.iter().filter(|it| !it.is_extra());
+    let of_filesystems = usual.flat_map(|it| of_entry(it.entry()));
+    once(of_filesystems.chain(TOOLS.iter().copied()))
+}
+
+/// Those of one filesystem.
+pub fn of(filesystem: Filesystem) -> impl Iterator<Item = (&'static str, &'static str)> {
+    once(of_entry(filesystem.entry()))
+}
+
+fn entries() -> impl Iterator<Item = &'static Entry> {
+    Filesystem::ALL.iter().map(|filesystem| filesystem.entry())
+}
+
+fn of_entry(entry: &'static Entry) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let prepare = entry.second.as_ref().map(|second| second.prepare);
+    let lines = [entry.mkfs, entry.check, prepare.unwrap_or_default()];
+    let of_lines = lines.into_iter().filter_map(|line| line.first());
+    let names = of_lines.chain(entry.programs);
+    names.map(|name| (*name, entry.package))
+}
+
+/// Each name once, in their order.
+fn once(
+    all: impl Iterator<Item = (&'static str, &'static str)>,
+) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let mut seen = HashSet::new();
+    all.filter(move |(name, _)| seen.insert(*name))
 }
 
 /// Whether this one of [`all`] is installed.
@@ -38,7 +65,7 @@ fn is_tool(name: &str) -> bool {
 
 /// What the programs read if it is there.
 pub fn configuration() -> impl Iterator<Item = &'static str> {
-    let of_filesystems = filesystem::all().flat_map(|entry| entry.configuration);
+    let of_filesystems = entries().flat_map(|entry| entry.configuration);
     CONFIGURATION.iter().chain(of_filesystems).copied()
 }
 
@@ -58,19 +85,25 @@ mod tests {
         for name in called {
             assert!(is_tool(&name), "{name:?} is in no list of tools");
         }
-        for entry in filesystem::all() {
-            assert!(is_tool(entry.checker.0), "{entry:?}");
-        }
     }
 
     #[test]
     fn programs_of_a_filesystem_may_be_asked_for() {
         assert!(exists("expr"));
-        for entry in filesystem::all() {
-            for (name, _) in entry.tools {
-                assert_eq!(exists(name), program::is_in_path(name), "{name}");
-            }
+        for (name, _) in all() {
+            assert_eq!(exists(name), program::is_in_path(name), "{name}");
         }
+    }
+
+    #[test]
+    fn programs_are_wanted_for_what_is_asked_for() {
+        let mkfs = ("mkfs.f2fs", "f2fs-tools");
+        assert!(all().any(|tool| tool == mkfs));
+        assert!(!always().any(|tool| tool == mkfs));
+        let of_f2fs: Vec<_> = of(Filesystem::F2fs).collect();
+        assert_eq!(of_f2fs, [mkfs, ("fsck.f2fs", "f2fs-tools")]);
+        let of_journal: Vec<_> = of(Filesystem::Ext3Journal).map(|(name, _)| name).collect();
+        assert_eq!(of_journal, ["mkfs.ext3", "e2fsck", "mke2fs"]);
     }
 
     #[test]

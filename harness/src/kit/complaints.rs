@@ -2,6 +2,10 @@
 
 /// What a kernel is right to say when every request to a mapped device fails.
 pub const DEVICE_GONE: &[&str] = &[
+    "BTRFS critical (device dm-",
+    "BTRFS error (device dm-",
+    "BTRFS warning (device dm-",
+    "BTRFS: error (device dm-",
     "EXT4-fs error (device dm-",
     "EXT4-fs warning (device dm-",
     "): I/O error while writing superblock",
@@ -10,6 +14,8 @@ pub const DEVICE_GONE: &[&str] = &[
     "JBD2: I/O error when updating journal superblock for dm-",
     "JBD2: Detected IO errors",
     "Buffer I/O error on dev dm-",
+    "F2FS-fs (dm-",
+    "gfs2: fsid=dm-",
     "Buffer I/O error on device dm-",
     "): previous I/O error to superblock detected",
     "): Delayed block allocation failed for inode ",

@@ -7,12 +7,52 @@ use anyhow::{Context as _, Result};
 use nix::errno::Errno;
 
 use crate::devices::dm::Dm;
-use crate::fixture::Fixture;
+use crate::devices::mount::Mount;
+use crate::fixture::{Fixture, skip};
 
 /// Takes device-mapper's hold, and stops the I/O.
 pub fn suspend(fixture: &Fixture, dm: &Dm) -> Result<()> {
     fixture.step("dmsetup suspend");
     dm.suspend()
+}
+
+/// A fresh filesystem on a device that freezes it when it is suspended; where that cannot be, the case is skipped.
+pub fn scratch_with_device(fixture: &Fixture) -> Result<(Mount, Dm)> {
+    let (fs, dm) = fixture.scratch_on_dm()?;
+    unless_it_follows(fixture, &fs, &dm)?;
+    Ok((fs, dm))
+}
+
+/// Skips a case that wants the filesystem to be frozen with its device, where that cannot be.
+pub fn unless_it_follows(fixture: &Fixture, fs: &Mount, dm: &Dm) -> Result<()> {
+    if follows(fixture, fs, dm)? {
+        return Ok(());
+    }
+    let filesystem = fixture.filesystem();
+    skip(format!(
+        "to suspend a device of {filesystem} does not freeze it here"
+    ))
+}
+
+/// Whether the filesystem is frozen when its device is suspended. It is asked only where that depends on the kernel.
+pub fn follows(fixture: &Fixture, fs: &Mount, dm: &Dm) -> Result<bool> {
+    match fixture.filesystem().entry().follows_devices {
+        true => Ok(true),
+        false => is_frozen_by(fixture, fs, dm),
+    }
+}
+
+/// Suspends a device, and says whether that freezes the filesystem.
+pub fn is_frozen_by(fixture: &Fixture, fs: &Mount, dm: &Dm) -> Result<bool> {
+    suspend(fixture, dm)?;
+    // A filesystem that is not frozen may have to write, and waits for the device then.
+    let asking = fixture.actor("question", || match fs.is_frozen() {
+        Ok(false) => Ok(()),
+        _ => Err(Errno::EBUSY.into()),
+    })?;
+    let _ended_or_waits = asking.sleeps();
+    resume(fixture, dm)?;
+    Ok(asking.outcome()?.is_err())
 }
 
 /// Releases it again.

@@ -23,6 +23,7 @@ pub struct Origin {
 
 impl Origin {
     pub fn new(fixture: &Fixture) -> Result<Origin> {
+        fixture.can_copy()?;
         let [disk, store] = SCRATCH.map(disk::by_serial);
         let (disk, store) = (disk?, store?);
         let sectors = disk::sectors(&disk)?;
@@ -58,14 +59,14 @@ pub fn snapshot_is_good(
     snapshot: &Path,
     holds: impl Fn(&Mount) -> Result<()>,
 ) -> Result<()> {
-    let entry = filesystem::of(fixture.filesystem());
+    let copy = fixture.can_copy()?;
     fixture.step("fsck of the snapshot");
     filesystem::is_clean_as_it_is(fixture.filesystem(), snapshot)?;
-    let fs = fixture.mount(snapshot, MsFlags::MS_RDONLY, entry.unrecovered)?;
+    let fs = fixture.mount(snapshot, MsFlags::MS_RDONLY, copy.unrecovered)?;
     let held = holds(&fs);
     // The check at the end of the case is for filesystems that were recovered.
     fixture.unmount(fs)?;
     held.context("in the snapshot, without recovery")?;
-    let fs = fixture.mount(snapshot, MsFlags::empty(), entry.copy)?;
+    let fs = fixture.mount(snapshot, MsFlags::empty(), copy.beside)?;
     holds(&fs).context("in the snapshot, after recovery")
 }

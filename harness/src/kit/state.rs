@@ -1,9 +1,16 @@
 //! What a case asks of the superblock, and what it takes for an answer.
 
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::errno::Errno;
 
 use crate::devices::mount::Mount;
+use crate::fixture::Fixture;
+
+/// The pause between two questions.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Fails unless the outcome is this error.
 pub fn fails_with(what: &str, outcome: Result<(), Errno>, want: Errno) -> Result<()> {
@@ -30,6 +37,15 @@ pub fn is_frozen(fs: &Mount) -> Result<()> {
 pub fn is_thawed(fs: &Mount) -> Result<()> {
     ensure!(!fs.is_frozen()?, "the filesystem is still frozen");
     Ok(())
+}
+
+/// Thawed soon: FITHAW knows of no hold while a deadline is ending the last one, and to ask gfs2 does not wait for that.
+pub fn gets_thawed(fixture: &Fixture, fs: &Mount) -> Result<()> {
+    let end = Instant::now() + fixture.patience();
+    while fs.is_frozen()? && Instant::now() < end {
+        sleep(PAUSE);
+    }
+    is_thawed(fs)
 }
 
 #[cfg(test)]

@@ -1,5 +1,10 @@
 //! What in the kernel log counts as a complaint.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+use crate::wire::Filesystem;
+
 /// What no healthy kernel logs, by the words that a line has; several are apart from each other in it.
 /// What starts with a letter must start a word.
 const COMPLAINTS: &[&[&str]] = &[
@@ -63,31 +68,7 @@ const COMPLAINTS: &[&[&str]] = &[
     &["Bad swap"],
     &["SLUB: Unable to allocate memory"],
     // Filesystems and what is below them.
-    &["XFS: Assertion failed"],
-    &["XFS (", "Assertion failed"],
-    &["XFS (", "corrupt"],
-    &["XFS (", "Corrupt"],
-    &["XFS (", "CORRUPT"],
-    &["XFS (", "CRC "],
-    &["XFS (", "Shutting down"],
-    &["XFS (", "shutting down"],
-    &["XFS (", "shut down"],
-    &["XFS (", "shutdown"],
-    &["XFS (", "Please unmount"],
-    &["XFS (", "reservation ran out"],
     &["Internal error"],
-    &["EXT4-fs error"],
-    &["EXT4-fs warning"],
-    &["EXT4-fs (", "error count since last fsck"],
-    &["EXT4-fs (", "mounting fs with errors"],
-    &["EXT4-fs (", "Data will be lost"],
-    &["EXT4-fs (", "Remounting filesystem read-only"],
-    &["EXT4-fs (", "shut down requested"],
-    &["Aborting journal"],
-    &["JBD2:", "IO error"],
-    &["JBD2:", "Error"],
-    &["JBD2:", "corrupt"],
-    &["JBD2: Spotted dirty metadata"],
     &["I/O error"],
     &["I/O Error"],
     &["error, dev "],
@@ -104,10 +85,19 @@ const COMPLAINTS: &[&[&str]] = &[
     &["freeze timed out, but thawing failed"],
 ];
 
+/// The same, and what stands in the entries of filesystems, each once.
+static ALL: LazyLock<Vec<&[&str]>> = LazyLock::new(|| {
+    let of_filesystems = Filesystem::ALL.iter().flat_map(|it| it.entry().complaints);
+    let mut all: Vec<_> = COMPLAINTS.iter().chain(of_filesystems).copied().collect();
+    let mut seen = HashSet::new();
+    all.retain(|words| seen.insert(*words));
+    all
+});
+
 /// Whether a line of the kernel log reports a bug of the kernel, or an error of what is below it.
 pub fn is_complaint(line: &str) -> bool {
     let has = |words: &&str| contains_from_word_start(line, words);
-    COMPLAINTS.iter().any(|words| words.iter().all(has))
+    ALL.iter().any(|words| words.iter().all(has))
 }
 
 /// `BUG:` must not be found in `DEBUG:`.

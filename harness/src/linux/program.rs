@@ -6,7 +6,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use anyhow::{Context as _, Result, ensure};
 
 /// The programs that cases call whatever the filesystem, or that such a program calls in its turn, and the Debian
-/// package of each. Those of a filesystem stand in its entry (`devices::filesystem`).
+/// package of each. Those of a filesystem stand in its entry (`wire::filesystem`).
 pub const TOOLS: &[(&str, &str)] = &[
     ("dmsetup", "dmsetup"),
     ("vgcreate", "lvm2"),
@@ -16,9 +16,10 @@ pub const TOOLS: &[(&str, &str)] = &[
     ("mkswap", "util-linux"),
     ("swapon", "mount"),
     ("swapoff", "mount"),
+    // The kernel calls it, where it has modules.
+    ("modprobe", "kmod"),
     ("qemu-ga", "qemu-guest-agent"),
     ("mkfs.erofs", "erofs-utils"),
-    ("mkfs.gfs2", "gfs2-utils"),
     ("mkfs.jfs", "jfsutils"),
     // A shell script, and what it calls.
     ("xfs_freeze", "xfsprogs"),
@@ -56,6 +57,9 @@ pub const ENVIRONMENT: [(&str, &str); 5] = [
 pub fn run(command: &mut Command) -> Result<String> {
     output(command)?.of_success(command)
 }
+
+/// Runs a program as [`output`] does.
+pub type Runner<'a> = &'a dyn Fn(&mut Command) -> Result<Output>;
 
 /// What a program left that has run to its end.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! What host and guest say to each other, and the words for it. Nothing here needs a kernel to test.
 
 mod feature;
-mod filesystem;
+pub mod filesystem;
 pub mod ktap;
 pub mod lines;
 pub mod marks;
@@ -12,4 +12,4 @@ pub mod samples;
 pub mod storage;
 
 pub use feature::Feature;
-pub use filesystem::Filesystem;
+pub use filesystem::{Asked, Filesystem};

@@ -13,6 +13,9 @@ use super::port;
 /// The serial numbers that the host gives the virtio-blk disks.
 pub const SCRATCH: [&str; 2] = ["scratch0", "scratch1"];
 
+/// That of a smaller disk, for filesystems that are on two devices.
+pub const SECOND: &str = "scratch2";
+
 /// Disks are named by their serial numbers, see [`SCRATCH`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

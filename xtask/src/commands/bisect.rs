@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use camino::Utf8PathBuf;
 use clap::Args;
-use harness::wire::Filesystem;
+use harness::wire::Asked;
 
 use super::options::{DepsOptions, GuestOptions, filesystems};
 use crate::bisect::{MOST_RUNS, Manner, Scope, Terms};
 use crate::failure::Result;
 use crate::flow::bisection::{self, Order, Range, Trial};
 use crate::host::session::Session;
+use crate::kernel::config;
 
 const AFTER_HELP: &str = "\
 How it searches: both ends are tested first, and what the case fails with at the bad one is the failure. \
@@ -99,7 +100,7 @@ struct FailureOptions {
     filters: Vec<String>,
 
     #[arg(long, value_delimiter = ',', value_name = "NAMES", help = filesystems())]
-    fs: Vec<Filesystem>,
+    fs: Vec<Asked>,
 
     /// How often each step runs the case; auto measures first how often it fails at the bad end
     #[arg(long, value_name = "auto|N", default_value = "auto")]
@@ -215,8 +216,9 @@ impl Options {
             kernel,
             ..
         } = self;
+        let filesystems = Asked::of(&failure.fs);
         let trial = Trial::of(
-            (&failure.filters, &failure.fs),
+            (&failure.filters, &filesystems),
             &failure.control,
             self.guest.guests(),
             failure.timeout.map(Duration::from_secs),
@@ -224,7 +226,7 @@ impl Options {
         Ok(Order {
             range: self.range(),
             base: kernel.base.clone(),
-            configs: kernel.configs.clone(),
+            configs: config::with(&kernel.configs, &filesystems),
             jobs: kernel.jobs.map(usize::from),
             install: kernel.deps.install_deps,
             trial,

@@ -69,6 +69,7 @@ pub fn run(options: &Options, session: &Session) -> Result<u8> {
             guests: options.guest.guests(),
             deadline: options.cases.deadline(),
             at_once: kernel.jobs(),
+            fail_fast: false,
             install: kernel.deps.install_deps,
         },
     };

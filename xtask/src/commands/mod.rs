@@ -5,6 +5,7 @@ mod bisect;
 mod check;
 mod ci;
 mod clean;
+mod mutants;
 mod options;
 mod report;
 mod series;
@@ -58,6 +59,8 @@ pub enum Command {
     Shell(shell::Options),
     /// Find the commit of a tree, or the patch of a series, that broke a case, and prove it
     Bisect(Box<bisect::Options>),
+    /// Try wrong versions of the patches: each has to make a case fail
+    Mutants(mutants::Options),
     /// Measure what the patches cost
     Bench(bench::Options),
     /// Check patch files, edit them in a work tree, carry them to another base, write them back, or compare those of two bases
@@ -83,6 +86,7 @@ impl Command {
             Command::TestKernel(options) => test_kernel::run(options, session),
             Command::Shell(options) => shell::run(options, session),
             Command::Bisect(options) => bisect::run(options, session),
+            Command::Mutants(options) => mutants::run(options, session),
             Command::Bench(options) => bench::run(options, session),
             Command::Series(options) => series::run(options, session),
             Command::Report(options) => report::run(options, session),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
-use harness::wire::{Filesystem, names};
+use harness::wire::{Asked, Filesystem, names};
 
 use crate::failure::Result;
 use crate::flow::prepare::Guests;
@@ -98,7 +98,7 @@ pub struct AccelOptions {
 /// What `--fs` is for.
 pub fn filesystems() -> String {
     let (all, default) = (Filesystem::choice(), names::list(Filesystem::DEFAULT, ","));
-    format!("Only on these filesystems, of {all} [default: {default}]")
+    format!("On these filesystems, of {all} [default: {default}]")
 }
 
 /// Which cases.
@@ -106,7 +106,7 @@ pub fn filesystems() -> String {
 #[command(next_help_heading = "Cases")]
 pub struct CaseOptions {
     #[arg(long, value_delimiter = ',', value_name = "NAMES", help = filesystems())]
-    pub fs: Vec<Filesystem>,
+    pub fs: Vec<Asked>,
 
     /// Only cases whose name matches; may be given more than once, then any of them
     #[arg(long = "filter", value_name = "REGEX")]
@@ -204,10 +204,14 @@ impl PatchedOptions {
 impl CaseOptions {
     /// The runs that are wanted, and the cases that these are of.
     pub fn wanted(&self) -> Result<(Wanted, Vec<select::Chosen>)> {
-        let chosen = select::choose(&self.fs, &self.filters)?;
+        let chosen = select::choose(&self.filesystems(), &self.filters)?;
         let wanted = Wanted::of(select::runs(&chosen, self.repeat), self.shard)?;
         let listed = select::only(chosen, &wanted.cases);
         Ok((wanted, listed))
+    }
+
+    pub fn filesystems(&self) -> Vec<Filesystem> {
+        Asked::of(&self.fs)
     }
 
     pub fn deadline(&self) -> Option<Duration> {

@@ -17,6 +17,7 @@ Examples:
   cargo xtask test-kernel --tree ~/linux               what is committed in a kernel tree of yours
   cargo xtask test-kernel --series generic-freeze --series ext3-ioctl
   cargo xtask test-kernel --base all                   every base, one after the other
+  cargo xtask test-kernel --repeat 10 --fail-fast      until something fails
   cargo xtask test-kernel --list --filter timeout      the names of cases
   git bisect run sh -c 'cd ~/freeze || exit 128; cargo xtask test-kernel --bisect --tree ~/linux'
 
@@ -44,6 +45,10 @@ pub struct Options {
     #[arg(long, value_enum, value_name = "WITH", conflicts_with = "stock")]
     pub compare: Option<Compare>,
 
+    /// End at the first failure: what has run by then is reported, and the rest as not run
+    #[arg(long, conflicts_with = "compare")]
+    pub fail_fast: bool,
+
     /// End with the exit codes that `git bisect run` takes: 0, 1 if a case failed, 125 (skip) if the kernel cannot be
     /// built or does not boot, 128 (stop) or more if nothing can be said of any kernel
     #[arg(long)]
@@ -52,7 +57,9 @@ pub struct Options {
 
 pub fn run(options: &Options, session: &Session) -> Result<u8> {
     let (wanted, listed) = options.cases.wanted()?;
-    let requests = options.kernel.requests(session)?;
+    let requests = options.kernel.requests(session)?.into_iter();
+    let filesystems = options.cases.filesystems();
+    let requests = requests.map(|it| it.with(&filesystems)).collect();
     if options.cases.list {
         terminal::cases(&listed);
         return Ok(PASSED);
@@ -65,6 +72,7 @@ pub fn run(options: &Options, session: &Session) -> Result<u8> {
             guests: options.guest.guests(),
             deadline: options.cases.deadline(),
             at_once: options.kernel.jobs(),
+            fail_fast: options.fail_fast,
             install: options.kernel.deps().install_deps,
         },
     };

@@ -6,6 +6,7 @@ use std::process::Command;
 use camino::{Utf8Path, Utf8PathBuf};
 use harness::devices::tools;
 use harness::linux::program::PATH;
+use harness::wire::Filesystem;
 use xshell::{Cmd, cmd};
 
 use crate::host::environment::PLAIN;
@@ -24,6 +25,8 @@ pub enum Need {
     Build,
     /// To boot it, and for the programs that the cases call: the guest has the host's own.
     Run,
+    /// For the programs of one that has to be asked for.
+    Filesystem(Filesystem),
     /// For virtme-ng, which pip installs: guests with the host's root take it, and benchmarks compare with it.
     Virtme,
     /// To compile kernels in a fraction of the time, once they have been compiled on this machine; nothing depends on it.
@@ -112,7 +115,12 @@ pub const PACKAGED: &str = "/usr/bin:/bin";
 
 /// Looks for all that `need` takes; nothing is run but python3, perl and git.
 pub fn missing(need: Need) -> Vec<Missing> {
-    let tools = tools::all().map(|(name, package)| (Need::Run, Tool(name), package));
+    let tool = |(name, package)| (need, Tool(name), package);
+    let tools: Vec<_> = match need {
+        Need::Run => tools::always().map(tool).collect(),
+        Need::Filesystem(filesystem) => tools::of(filesystem).map(tool).collect(),
+        _ => Vec::new(),
+    };
     let wanted = NEEDED.iter().copied().chain(tools);
     wanted
         .filter(|(of, thing, _)| *of == need && !thing.is_there())

@@ -9,6 +9,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use harness::devices::tools;
 use harness::linux::program::PATH;
+use harness::wire::Filesystem;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 use xshell::cmd;
@@ -20,8 +21,8 @@ use crate::host::files;
 use crate::host::proc::{self, Error, Stop};
 use crate::host::session::Session;
 
-/// The packages whose programs do not know `--version`.
-const SHORT: [&str; 2] = ["e2fsprogs", "xfsprogs"];
+/// What programs are asked by, unless the entry of a filesystem says otherwise.
+const OPTION: &str = "--version";
 
 /// One that says nothing until then is not waited for.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -92,10 +93,9 @@ impl File {
 }
 
 fn option(package: &str) -> &'static str {
-    match SHORT.contains(&package) {
-        true => "-V",
-        false => "--version",
-    }
+    let entries = Filesystem::ALL.iter().map(|filesystem| filesystem.entry());
+    let mut of_package = entries.filter(|entry| entry.package == package);
+    of_package.next().map_or(OPTION, |entry| entry.version)
 }
 
 /// The line with the version. The exit code does not matter: dmsetup fails where the driver is not loaded.

@@ -62,7 +62,11 @@ pub fn run(order: &Order, session: &Session) -> Result<u8> {
     } = order.how;
     accelerator::is_there(guests.accel)?;
     watched(session, None, |session| {
-        let needs = [to_test(guests.way), &[Need::Check]].concat();
+        let needs = [
+            to_test(guests.way, &order.request.configs),
+            vec![Need::Check],
+        ]
+        .concat();
         provide_deps(install, &needs, session)?;
         accelerator::starts(guests.accel, &session.stop)
     })?;
@@ -379,6 +383,7 @@ mod tests {
                 },
                 deadline: None,
                 at_once: None,
+                fail_fast: false,
                 install: false,
             },
         };

@@ -28,6 +28,8 @@ pub enum Part {
     Benchmarks,
     /// Reports of bisect, with the logs of each commit, and what it takes to go on
     Bisections,
+    /// Reports of mutants, with the logs of each
+    Mutants,
     /// Kernels, and what it takes to build them again quickly
     Builds,
     /// Work trees with the patches applied

@@ -9,6 +9,7 @@ use crate::deps::need::{self, Missing, Need};
 use crate::event::Event;
 use crate::failure::{Kind, Result};
 use crate::host::session::Session;
+use crate::kernel::config;
 use crate::kernel::request::Request;
 use crate::kernel::{self, Kernel};
 use crate::vm::accelerator::{self, Bootable, Choice};
@@ -73,12 +74,15 @@ impl Prepared {
     }
 }
 
-/// What it takes to build a kernel and to run the cases in such guests.
-pub fn to_test(way: Way) -> &'static [Need] {
-    match way {
+/// What it takes to build a kernel with these configurations and to run the cases in such guests.
+pub fn to_test(way: Way, configs: &[String]) -> Vec<Need> {
+    let filesystems = configs.iter().filter_map(|name| config::filesystem(name));
+    let always = match way {
         Way::Initramfs => TO_TEST,
         Way::Virtme => TO_TEST_WITH_VIRTME,
-    }
+    };
+    let needs = always.iter().copied();
+    needs.chain(filesystems.map(Need::Filesystem)).collect()
 }
 
 /// Makes the kernel, chooses the accelerator. The tools are there: see [`provide_deps`].
@@ -89,7 +93,7 @@ pub fn prepare(request: &Request, accel: Choice, session: &Session) -> Result<Pr
 }
 
 /// Chooses the accelerator for a kernel.
-fn ready(kernel: Kernel, accel: Choice, session: &Session) -> Result<Prepared> {
+pub fn ready(kernel: Kernel, accel: Choice, session: &Session) -> Result<Prepared> {
     let qemu = machine::version(&session.stop)?;
     let accel = choose(&kernel, accel, &qemu, session)?;
     Prepared::of(kernel, accel, qemu)
@@ -118,7 +122,8 @@ pub fn make_ready(
     guests: Guests,
     session: &Session,
 ) -> Result<(Prepared, Utf8PathBuf)> {
-    provide_deps(install, to_test(guests.way), session)?;
+    let needs = to_test(guests.way, &request.configs);
+    provide_deps(install, &needs, session)?;
     accelerator::starts(guests.accel, &session.stop)?;
     let kernel = || prepare(request, guests.accel, session);
     init::beside(kernel, session)

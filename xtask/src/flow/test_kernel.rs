@@ -8,6 +8,7 @@ use harness::wire::plan::Work;
 
 use super::facts::{kernel_facts, machine_facts};
 use super::prepare::{Guests, make_ready};
+use super::recording;
 use crate::deps::versions::versions;
 use crate::event::{CaseResult, Verdict};
 use crate::failure::{FAILED, Failure, Kind, PASSED, Result};
@@ -16,14 +17,13 @@ use crate::host::session::Session;
 use crate::kernel;
 use crate::kernel::request::Request;
 use crate::report::model::{Counts, MachineFacts, Run};
-use crate::report::store::{Finished, Recorder};
+use crate::report::store::Finished;
 use crate::report::times::Times;
 use crate::report::{markdown, output, terminal, watched};
 use crate::shard::Wanted;
 use crate::vm::accelerator::{self, Choice};
 use crate::vm::capacity;
 use crate::vm::qemu::accel::Accel;
-use crate::vm::run::run_cases;
 use crate::vm::watch::queue::Workload;
 use crate::vm::watch::supervisor::Limits;
 use crate::words::count;
@@ -45,7 +45,7 @@ pub struct Order {
 }
 
 /// Which cases are run, and how, whatever the kernel.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct How {
     pub wanted: Wanted,
     pub guests: Guests,
@@ -53,6 +53,8 @@ pub struct How {
     pub deadline: Option<Duration>,
     /// Guests at once; as many as save time if `None`.
     pub at_once: Option<usize>,
+    /// Whether the first failure ends the run.
+    pub fail_fast: bool,
     /// Whether tools that are missing are installed.
     pub install: bool,
 }
@@ -119,7 +121,7 @@ pub fn test(request: &Request, how: &How, session: &Session) -> Result<Run> {
     })?;
     let machine = prepared.machine(how.guests.way, &init, Work::Cases);
     let limits = Limits::new(prepared.accel, how.deadline);
-    let workload = spread(wanted, prepared.accel, how.at_once, &session.layout)?;
+    let workload = spread(how, prepared.accel, &session.layout)?;
     let (kernel, host) = (
         kernel_facts(request, &prepared),
         MachineFacts {
@@ -127,16 +129,15 @@ pub fn test(request: &Request, how: &How, session: &Session) -> Result<Run> {
             ..machine_facts(&prepared, workload.guests)?
         },
     );
-    let mut recorder = Recorder::open(&session.layout.runs())?;
-    let outcome = watched(session, Some(&mut recorder), |session| {
-        run_cases(&machine, &workload, &limits, session)
-    });
-    let failure = outcome.as_ref().err().map(ToString::to_string);
+    let (finished, outcome) = watched(session, None, |session| {
+        let (cases, runs) = ((&workload, &limits), session.layout.runs());
+        recording::run(&machine, cases, (kernel, host), wanted, &runs, session)
+    })?;
     let Finished {
         run,
         folder,
         written,
-    } = recorder.finish(kernel, host, wanted, failure);
+    } = finished;
     let outcome = outcome.map_err(|failure| of_accel(failure, how.guests.accel));
     match &outcome {
         Err(_) if run.results.is_empty() => {
@@ -146,7 +147,11 @@ pub fn test(request: &Request, how: &How, session: &Session) -> Result<Run> {
         }
         _ => terminal::summary(&run, &folder),
     }
-    outcome?;
+    match outcome {
+        // What ran is a verdict.
+        Err(failure) if failure.kind == Kind::Failed => {}
+        outcome => outcome?,
+    }
     written?;
     shows_all(&run)?;
     Ok(run)
@@ -186,12 +191,8 @@ pub fn shows_all(run: &Run) -> Result<()> {
 }
 
 /// Over how many guests the cases are spread; fewer than asked for is told.
-fn spread(
-    wanted: &Wanted,
-    accel: Accel,
-    asked: Option<usize>,
-    layout: &Layout,
-) -> Result<Workload> {
+pub fn spread(how: &How, accel: Accel, layout: &Layout) -> Result<Workload> {
+    let (wanted, asked) = (&how.wanted, how.at_once);
     let times = Times::of_runs(&layout.runs());
     let expected = wanted.cases.iter().map(|id| times.expected(id)).sum();
     let room = capacity::host(layout)?.room(accel);
@@ -206,6 +207,7 @@ fn spread(
         cases: wanted.cases.clone(),
         times,
         guests,
+        fail_fast: how.fail_fast,
     })
 }
 

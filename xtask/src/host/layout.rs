@@ -13,12 +13,17 @@ const LANDMARKS: &[&str] = &[
     "xtask/Cargo.toml",
 ];
 
+/// Names what mutants are built in.
+pub const MUTANTS: &str = "mutants";
+
 /// Paths of one checkout.
 #[derive(Clone, Debug)]
 pub struct Layout {
     root: Utf8PathBuf,
     /// Whether nothing is taken from other checkouts, nor left to them.
     apart: bool,
+    /// The folder of work trees and builds, if it is not the one that people know.
+    aside: Option<&'static str>,
 }
 
 impl Layout {
@@ -47,6 +52,7 @@ impl Layout {
         Self {
             root: root.into(),
             apart: false,
+            aside: None,
         }
     }
 
@@ -55,6 +61,15 @@ impl Layout {
         Self {
             apart: true,
             ..Self::at(root)
+        }
+    }
+
+    /// The same with work trees and builds of their own, below `target/freeze/NAME`. They are called as they are here, so
+    /// the compiler's cache knows them.
+    pub fn aside(&self, name: &'static str) -> Self {
+        Self {
+            aside: Some(name),
+            ..self.clone()
         }
     }
 
@@ -77,12 +92,12 @@ impl Layout {
 
     /// Git trees with patches applied.
     pub fn trees(&self) -> Utf8PathBuf {
-        self.work("trees")
+        self.work(self.aside.unwrap_or_default()).join("trees")
     }
 
     /// Kernel build folders, one a tree and config.
     pub fn builds(&self) -> Utf8PathBuf {
-        self.work("builds")
+        self.work(self.aside.unwrap_or_default()).join("builds")
     }
 
     /// A compiler cache of its own, of a layout that is apart; others have the user's, which a second checkout finds.
@@ -103,6 +118,11 @@ impl Layout {
     /// Searches for the commit that broke something, a folder each.
     pub fn bisections(&self) -> Utf8PathBuf {
         self.work("bisections")
+    }
+
+    /// What became of mutants, a folder for each base; and [`Self::aside`], where they are built.
+    pub fn mutants(&self) -> Utf8PathBuf {
+        self.work(MUTANTS)
     }
 
     /// Mails of a version of a series.

@@ -64,6 +64,15 @@ pub fn apply_some(source: &Source, series: &[Series], stop: &Stop) -> Result<App
     Ok(applied)
 }
 
+/// Why a patch does not apply to a commit; `None` if it does.
+pub fn obstacle(source: &Source, patch: &Patch, stop: &Stop) -> Result<Option<Failure>> {
+    let staging = Staging::of_files(source, &[patch], stop)?;
+    match staging.check(patch) {
+        Err(failure) if failure.kind == Kind::Build => Ok(Some(failure)),
+        checked => checked.map(|()| None),
+    }
+}
+
 /// A repository and an index of our own.
 pub(super) struct Staging {
     git: Git,

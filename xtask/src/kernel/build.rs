@@ -14,6 +14,7 @@ use xshell::cmd;
 use super::ccache::{self, Ccache};
 use super::compiler::{complaints, step};
 use super::config::{Fragment, lost};
+use super::programs::modules;
 use super::tree::Tree;
 use crate::event::Event;
 use crate::failure::{Failure, Kind, OrFail, Result};
@@ -40,6 +41,8 @@ const CONFIGURING: u64 = 3;
 const USUAL_STEPS: u64 = 1760;
 /// `C=1` runs sparse after each compilation. By default it falls silent after a hundred warnings.
 const WITH_CHECKS: &[&str] = &["--keep-going", "W=1", "C=1", "CF=-fmax-warnings=unlimited"];
+/// The folder that has what seems to be in /lib.
+const MERGED: &str = "/usr";
 /// Compiler errors that are repeated in full.
 const SHOWN: usize = 10;
 /// Images that are kept beside those in use: what was built may be wanted again.
@@ -118,6 +121,7 @@ impl Build<'_> {
         let make = self.make(&compiler, ccache, "build.log", &out, session);
         make.configure()?;
         make.image()?;
+        make.modules()?;
         let lease = self.keep(&image, &out)?;
         files::remember(
             &stamp,
@@ -243,11 +247,19 @@ impl Build<'_> {
     /// QEMU starts `vmlinux` itself, with nothing to unpack in the guest. That entry runs C code before KASAN has
     /// its shadow memory.
     fn product(&self) -> (&'static str, &'static str) {
-        let mut lines = self.fragments.iter().flat_map(|one| one.text.lines());
-        match lines.any(|line| line == "CONFIG_KASAN=y") {
+        match self.asks_for("CONFIG_KASAN=y") {
             true => ("bzImage", "arch/x86/boot/bzImage"),
             false => ("vmlinux", "vmlinux"),
         }
+    }
+
+    fn has_modules(&self) -> bool {
+        self.asks_for("CONFIG_MODULES=y")
+    }
+
+    fn asks_for(&self, wanted: &str) -> bool {
+        let mut lines = self.fragments.iter().flat_map(|one| one.text.lines());
+        lines.any(|line| line == wanted)
     }
 
     fn image(&self, fingerprint: &str) -> Utf8PathBuf {
@@ -341,7 +353,7 @@ impl Make<'_> {
                 let mut nothing = self.command(&["allnoconfig"]);
                 nothing.env("KCONFIG_ALLCONFIG", base);
                 self.configure_by(1, &mut nothing)?;
-                self.configure_by(2, &mut self.merge(&config))?;
+                self.configure_by(2, &mut self.merge(&config)?)?;
                 self.configure_by(3, &mut self.command(&["olddefconfig"]))?;
                 let text = fs_err::read_to_string(&config)?;
                 complete(self.build.fragments, &text)?;
@@ -351,18 +363,21 @@ impl Make<'_> {
         )
     }
 
-    fn merge(&self, config: &Utf8Path) -> Command {
+    /// What is merged is what was read, from files or not.
+    fn merge(&self, config: &Utf8Path) -> Result<Command> {
         let (tree, out) = (&self.build.tree.path, self.out);
         let tiny = TINY.map(|name| tree.join(name)).into_iter();
         let tiny = tiny.filter(|path| path.exists());
-        let fragments = self.build.fragments.iter().map(|fragment| &fragment.path);
+        let fragments = self.out.join("fragments.config");
+        let texts = self.build.fragments.iter().map(|it| it.text.as_str());
+        fs_err::write(&fragments, texts.collect::<Vec<_>>().join("\n"))?;
         let mut merge = Command::from(cmd!(
             COMPILING,
-            "sh {tree}/scripts/kconfig/merge_config.sh -m -O {out} {config} {tiny...} {fragments...}"
+            "sh {tree}/scripts/kconfig/merge_config.sh -m -O {out} {config} {tiny...} {fragments}"
         ));
         merge.current_dir(out);
         self.clean(&mut merge);
-        merge
+        Ok(merge)
     }
 
     /// Names all that a configuration depends on: fragments, compiler, and the tree's Kconfig files and scripts.
@@ -414,7 +429,9 @@ impl Make<'_> {
         let what = format!("{what} {}", self.build.title);
         phase(&self.session.events, what, || {
             let (target, _) = self.build.product();
-            let (steps, result, stderr) = self.compile(&mut self.command(&[target]), usual);
+            let modules = self.build.has_modules().then_some("modules");
+            let targets: Vec<_> = [target].into_iter().chain(modules).collect();
+            let (steps, result, stderr) = self.compile(&mut self.command(&targets), usual);
             let complaints = complaints(&stderr);
             let warnings = self.build.folder.join("warnings");
             let lines = format!("{}\n", complaints.warnings.join("\n"));
@@ -429,6 +446,19 @@ impl Make<'_> {
             };
             Ok(((), format!("{}{warnings}", count(steps, "step"))))
         })
+    }
+
+    /// Installs them for guests.
+    fn modules(&self) -> Result<()> {
+        let root = modules(self.out);
+        files::discard(&root, &self.session.stop)?;
+        if !self.build.has_modules() {
+            return Ok(());
+        }
+        let mut install = self.command(&["modules_install"]);
+        install.arg(format!("INSTALL_MOD_PATH={root}{MERGED}"));
+        let (_, result, stderr) = self.compile(&mut install, None);
+        result.map_err(|error| self.explain(error, &stderr, &[]))
     }
 
     /// Runs make. Returns how many steps it took, of the usual number if there is one, what became of it, and what it

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use harness::wire::Filesystem;
 
 use crate::failure::{Kind, Result};
 use crate::host::layout::Layout;
@@ -30,31 +31,57 @@ pub struct Lost {
     pub by: Utf8PathBuf,
 }
 
-/// The fragments of a base in the order in which they are merged; a name without a file is a usage error.
+/// The fragments of a base in the order in which they are merged: files, and what filesystems take. A name of neither is
+/// a usage error.
 pub fn fragments(layout: &Layout, base: &str, extra: &[String]) -> Result<Vec<Fragment>> {
     let folder = layout.configs();
     let path = |name: &str| folder.join(format!("{name}.{EXTENSION}"));
-    let mut paths = vec![path(COMMON)];
-    paths.extend(Some(path(base)).filter(|path| path.exists()));
-    for name in extra {
-        if !path(name).is_file() {
-            let known = known(&folder).join(", ");
-            return Err(Kind::Usage.error(format!(
-                "no configuration {name:?}: {} is not there (known: {known})",
-                path(name)
-            )));
-        }
-        paths.push(path(name));
+    let mut fragments = vec![Fragment::read(path(COMMON))?];
+    if path(base).exists() {
+        fragments.push(Fragment::read(path(base))?);
     }
-    paths
-        .into_iter()
-        .map(|path| {
-            Ok(Fragment {
-                text: fs_err::read_to_string(&path)?,
-                path,
-            })
-        })
-        .collect()
+    for name in extra {
+        fragments.push(match filesystem(name) {
+            Some(filesystem) => Fragment::of(filesystem),
+            None if path(name).is_file() => Fragment::read(path(name))?,
+            None => {
+                let known = known(&folder).join(", ");
+                return Err(Kind::Usage.error(format!(
+                    "no configuration {name:?}: {} is not there (known: {known})",
+                    path(name)
+                )));
+            }
+        });
+    }
+    Ok(fragments)
+}
+
+/// The filesystem of this name, if it takes options of its own: these are a configuration of the same name.
+pub fn filesystem(name: &str) -> Option<Filesystem> {
+    let filesystem = name.parse::<Filesystem>().ok();
+    filesystem.filter(|it| it.is_extra())
+}
+
+/// The names of these configurations, and of those that the filesystems take, each once.
+pub fn with(configs: &[String], filesystems: &[Filesystem]) -> Vec<String> {
+    let extra = filesystems.iter().filter(|it| it.is_extra());
+    let names = extra.map(ToString::to_string);
+    let more = names.filter(|name| !configs.contains(name));
+    configs.iter().cloned().chain(more).collect()
+}
+
+impl Fragment {
+    fn read(path: Utf8PathBuf) -> Result<Self> {
+        let text = fs_err::read_to_string(&path)?;
+        Ok(Self { path, text })
+    }
+
+    fn of(filesystem: Filesystem) -> Self {
+        Self {
+            path: format!("the entry of {filesystem}").into(),
+            text: filesystem.entry().kernel.to_owned(),
+        }
+    }
 }
 
 fn known(folder: &Utf8Path) -> Vec<String> {

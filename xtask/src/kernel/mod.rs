@@ -16,6 +16,7 @@ pub mod compiler;
 pub mod config;
 pub mod desk;
 pub mod moving;
+pub mod mutant;
 mod opened;
 mod prepare;
 mod present;

@@ -1,4 +1,5 @@
-//! The programs that a kernel tree has for the cases: its test of freezing, and the daemon that freezes for Hyper-V.
+//! The programs that a kernel tree has for the cases: its test of freezing, and the daemon that freezes for Hyper-V; and
+//! the kernel's modules.
 
 use camino::{Utf8Path, Utf8PathBuf};
 use harness::devices::tools;
@@ -10,7 +11,7 @@ use crate::host::environment::PLAIN;
 use crate::host::proc;
 use crate::host::session::Session;
 
-/// A program that was made of a kernel tree.
+/// A program, or a module, that was made of a kernel tree.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Program {
     pub path: Utf8PathBuf,
@@ -48,13 +49,43 @@ pub fn folders() -> impl Iterator<Item = &'static str> {
     SOURCES.iter().map(|source| source.folder)
 }
 
-/// Makes those that the tree has by their own Makefiles, in `out`. Static, as a guest has no loader for them.
+/// Makes those that the tree has by their own Makefiles, in `out`. Static, as a guest has no loader for them. Modules were
+/// installed there with the kernel.
 pub fn provide(tree: &Utf8Path, out: &Utf8Path, session: &Session) -> Result<Vec<Program>> {
     let there = |source: &&Source| tree.join(source.folder).join("Makefile").exists();
     let sources = SOURCES.iter().filter(there);
-    sources
+    let mut programs = sources
         .map(|source| source.make(tree, out, session))
-        .collect()
+        .collect::<Result<Vec<_>>>()?;
+    programs.extend(installed(&modules(out))?);
+    Ok(programs)
+}
+
+/// The root below which a kernel's modules are installed.
+pub fn modules(out: &Utf8Path) -> Utf8PathBuf {
+    out.join("root")
+}
+
+/// All below a root but links, which lead to the tree and to `out`.
+fn installed(root: &Utf8Path) -> Result<Vec<Program>> {
+    let mut found = Vec::new();
+    let mut folders: Vec<_> = root.exists().then(|| root.to_owned()).into_iter().collect();
+    while let Some(folder) = folders.pop() {
+        for entry in fs_err::read_dir(&folder)? {
+            let entry = entry?;
+            let path = folder.join(&*entry.file_name().to_string_lossy());
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
+                folders.push(path);
+            } else if kind.is_file() {
+                let inside = path.as_str().trim_start_matches(root.as_str());
+                let place = inside.into();
+                found.push(Program { path, place });
+            }
+        }
+    }
+    found.sort_by(|a, b| a.place.cmp(&b.place));
+    Ok(found)
 }
 
 impl Source {
@@ -77,6 +108,8 @@ impl Source {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
     use super::*;
     use crate::host::layout::Layout;
     use crate::host::proc::Stop;
@@ -88,6 +121,24 @@ mod tests {
         let session = Session::new(Layout::at(tree), Stop::default());
         assert_eq!(provide(tree, &tree.join("out"), &session).unwrap(), []);
         assert!(!tree.join("out").exists());
+    }
+
+    #[test]
+    fn modules_are_where_modprobe_looks() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Utf8Path::from_path(dir.path()).unwrap().join("root");
+        assert_eq!(installed(&root).unwrap(), []);
+        let folder = root.join("usr/lib/modules/6.12.1");
+        fs_err::create_dir_all(folder.join("kernel")).unwrap();
+        fs_err::write(folder.join("kernel/xfs.ko"), "").unwrap();
+        fs_err::write(folder.join("modules.dep"), "").unwrap();
+        symlink(&root, folder.join("build")).unwrap();
+        let modules = installed(&root).unwrap();
+        let places: Vec<_> = modules.iter().map(|it| it.place.as_str()).collect();
+        let wanted =
+            ["kernel/xfs.ko", "modules.dep"].map(|name| format!("/usr/lib/modules/6.12.1/{name}"));
+        assert_eq!(places, wanted);
+        assert!(modules.iter().all(|it| it.path.exists()));
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! What to build, as it was asked for.
 
 use camino::Utf8PathBuf;
+use harness::wire::Filesystem;
+
+use super::config;
 
 /// What to build.
 #[derive(Clone, Debug)]
@@ -11,11 +14,21 @@ pub struct Request {
     pub tree: Option<Utf8PathBuf>,
     /// Names of folders under `patches/BASE/`, applied in this order; none for the stock kernel.
     pub series: Vec<String>,
-    /// Extra fragments: `debug` is `configs/debug.config`.
+    /// Extra fragments: `debug` is `configs/debug.config`, `f2fs` what that filesystem takes.
     pub configs: Vec<String>,
     pub part: Part,
     /// For make; as many as there are processors if `None`.
     pub jobs: Option<usize>,
+}
+
+impl Request {
+    /// The same for a kernel that has these filesystems, too.
+    pub fn with(self, filesystems: &[Filesystem]) -> Self {
+        Self {
+            configs: config::with(&self.configs, filesystems),
+            ..self
+        }
+    }
 }
 
 /// How much of the series, and where.

@@ -9,6 +9,7 @@ pub mod ktap;
 pub mod markdown;
 pub mod merge;
 pub mod model;
+pub mod mutants;
 pub mod output;
 pub mod programs;
 mod progress;

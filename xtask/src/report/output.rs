@@ -54,7 +54,7 @@ pub fn failure(failure: &Failure) {
     match failure.kind {
         Kind::Interrupted => complain(&red("interrupted"), ""),
         Kind::Build => complain(&red("build failed:"), &failure.to_string()),
-        Kind::Usage | Kind::Machinery | Kind::NoBoot | Kind::Untested => {
+        _ => {
             complain(&red("error:"), &failure.to_string());
         }
     }

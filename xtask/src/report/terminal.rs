@@ -11,6 +11,7 @@ use super::model::{Counts, Run, case_names, cell};
 use super::output::{self, say};
 use super::programs::in_short;
 use crate::event::{CONSOLE, CaseId, CaseResult, Verdict};
+use crate::series::mutants::Mutant;
 use crate::words::{self, count, seconds};
 
 /// How many failures are told at length.
@@ -227,6 +228,16 @@ pub fn cases(cases: &[(&Case, Vec<Filesystem>)]) {
             case.name,
             names.join(","),
             case.about
+        ));
+    }
+}
+
+/// The same for mutants.
+pub fn mutants(mutants: &[Mutant]) {
+    for mutant in mutants {
+        say(&format!(
+            "{:32} {:12} {}",
+            mutant.name, mutant.class, mutant.patch.subject
         ));
     }
 }

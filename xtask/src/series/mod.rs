@@ -1,5 +1,6 @@
 //! Patch series: a folder of `git format-patch` mails and a quilt-style `series` file that orders them.
 
+pub mod mutants;
 pub mod notes;
 mod patch;
 pub mod replace;
@@ -13,6 +14,9 @@ use crate::failure::{Kind, Result};
 use crate::host::layout::Layout;
 use crate::series::replace::Replacement;
 use notes::PROVIDES;
+
+/// The series that every base has, in the order in which they stand on top of each other.
+pub const STACK: [&str; 3] = ["generic-freeze", "freeze-arg", "ext3-ioctl"];
 
 /// The file that names the patches of a folder in the order in which they apply.
 pub const INDEX: &str = "series";

@@ -5,7 +5,7 @@ use std::time::Duration;
 use camino::Utf8Path;
 
 use super::qemu::accel::Accel;
-use super::qemu::disks::{DISK, FOLDERS, scratch};
+use super::qemu::disks::{DISKS, FOLDERS, scratch};
 use super::qemu::machine::{cpus_of, host_cpus};
 use crate::failure::{Kind, Result};
 use crate::host::layout::Layout;
@@ -16,7 +16,7 @@ const MEMORY: u64 = 1 << 30;
 /// A guest's memory, and half as much for what QEMU needs beside it, most of it translated code.
 const GUEST: u64 = MEMORY / 2 * 3;
 /// Bytes that a guest's disks may grow to.
-const DISKS: u64 = DISK * harness::wire::storage::SCRATCH.len() as u64;
+const GROWTH: u64 = DISKS[0].1 + DISKS[1].1 + DISKS[2].1;
 /// How much work is worth a guest of its own, which takes seconds to boot under emulation.
 const WORTH: Duration = Duration::from_secs(5);
 
@@ -52,14 +52,14 @@ impl Host {
             Accel::Kvm => self.cpus / cpus_of(self.cpus),
             Accel::Tcg => self.cpus,
         };
-        let by_bytes = (self.memory / GUEST).min(self.disk / DISKS);
+        let by_bytes = (self.memory / GUEST).min(self.disk / GROWTH);
         let by_bytes = usize::try_from(by_bytes).unwrap_or(usize::MAX);
         by_cpus.min(by_bytes).max(1)
     }
 
     /// Fails unless one guest has room: short of it, a guest dies or stands still, as if its case had failed.
     pub fn carries_one(self, folder: &Utf8Path) -> Result<()> {
-        space::enough(self.disk, folder, DISKS, "for the disks of a guest")?;
+        space::enough(self.disk, folder, GROWTH, "for the disks of a guest")?;
         match space::shortage("memory", self.memory, MEMORY) {
             None => Ok(()),
             Some(shortage) => Err(Kind::Machinery.error(format!(

@@ -8,6 +8,7 @@ use super::script::Script;
 use crate::case::Case;
 use crate::fixture::Fixture;
 use crate::kit::deadline::HOUR;
+use crate::kit::device::follows;
 use crate::wire::Feature;
 
 pub const CASES: &[Case] = &[Case::new(
@@ -43,6 +44,9 @@ fn in_all_orders(fixture: &Fixture) -> Result<()> {
         for step in NEXT {
             play(Script::new(&fs, HOUR)?, begin.into_iter().chain([step]))?;
         }
+    }
+    if !follows(fixture, &fs, &dm)? {
+        return Ok(());
     }
     // Where a device holds it as well, nothing is written at a freeze: that many more are tried in the same time.
     dm.suspend()?;

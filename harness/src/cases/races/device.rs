@@ -86,7 +86,9 @@ fn fails(fixture: &Fixture) -> Result<()> {
     let (mounts, switches) = (open(&herd)?, switches(&herd)?);
     for (fs, member) in mounts.iter().zip(&herd) {
         prepare(fs)?;
-        member.dm.load(&dm::error(herd::SECTORS))?;
+        member
+            .dm
+            .load(&dm::error(herd::sectors(fixture.filesystem())))?;
     }
     fixture.step("freeze, and let the devices fail");
     let mut aim = Aim::new();

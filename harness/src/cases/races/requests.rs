@@ -20,7 +20,7 @@ use crate::devices::mount::Mount;
 use crate::fixture::Fixture;
 use crate::kit::deadline::{EXPIRED, HOUR, logged_nothing_else};
 use crate::kit::expiry::{device, expired};
-use crate::kit::state::is_thawed;
+use crate::kit::state::gets_thawed;
 use crate::kit::writer::{NEW, WRITTEN, prepare};
 use crate::wire::Feature;
 use crate::words::count;
@@ -131,7 +131,7 @@ fn anything_goes(fixture: &Fixture, mounts: &[Mount], aim: &mut Aim) -> Result<u
     // Nobody is left who could freeze, and a writer waits for this if for anything.
     for fs in mounts {
         fs.thaw_fully()?;
-        is_thawed(fs)?;
+        gets_thawed(fixture, fs)?;
     }
     for writer in writers {
         for outcome in writer.outcomes()? {
@@ -184,7 +184,7 @@ fn success_saves(fixture: &Fixture, mounts: &[Mount], aim: &mut Aim) -> Result<u
             "{name}: saved {saved}, {}",
             count(holds, "hold")
         );
-        is_thawed(fs)?;
+        gets_thawed(fixture, fs)?;
     }
     Ok(log.containing(EXPIRED)?.len())
 }
@@ -207,7 +207,7 @@ fn one_or_the_other(fixture: &Fixture, mounts: &[Mount], aim: &mut Aim) -> Resul
         let (holds, name) = (fs.thaw_fully()?, device(fs)?);
         let ended = holds == 0 || !passed.contains(&name);
         ensure!(ended, "{name}: {} after the deadline", count(holds, "hold"));
-        is_thawed(fs)?;
+        gets_thawed(fixture, fs)?;
     }
     logged_nothing_else(&mut log)?;
     Ok(passed.len())

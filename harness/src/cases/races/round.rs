@@ -10,7 +10,7 @@ use crate::devices::herd::Member;
 use crate::devices::mount::Mount;
 use crate::fixture::Fixture;
 use crate::kit::deadline::{HOUR, after, freeze_for, has_no_file_hold, reset, sleep_until};
-use crate::kit::state::is_thawed;
+use crate::kit::state::gets_thawed;
 use crate::kit::writer::prepare;
 use crate::linux::kmsg::Kmsg;
 
@@ -63,7 +63,7 @@ pub fn all_are_well(fixture: &Fixture, mounts: &[Mount]) -> Result<()> {
     fixture.step("all can be written to");
     for fs in mounts {
         has_no_file_hold(fs)?;
-        is_thawed(fs)?;
+        gets_thawed(fixture, fs)?;
         prepare(fs)?;
     }
     Ok(())

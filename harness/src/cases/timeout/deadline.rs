@@ -1,17 +1,20 @@
 //! The deadline: what sets it, what moves it, what ends with it.
 
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
 use anyhow::{Context as _, Result, ensure};
 use nix::errno::Errno;
 
 use crate::case::Case;
 use crate::devices::disk;
 use crate::devices::mount::Mount;
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, skip};
 use crate::kit::deadline::{
     HOUR, SHORT, after, ends_at, freeze_for, has_no_file_hold, in_time, logged_at,
     logged_nothing_else, reset, stays_frozen_beyond,
 };
-use crate::kit::device::{resume, succeeds, suspend};
+use crate::kit::device::{resume, scratch_with_device, succeeds, suspend};
 use crate::kit::state::{fails_with, freeze, is_frozen, thaw};
 use crate::kit::writer::{Writer, prepare};
 use crate::linux::kmsg::Kmsg;
@@ -68,12 +71,22 @@ pub const CASES: &[Case] = &[
     )
     .needing(Feature::Timeout),
     Case::new(
+        "timeout_ends_no_later_hold",
+        "of two holds with deadlines half a second apart, the later is there when the sooner has ended",
+        ends_no_later_hold,
+    )
+    .needing(Feature::Timeout),
+    Case::new(
         "timeout_leaves_device_hold",
         "after the deadline the hold of dmsetup suspend remains",
         leaves_device_hold,
     )
     .needing(Feature::Timeout),
 ];
+
+/// Between two deadlines, and how often it is tried.
+const HALF: Duration = Duration::from_millis(500);
+const ATTEMPTS: usize = 5;
 
 fn thaws(fixture: &Fixture) -> Result<()> {
     let fs = fixture.scratch()?;
@@ -212,12 +225,44 @@ fn ends_each_hold(fixture: &Fixture) -> Result<()> {
     stays_frozen_beyond(fixture, &fs, &writer, deadline)?;
     thaw(&fs).context("of the hold without a deadline")?;
     writer.completes(fixture, &fs)?;
+    has_no_file_hold(&fs)?;
+    fixture.step("two holds with one deadline");
+    freeze(&fs)?;
+    freeze_for(&fs, HOUR)?;
+    let mut log = Kmsg::mark()?;
+    let deadline = after(SHORT);
+    reset(&fs, SHORT)?;
+    let line = logged_at(fixture, &mut log, deadline)?;
+    ensure!(line.contains("2 file holds"), "not two: {line}");
     has_no_file_hold(&fs)
+}
+
+/// As long as a machine is too slow for that, it says nothing.
+fn ends_no_later_hold(fixture: &Fixture) -> Result<()> {
+    let fs = fixture.scratch()?;
+    for _ in 0..ATTEMPTS {
+        let (sooner, later) = (fs.again()?, fs.again()?);
+        let mut log = Kmsg::mark()?;
+        let deadline = after(SHORT);
+        freeze_for(&sooner, SHORT)?;
+        sleep(HALF);
+        let end = after(SHORT);
+        freeze_for(&later, SHORT)?;
+        logged_at(fixture, &mut log, deadline)?;
+        let there = later.reset_timeout(HOUR);
+        if Instant::now() < end {
+            there.context("reset of the later hold")?;
+            thaw(&later)?;
+            return has_no_file_hold(&fs);
+        }
+        fs.thaw_fully()?;
+    }
+    skip("this machine is too slow to tell")
 }
 
 /// While the device is suspended, every ioctl is made through [`Fixture::returns`].
 fn leaves_device_hold(fixture: &Fixture) -> Result<()> {
-    let (fs, dm) = fixture.scratch_on_dm()?;
+    let (fs, dm) = scratch_with_device(fixture)?;
     let file = prepare(&fs)?;
     suspend(fixture, &dm)?;
     let writer = Writer::start(fixture, &file)?;

@@ -84,7 +84,7 @@ fn read_only_mount(fixture: &Fixture) -> Result<()> {
 fn device_gone(fixture: &Fixture) -> Result<()> {
     let (fs, dm) = fixture.scratch_on_dm()?;
     let sectors = disk::sectors(&disk::by_serial(SCRATCH[0])?)?;
-    if filesystem::of(fixture.filesystem()).thaw_writes {
+    if fixture.filesystem().entry().thaw_writes {
         fs.remount(MsFlags::MS_RDONLY).context("remount")?;
     }
     freeze_for(&fs, HOUR)?;

@@ -63,6 +63,7 @@ fn values(fixture: &Fixture) -> Result<()> {
     fails_with("FITHAW", fs.thaw(), Errno::EINVAL)?;
     long_timeouts(fixture, &fs)?;
     one_second(fixture, &fs)?;
+    is_about_its_own(&fs, Errno::EINVAL, |file| file.freeze_timeout(-1))?;
     refused_while_frozen(fixture, &fs)
 }
 
@@ -122,6 +123,9 @@ fn pointers(fixture: &Fixture) -> Result<()> {
         Writer::start(fixture, &file)
     })?;
     ends_at(fixture, &fs, writer, deadline)?;
+    is_about_its_own(&fs, Errno::EFAULT, |file| {
+        ioctl::freeze_timeout(file.fd(), 0)
+    })?;
     // In a section that is mapped without the right to write.
     static READ_ONLY: i64 = HOUR;
     for (what, request) in [FREEZE_TIMEOUT, RESET_TIMEOUT] {
@@ -131,6 +135,22 @@ fn pointers(fixture: &Fixture) -> Result<()> {
     }
     thaw(&fs)?;
     is_thawed(&fs)
+}
+
+/// Through a file that has frozen in vain nothing of others is released, nor are their deadlines moved.
+fn is_about_its_own(
+    fs: &Mount,
+    errno: Errno,
+    freezes: impl FnOnce(&Mount) -> Result<(), Errno>,
+) -> Result<()> {
+    let (holder, refused) = (fs.again()?, fs.again()?);
+    freeze(&holder)?;
+    fails_with("FIFREEZE_TIMEOUT", freezes(&refused), errno)?;
+    fails_with("FITHAW of the refused", refused.thaw(), Errno::EINVAL)?;
+    let reset = refused.reset_timeout(HOUR);
+    fails_with("reset of the refused", reset, Errno::EINVAL)?;
+    thaw(&holder)?;
+    is_thawed(fs)
 }
 
 fn cannot_be_read((what, request): (&str, Call), fs: &Mount) -> Result<()> {

@@ -1,40 +1,11 @@
-//! XFS.
+//! What is clean of XFS.
 
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, bail, ensure};
 
-use super::entry::{Entry, Runner};
-use super::shutdown::shut_down;
-use crate::linux::program;
-
-const PACKAGE: &str = "xfsprogs";
-
-/// The features that Linux 6.1 has, the oldest base, as mkfs.xfs comes with it: by itself, a newer one makes
-/// filesystems that 6.1 cannot mount.
-const MKFS_OPTIONS: &str = "/usr/share/xfsprogs/mkfs/lts_6.1.conf";
-
-pub const ENTRY: Entry = Entry {
-    tools: &[
-        ("mkfs.xfs", PACKAGE),
-        ("xfs_repair", PACKAGE),
-        ("xfs_logprint", PACKAGE),
-    ],
-    configuration: &[MKFS_OPTIONS],
-    mkfs,
-    mkfs_external,
-    // The smallest filesystems have no second superblock to compare with.
-    checker: ("xfs_repair", &["-n", "-o", "force_geometry"]),
-    is_clean,
-    // It refuses two filesystems with one UUID.
-    copy: "nouuid",
-    unrecovered: "norecovery,nouuid",
-    thaw_writes: false,
-    shut_down,
-    shutdown_closes_root: true,
-    other_type: None,
-};
+use crate::linux::program::{self, Runner};
 
 /// How the lines begin in which `xfs_logprint -t` lists nothing but superblocks.
 const SUPERBLOCKS: [&str; 10] = [
@@ -67,38 +38,12 @@ const SMALL_TALK: [&str; 9] = [
 /// How many lines of what should not be there an error repeats.
 const SHOWN: usize = 10;
 
-fn mkfs(device: &Path) -> Result<()> {
-    make(&[], device)
-}
-
-fn mkfs_external(device: &Path, log: &Path) -> Result<String> {
-    let option = format!("logdev={}", log.display());
-    make(&["-l", &format!("{option},size=64m")], device)?;
-    Ok(option)
-}
-
-/// With the features that every base has, if mkfs.xfs has more. Early versions of that file are refused by the
-/// program that they come with, which then has no more.
-fn make(options: &[&str], device: &Path) -> Result<()> {
-    // Less than 300 MB are made for nobody but fstests (mkfs/xfs_mkfs.c).
-    let fstests = ["TEST_DIR", "TEST_DEV", "QA_CHECK_FS"].map(|name| (name, "1"));
-    let make = |more: &[&str]| {
-        let mut command = Command::new("mkfs.xfs");
-        command
-            .args(["-q", "-f"])
-            .args(options)
-            .args(more)
-            .envs(fstests);
-        program::run(command.arg(device)).map(drop)
-    };
-    let file = format!("options={MKFS_OPTIONS}");
-    make(&["-c", &file]).or_else(|_| make(&[]))
-}
-
 /// Whether it is consistent with its log ignored, and has nothing but superblocks in there.
-fn is_clean(run: Runner<'_>, device: &Path) -> Result<()> {
+///
+/// `repair` is the whole line of the check.
+pub fn is_clean(run: Runner<'_>, repair: Command, device: &Path) -> Result<()> {
     log_has_superblocks_only(run, device)?;
-    is_consistent_without_log(run, device)
+    is_consistent_without_log(run, repair)
 }
 
 /// XFS freezes with a superblock in its log, so that the next mount after a crash
@@ -121,9 +66,8 @@ fn log_has_superblocks_only(run: Runner<'_>, device: &Path) -> Result<()> {
 /// A superblock that is logged while mounted does not count the free blocks that
 /// are reserved for trees. The next mount counts, since the log is dirty
 /// (`xfs_log_sb` in fs/xfs/libxfs/xfs_sb.c). All else must be right.
-fn is_consistent_without_log(run: Runner<'_>, device: &Path) -> Result<()> {
-    let mut repair = ENTRY.checker();
-    let said = run(repair.arg(device))?;
+fn is_consistent_without_log(run: Runner<'_>, mut repair: Command) -> Result<()> {
+    let said = run(&mut repair)?;
     let text = said.stdout + &said.stderr;
     let complaints = unexpected(&text, &SMALL_TALK);
     // 1 is for the dirty log already (xfs_repair(8)).

@@ -1,7 +1,7 @@
 //! `bench kernel`: the kernel with the series against the one without.
 
 use clap::Args;
-use harness::wire::Filesystem;
+use harness::wire::Asked;
 use harness::wire::samples::Effort;
 
 use crate::commands::options::{GuestOptions, KernelOptions, filesystems};
@@ -36,7 +36,7 @@ pub struct Options {
     against: Against,
 
     #[arg(long, value_delimiter = ',', value_name = "NAMES", help = filesystems())]
-    fs: Vec<Filesystem>,
+    fs: Vec<Asked>,
 
     /// Only measurements whose name matches; may be given more than once, then any of them
     #[arg(long = "filter", value_name = "REGEX")]
@@ -60,8 +60,9 @@ pub struct Options {
 }
 
 pub fn run(options: &Options, session: &Session) -> Result<u8> {
-    let chosen = kernel::choose(&options.filters, &options.fs)?;
-    let request = options.kernel.request(session)?;
+    let filesystems = Asked::of(&options.fs);
+    let chosen = kernel::choose(&options.filters, &filesystems)?;
+    let request = options.kernel.request(session)?.with(&filesystems);
     let order = Order {
         request,
         against: options.against,

@@ -111,9 +111,9 @@ pub fn run(order: Order, requests: [Request; 2], session: &Session) -> Result<u8
 
 /// Both kernels, the harness, and room for a guest.
 fn make_ready(requests: [Request; 2], order: &Order, session: &Session) -> Result<Ready> {
-    let needs = to_test(order.guests.way);
+    let needs = to_test(order.guests.way, &requests[0].configs);
     let ready = watched(session, None, |session| -> Result<_> {
-        provide_deps(order.install, needs, session)?;
+        provide_deps(order.install, &needs, session)?;
         accelerator::starts(order.guests.accel, &session.stop)?;
         if matches!(order.against, Against::Stock) {
             kernel::require_stock(&requests[0], session)?;

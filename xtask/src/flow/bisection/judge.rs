@@ -13,18 +13,17 @@ use crate::event::{CaseId, CaseResult, Verdict};
 use crate::failure::{Failure, Kind, Result};
 use crate::flow::facts::{kernel_facts, machine_facts};
 use crate::flow::prepare::{self, Guests, Prepared};
+use crate::flow::recording;
 use crate::flow::select::{self, Chosen};
 use crate::host::files;
 use crate::host::session::Session;
 use crate::kernel::commit::{self, Obstacle, Stage, Wanted, Workbench};
 use crate::kernel::request::Request;
 use crate::report::model::{KernelFacts, Run};
-use crate::report::recorded;
-use crate::report::store::{Finished, Recorder};
+use crate::report::store::Finished;
 use crate::shard;
 use crate::vm::qemu::accel::Accel;
 use crate::vm::qemu::machine;
-use crate::vm::run::run_cases;
 use crate::vm::watch::queue::Workload;
 use crate::vm::watch::supervisor::Limits;
 use crate::words;
@@ -161,18 +160,16 @@ impl<'a> Bench<'a> {
         let machine = prepared.machine(trial.guests.way, &self.init, Work::Cases);
         let limits = Limits::new(prepared.accel, trial.deadline);
         let workload = Workload::of_one_guest(cases.clone());
-        let mut recorder = Recorder::open(folder)?;
-        let outcome = recorded(self.session, &mut recorder, |session| {
-            run_cases(&machine, &workload, &limits, session)
-        });
-        let failure = outcome.as_ref().err().map(ToString::to_string);
         let kernel = KernelFacts {
             base: prepared.kernel.base.clone(),
             ..kernel_facts(&self.request, prepared)
         };
         let host = machine_facts(prepared, 1)?;
         let wanted = shard::Wanted::of(cases, None)?;
-        let Finished { run, written, .. } = recorder.finish(kernel, host, &wanted, failure);
+        let how = (&workload, &limits);
+        let (finished, outcome) =
+            recording::run(&machine, how, (kernel, host), &wanted, folder, self.session)?;
+        let Finished { run, written, .. } = finished;
         outcome?;
         written?;
         Ok(run)

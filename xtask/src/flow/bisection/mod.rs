@@ -35,7 +35,7 @@ pub fn run(order: &Order, session: &Session) -> Result<u8> {
     check(order, session)?;
     let init = watched(session, None, |session| {
         let way = order.trial.guests.way;
-        provide_deps(order.install, to_test(way), session)?;
+        provide_deps(order.install, &to_test(way, &order.configs), session)?;
         accelerator::starts(order.trial.guests.accel, &session.stop)?;
         init::beside(|| Ok(()), session).map(|((), init)| init)
     })?;

@@ -1,5 +1,5 @@
 //! The real thing: a history of some thirty commits on top of our series, among them all that a search can meet, built,
-//! booted and searched. It takes what `cargo xtask test-kernel` with [`SERIES`] has got and compiled:
+//! booted and searched. It takes what `cargo xtask test-kernel` with [`STACK`] and [`FREEZE_HOLD`] has got and compiled:
 //! `cargo test -p xtask -- --ignored bisection::proof`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,6 +29,7 @@ use crate::host::session::Session;
 use crate::kernel::commit::{Recipe, Workbench};
 use crate::kernel::request::{Part, Request};
 use crate::kernel::{commits_of_series, tree};
+use crate::series::STACK;
 use crate::vm::accelerator::Choice;
 use crate::vm::boot::Way;
 use crate::vm::root::init;
@@ -310,7 +311,8 @@ struct Place {
 
 static ALONE: Mutex<()> = Mutex::new(());
 
-const SERIES: [&str; 4] = ["generic-freeze", "freeze-arg", "ext3-ioctl", "freeze-hold"];
+/// Stands on top of [`STACK`] where the base is not old.
+const FREEZE_HOLD: &str = "freeze-hold";
 
 impl Place {
     fn open() -> Self {
@@ -330,7 +332,8 @@ impl Place {
             }
         }
         let session = told(&Session::new(layout, Stop::default()));
-        let series = SERIES.map(str::to_owned).to_vec();
+        let series = STACK.into_iter().chain([FREEZE_HOLD]);
+        let series: Vec<_> = series.map(str::to_owned).collect();
         let request = request(&series);
         let commits = commits_of_series(&request, &session).unwrap();
         let (base, _) = commits.patches.last().unwrap();

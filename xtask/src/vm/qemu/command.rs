@@ -8,6 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use harness::wire::port;
 
 use super::accel::Accel;
+use super::disks::DISKS;
 use super::machine::{MEMORY, QEMU, cpus};
 use super::qmp;
 
@@ -33,7 +34,7 @@ impl Kernel<'_> {
 pub struct Own<'a> {
     /// Where the sockets of the ports are.
     pub sockets: &'a Utf8Path,
-    /// Image files; the Nth gets the Nth serial number of [`harness::wire::storage::SCRATCH`].
+    /// Image files; the Nth gets the Nth serial number of [`DISKS`].
     pub disks: &'a [Utf8PathBuf],
 }
 
@@ -171,7 +172,7 @@ const ON_ERROR: &str = "werror=stop,rerror=stop";
 /// The QEMU options of the scratch disks. Nothing on them has to survive, hence `cache=unsafe`.
 pub fn disks(images: &[Utf8PathBuf]) -> Vec<String> {
     let mut options = Vec::new();
-    for (image, serial) in images.iter().zip(harness::wire::storage::SCRATCH) {
+    for (image, (serial, _)) in images.iter().zip(DISKS) {
         let file = escape(image);
         options.extend([
             "-drive".into(),

@@ -2,25 +2,29 @@
 
 use anyhow::Result;
 use camino::Utf8PathBuf;
+use harness::wire::storage::{SCRATCH, SECOND};
 
 use crate::host::claim::Scratch;
 use crate::host::layout::Layout;
 
-/// Bytes of a scratch disk; the image is sparse.
-pub const DISK: u64 = 512 << 20;
+/// The serial numbers of a guest's disks, and their bytes; the images are sparse.
+pub const DISKS: [(&str, u64); 3] = [
+    (SCRATCH[0], 512 << 20),
+    (SCRATCH[1], 512 << 20),
+    (SECOND, 256 << 20),
+];
 
 /// Begins the names of the folders that have a guest's scratch disks.
 pub const FOLDERS: &str = "disks-";
 
-/// Empty images, one for each of [`harness::wire::storage::SCRATCH`], gone with the folder.
+/// Empty images, one for each of [`DISKS`], gone with the folder.
 pub fn scratch_disks(layout: &Layout) -> Result<(Scratch, Vec<Utf8PathBuf>)> {
     let dir = Scratch::new(&scratch(layout)?, FOLDERS)?;
-    let images: Vec<_> = harness::wire::storage::SCRATCH
-        .iter()
-        .map(|serial| dir.path().join(format!("{serial}.img")))
-        .collect();
-    for image in &images {
-        fs_err::File::create(image)?.set_len(DISK)?;
+    let mut images = Vec::new();
+    for (serial, size) in DISKS {
+        let image = dir.path().join(format!("{serial}.img"));
+        fs_err::File::create(&image)?.set_len(size)?;
+        images.push(image);
     }
     Ok((dir, images))
 }

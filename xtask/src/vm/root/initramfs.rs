@@ -134,6 +134,7 @@ impl Root {
         }
         root.0.insert("/init".into(), Entry::of(&wanted.harness)?);
         for program in &wanted.programs {
+            root.add_folders(program.place.parent().unwrap_or(&program.place));
             root.0
                 .insert(program.place.clone(), Entry::of(&program.path)?);
         }

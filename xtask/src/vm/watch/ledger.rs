@@ -84,6 +84,8 @@ pub struct Ledger {
     /// The first complaint of each case, by its number.
     complaints: BTreeMap<usize, String>,
     reported: Vec<CaseId>,
+    /// One of them has failed.
+    failed: bool,
     in_vain: Vec<(CaseId, String)>,
     /// The guest has said that it ends, and how.
     farewell: Option<String>,
@@ -110,6 +112,7 @@ impl Ledger {
             open: VecDeque::new(),
             complaints: BTreeMap::new(),
             reported: Vec::new(),
+            failed: false,
             in_vain: Vec::new(),
             farewell: None,
             clock: Clock::default(),
@@ -127,6 +130,11 @@ impl Ledger {
             Some(case) if case.said.is_none() => Stage::Runs,
             Some(_) => Stage::Between,
         }
+    }
+
+    /// Whether a case has failed, beyond doubt.
+    pub fn has_failed(&self) -> bool {
+        self.failed
     }
 
     pub fn into_left(self) -> Left {
@@ -417,6 +425,7 @@ impl Ledger {
             case.diagnostics
                 .extend([CONSOLE.into()].into_iter().chain(console));
         }
+        self.failed |= verdict.is_failure();
         self.reported.push(case.id.clone());
         self.events.send(Event::CaseEnded(CaseResult {
             id: case.id,

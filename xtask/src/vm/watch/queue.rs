@@ -30,6 +30,8 @@ pub struct Workload {
     pub times: Times,
     /// How many run at once, 1 or more.
     pub guests: usize,
+    /// Whether the first failure ends the run.
+    pub fail_fast: bool,
 }
 
 impl Workload {
@@ -39,6 +41,7 @@ impl Workload {
             cases,
             times: Times::default(),
             guests: 1,
+            fail_fast: false,
         }
     }
 }
@@ -151,6 +154,13 @@ impl<'a> Queue<'a> {
         Ok(())
     }
 
+    /// A case has failed, which ends the run if that was wanted.
+    pub fn case_failed(&self) {
+        if self.workload.fail_fast {
+            self.fail(Kind::Failed.error("ended at the first failure (--fail-fast)"));
+        }
+    }
+
     /// Ends the run; what failed first is why.
     pub fn fail(&self, failure: Failure) {
         self.lock().failure.get_or_insert(failure);
@@ -179,9 +189,12 @@ impl<'a> Queue<'a> {
             .state
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner);
+        let wanted = self.workload.cases.len();
         match state.failure {
+            // The last one: the run has come to its end.
+            Some(failure) if failure.kind == Kind::Failed && state.reported == wanted => Ok(()),
             Some(failure) => Err(failure),
-            None => account(self.workload.cases.len(), state.reported),
+            None => account(wanted, state.reported),
         }
     }
 
@@ -244,6 +257,7 @@ mod tests {
             cases: ["a", "b", "c", "d"].map(id).to_vec(),
             times: Times::default(),
             guests,
+            fail_fast: false,
         }
     }
 
@@ -327,6 +341,7 @@ mod tests {
             cases: (0..1_300_000).map(id).collect(),
             times: Times::default(),
             guests: 2,
+            fail_fast: false,
         };
         let stop = Stop::default();
         let begun = std::time::Instant::now();
@@ -338,6 +353,25 @@ mod tests {
         assert_eq!(third[0], first[50], "what was left comes first");
         let took = begun.elapsed();
         assert!(took < Duration::from_millis(500), "{took:?}");
+    }
+
+    #[test]
+    fn a_case_that_fails_ends_the_run_if_that_is_wanted() {
+        for (fail_fast, reported, wanted) in [
+            (false, 4, None),
+            (true, 4, None),
+            (true, 2, Some(Kind::Failed)),
+        ] {
+            let (stop, whole) = (Stop::default(), workload(1));
+            let workload = Workload { fail_fast, ..whole };
+            let queue = Queue::new(&workload, &stop);
+            queue.take().unwrap();
+            let (reported, waiting) = workload.cases.split_at(reported);
+            queue.settle(left(reported, waiting)).unwrap();
+            queue.case_failed();
+            assert_eq!(queue.check().is_err(), fail_fast);
+            assert_eq!(queue.close().err().map(|failure| failure.kind), wanted);
+        }
     }
 
     #[test]

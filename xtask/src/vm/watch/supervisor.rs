@@ -78,8 +78,8 @@ pub struct Rig {
 /// Runs all cases; how each ends is told by events.
 ///
 /// # Errors
-/// [`Kind::NoBoot`] if guests do not come up, [`Kind::Machinery`] if that is QEMU's fault, [`Kind::Interrupted`] if
-/// stopped.
+/// [`Kind::NoBoot`] if guests do not come up, [`Kind::Machinery`] if that is QEMU's fault, [`Kind::Failed`] if a failure
+/// has ended the run before its end, [`Kind::Interrupted`] if stopped.
 pub fn supervise(
     workload: &Workload,
     limits: &Limits,
@@ -147,7 +147,11 @@ impl<B: Fn(&Plan) -> Result<Rig>> Lane<'_, B> {
             if failures == BOOT_FAILURES {
                 return Err(no_boot(&ledger, &end));
             }
+            let failed = ledger.has_failed();
             self.queue.settle(ledger.into_left())?;
+            if failed {
+                self.queue.case_failed();
+            }
         }
         Ok(())
     }
@@ -183,6 +187,9 @@ fn watch(
     let mut vigil = Vigil::new(Instant::now());
     let mut reason = None;
     loop {
+        if ledger.has_failed() {
+            queue.case_failed();
+        }
         queue.check()?;
         let next = guest.next(vigil.wait);
         let now = Instant::now();
@@ -381,18 +388,31 @@ mod tests {
         boot: impl Fn(&Plan) -> Result<Rig> + Sync,
         stop: &Stop,
     ) -> (failure::Result<()>, Vec<CaseResult>) {
+        play_all(&workload(guests, cases), limits, boot, stop)
+    }
+
+    fn workload(guests: usize, cases: &str) -> Workload {
         let id = |case: char| CaseId {
             filesystem: Ext3,
             case: case.into(),
             repeat: 0,
         };
-        let workload = Workload {
+        Workload {
             cases: cases.chars().map(id).collect(),
             times: Times::default(),
             guests,
-        };
+            fail_fast: false,
+        }
+    }
+
+    fn play_all(
+        workload: &Workload,
+        limits: &Limits,
+        boot: impl Fn(&Plan) -> Result<Rig> + Sync,
+        stop: &Stop,
+    ) -> (failure::Result<()>, Vec<CaseResult>) {
         let (events, receiver) = Events::channel();
-        let outcome = supervise(&workload, limits, boot, &events, stop);
+        let outcome = supervise(workload, limits, boot, &events, stop);
         drop(events);
         let results = receiver.into_iter().filter_map(|event| match event {
             Event::CaseEnded(result) => Some(result),
@@ -721,6 +741,50 @@ mod tests {
         let (outcome, results) = play_at_once(3, "abcde", &limits(), boot, &Stop::default());
         outcome.unwrap();
         assert_eq!(sorted(&results), "a ok, b ok, c ok, d ok, e ok");
+    }
+
+    /// `--fail-fast`. Nothing is left out of what the guest had said, and a failure that does not count ends nothing.
+    #[test]
+    fn the_first_failure_ends_the_run() {
+        let fail = |case: &str| start(case) + &format!("say '    not ok 1 {case} # no'; ");
+        let goes_on = "say '    # c: step'; exec sleep 60";
+        let table = [
+            (vec![pass_and("abc", "off")], "a ok, b ok, c ok", None),
+            (
+                vec![pass("a") + &fail("b") + &start("c") + goes_on],
+                "a ok, b FAILED",
+                Some(Kind::Failed),
+            ),
+            (
+                vec![pass("a") + &start("b") + "quit guest-reset"],
+                "a ok, b KILLED GUEST",
+                Some(Kind::Failed),
+            ),
+            (
+                vec![pass("a") + &pass("b") + &fail("c") + "off"],
+                "a ok, b ok, c FAILED",
+                None,
+            ),
+            (
+                vec![
+                    pass("a") + &start("b") + "kill -9 $$",
+                    pass_and("bc", "off"),
+                ],
+                "a ok, b ok, c ok",
+                None,
+            ),
+        ];
+        for (scripts, wanted, kind) in table {
+            let workload = Workload {
+                fail_fast: true,
+                ..workload(1, "abc")
+            };
+            let left = Mutex::new(scripts.iter());
+            let boot = |plan: &Plan| rig(plan, left.lock().unwrap().next().unwrap());
+            let (outcome, results) = play_all(&workload, &patient(), boot, &Stop::default());
+            assert_eq!(outcome.err().map(|failure| failure.kind), kind, "{wanted}");
+            assert_eq!(sorted(&results), wanted);
+        }
     }
 
     #[test]
