@@ -93,6 +93,8 @@ pub const KERNELS: &[Step] = &[
     TestKernel(&[&["--base", "6.1"], SERIES]),
     TestKernel(&[
         &["--base", "mainline", "--config", "debug"],
+        // The test that the kernel tree has of freezing takes two minutes there.
+        &["--timeout", "240"],
         SERIES,
         FREEZE_HOLD,
     ]),
