@@ -1,5 +1,6 @@
 //! A freeze that fails, or that goes on without the file holds: what it leaves, and what the next one inherits.
 
+use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 
 use anyhow::{Context as _, Result};
@@ -71,6 +72,8 @@ fn device_sync_failure(fixture: &Fixture) -> Result<()> {
         resume(fixture, &dm)?;
     }
     dm.replace(&dm::linear(sectors, &disk))?;
+    // Whoever syncs the device next is told of the failure; fsck.f2fs would be.
+    let _told = File::open(dm.node())?.sync_all();
     is_thawed(&fs)?;
     fixture.step("it can be frozen, and thawed");
     freeze(&fs)?;
