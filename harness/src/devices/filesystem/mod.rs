@@ -23,7 +23,7 @@ pub fn mkfs(filesystem: Filesystem, device: &Path) -> Result<()> {
     let entry = filesystem.entry();
     match &entry.second {
         Some(second) if entry.is_on_two => on_two(entry, second, device, Path::new(SECOND)),
-        _ => make(entry, &[], device),
+        _ => make(entry, &[], device, &[]),
     }
 }
 
@@ -98,13 +98,14 @@ fn on_two(entry: &Entry, second: &Second, device: &Path, other: &Path) -> Result
     if !second.prepare.is_empty() {
         program::run(command(second.prepare).arg(other))?;
     }
-    make(entry, &placed(second.mkfs, other), device)
+    let [options, behind] = [second.mkfs, second.behind].map(|words| placed(words, other));
+    make(entry, &options, device, &behind)
 }
 
-fn make(entry: &Entry, options: &[String], device: &Path) -> Result<()> {
+fn make(entry: &Entry, options: &[String], device: &Path, behind: &[String]) -> Result<()> {
     let make = |more: &[&str]| {
         let mut mkfs = command(entry.mkfs);
-        mkfs.args(more).args(options).arg(device);
+        mkfs.args(more).args(options).arg(device).args(behind);
         mkfs.envs(entry.mkfs_environment.iter().map(|name| (name, "1")));
         program::run(&mut mkfs).map(drop)
     };
