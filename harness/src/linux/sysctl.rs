@@ -16,10 +16,18 @@ pub struct Setting {
 
 impl Setting {
     pub fn change(path: &'static str, value: &str) -> Result<Setting> {
-        let before = fs::read_to_string(path).with_context(|| format!("failed to read {path}"))?;
+        let text = fs::read_to_string(path).with_context(|| format!("failed to read {path}"))?;
+        let before = chosen(&text).to_owned();
         fs::write(path, value).with_context(|| format!("failed to write {value} to {path}"))?;
         Ok(Setting { path, before })
     }
+}
+
+/// What a file says that it is set to: of several words, the one in brackets.
+fn chosen(text: &str) -> &str {
+    let mut words = text.split_whitespace();
+    let bracketed = words.find_map(|word| word.strip_prefix('[')?.strip_suffix(']'));
+    bracketed.unwrap_or(text)
 }
 
 impl Drop for Setting {
@@ -27,5 +35,17 @@ impl Drop for Setting {
         if let Err(error) = fs::write(self.path, &self.before) {
             eprintln!("failed to write {}: {error}", self.path);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_words_one_is_chosen() {
+        assert_eq!(chosen("[none] core freezer\n"), "none");
+        assert_eq!(chosen("none core [freezer]\n"), "freezer");
+        assert_eq!(chosen("|/bin/core %p\n"), "|/bin/core %p\n");
     }
 }
