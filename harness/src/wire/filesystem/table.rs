@@ -132,6 +132,10 @@ filesystems! {
         ]),
         kernel: "CONFIG_GFS2_FS=y\n",
         smallest: 32,
+        cannot: &[(
+            "device_sync_failure",
+            "gfs2 reads its journal at a freeze, and cannot be frozen any more once that has failed",
+        )],
         complaints: &[
             &["gfs2: fsid=", "fatal"],
             &["gfs2: fsid=", "withdraw"],
