@@ -73,7 +73,9 @@ fn that_write(fixture: &Fixture) -> Result<()> {
     drop(full);
     let mut temporary = File::options();
     temporary.write(true).custom_flags(libc::O_TMPFILE);
-    let operations: Vec<Operation<'_>> = vec![
+    // Not every filesystem has files without a name.
+    let has_temporary = temporary.open(fs.root()).is_ok();
+    let mut operations: Vec<Operation<'_>> = vec![
         (
             "splice",
             Box::new(|| {
@@ -114,6 +116,7 @@ fn that_write(fixture: &Fixture) -> Result<()> {
         ("symlink", Box::new(|| symlink("a", fs.path("symlink")))),
         ("mkdir", Box::new(|| fs::create_dir(fs.path("folder")))),
     ];
+    operations.retain(|(what, _)| has_temporary || *what != "O_TMPFILE");
     freeze(&fs)?;
     let actors = start(fixture, operations)?;
     for (_, actor) in &actors {

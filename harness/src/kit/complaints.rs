@@ -2,6 +2,7 @@
 
 /// What a kernel is right to say when every request to a mapped device fails.
 pub const DEVICE_GONE: &[&str] = &[
+    "VFS:Filesystem freeze failed",
     "BTRFS critical (device dm-",
     "BTRFS error (device dm-",
     "BTRFS warning (device dm-",

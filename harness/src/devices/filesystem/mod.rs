@@ -23,7 +23,7 @@ pub fn mkfs(filesystem: Filesystem, device: &Path) -> Result<()> {
     let entry = filesystem.entry();
     match &entry.second {
         Some(second) if entry.is_on_two => on_two(entry, second, device, Path::new(SECOND)),
-        _ => make(entry, &[], device),
+        _ => make(entry, &[], device, &[]),
     }
 }
 
@@ -75,7 +75,8 @@ pub fn is_clean_by(run: Runner<'_>, filesystem: Filesystem, device: &Path) -> Re
 
 /// Whether something is said, and every line of it begins in one of these ways.
 fn says_only(text: &str, beginnings: &[&str]) -> bool {
-    let is_expected = |line: &str| beginnings.iter().any(|it| line.starts_with(it));
+    let is_expected =
+        |line: &str| line.is_empty() || beginnings.iter().any(|it| line.starts_with(it));
     !text.is_empty() && text.lines().all(is_expected)
 }
 
@@ -98,13 +99,14 @@ fn on_two(entry: &Entry, second: &Second, device: &Path, other: &Path) -> Result
     if !second.prepare.is_empty() {
         program::run(command(second.prepare).arg(other))?;
     }
-    make(entry, &placed(second.mkfs, other), device)
+    let [options, behind] = [second.mkfs, second.behind].map(|words| placed(words, other));
+    make(entry, &options, device, &behind)
 }
 
-fn make(entry: &Entry, options: &[String], device: &Path) -> Result<()> {
+fn make(entry: &Entry, options: &[String], device: &Path, behind: &[String]) -> Result<()> {
     let make = |more: &[&str]| {
         let mut mkfs = command(entry.mkfs);
-        mkfs.args(more).args(options).arg(device);
+        mkfs.args(more).args(options).arg(device).args(behind);
         mkfs.envs(entry.mkfs_environment.iter().map(|name| (name, "1")));
         program::run(&mut mkfs).map(drop)
     };
@@ -138,7 +140,7 @@ mod tests {
         let Clean::Except(lines) = Filesystem::Gfs2.entry().clean else {
             panic!("it is clean as others are");
         };
-        let said = "The statfs file is wrong:\nfree:    128717 (0x1f6cd)\n";
+        let said = "\nThe statfs file is wrong:\nfree:    128717 (0x1f6cd)\n";
         assert!(says_only(said, lines));
         assert!(!says_only("", lines));
         assert!(!says_only(&format!("{said}Block 5 is lost.\n"), lines));

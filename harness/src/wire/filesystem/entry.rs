@@ -65,6 +65,8 @@ pub struct Second {
     pub prepare: &'static [&'static str],
     /// More options of mkfs.
     pub mkfs: &'static [&'static str],
+    /// What stands behind the first device.
+    pub behind: &'static [&'static str],
     /// More options of the check.
     pub check: &'static [&'static str],
     /// Options as in `mount -o`.

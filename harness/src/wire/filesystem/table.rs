@@ -91,7 +91,8 @@ filesystems! {
         smallest: 128,
         second: Some(Second {
             prepare: &[],
-            mkfs: &["-draid0", "-mraid1", "{}"],
+            mkfs: &["-draid0", "-mraid1"],
+            behind: &["{}"],
             check: &[],
             mount: "device={}",
         }),
@@ -131,6 +132,10 @@ filesystems! {
         ]),
         kernel: "CONFIG_GFS2_FS=y\n",
         smallest: 32,
+        cannot: &[(
+            "device_sync_failure",
+            "gfs2 reads its journal at a freeze, and cannot be frozen any more once that has failed",
+        )],
         complaints: &[
             &["gfs2: fsid=", "fatal"],
             &["gfs2: fsid=", "withdraw"],
@@ -168,6 +173,7 @@ const EXT3: Entry = Entry {
         // Both with blocks of one size, whatever size they have themselves.
         prepare: &["mke2fs", "-q", "-F", "-b4096", "-Ojournal_dev"],
         mkfs: &["-b4096", "-Jdevice={}"],
+        behind: &[],
         check: &["-j{}"],
         mount: "journal_path={}",
     }),
@@ -213,6 +219,7 @@ const XFS: Entry = Entry {
     second: Some(Second {
         prepare: &[],
         mkfs: &["-llogdev={},size=64m"],
+        behind: &[],
         check: &["-l{}"],
         mount: "logdev={}",
     }),
