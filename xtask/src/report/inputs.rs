@@ -198,7 +198,7 @@ mod tests {
             with(took, json!({ "secs": u64::MAX, "nanos": u32::MAX })),
             with("/results/0/took/secs", json!(0)).replace("\"secs\":0", "\"secs\":NaN"),
             with("/results/0/id/repeat", json!(-1)),
-            with("/results/0/id/filesystem", json!("btrfs")),
+            with("/results/0/id/filesystem", json!("zfs")),
             with("/results/0/verdict", json!({ "verdict": "great" })),
             with("/started", json!(5)),
             with("/kernel", json!({})),
