@@ -138,8 +138,9 @@ fn keeps_the_hold(fixture: &Fixture) -> Result<()> {
     freeze(fs)?;
     let writer = Writer::start(fixture, &file)?;
     jfs.fail(fixture)?;
-    for attempt in ["FITHAW", "another FITHAW"] {
-        fails_with(attempt, fs.thaw(), Errno::EIO)?;
+    let rescuer = fs.again()?;
+    for file in [fs, fs, &rescuer] {
+        fails_with("FITHAW", file.thaw(), Errno::EIO)?;
         is_frozen(fs)?;
     }
     fixture.emergency_thaw()?;
@@ -148,6 +149,9 @@ fn keeps_the_hold(fixture: &Fixture) -> Result<()> {
     jfs.work(fixture)?;
     thaw(fs)?;
     jfs.is_as_before(fixture, writer)?;
+    fixture.step("whoever could not help can do it now");
+    freeze(fs)?;
+    thaw(&rescuer)?;
 
     let file = prepare(fs)?;
     freeze(fs)?;
