@@ -163,6 +163,10 @@ filesystems! {
     XfsLog = Entry {
         is_on_two: true,
         copy: None,
+        cannot: &[(
+            "timeout_failed_sync",
+            "XFS tries for ever to write to its device as long as its log works, and so does a freeze",
+        )],
         ..XFS
     };
 }
