@@ -48,6 +48,9 @@ const PULLED: &[&str] = &[
     "): previous I/O error to superblock detected",
     "): Remounting filesystem read-only",
     "): shut down requested (",
+    // A journal may have a mapped device of its own.
+    "Aborting journal on device dm-",
+    "JBD2: I/O error when updating journal superblock for dm-",
     "Aborting journal on device vd",
     "JBD2: I/O error when updating journal superblock for vd",
     "JBD2: Detected IO errors",

@@ -132,10 +132,16 @@ filesystems! {
         ]),
         kernel: "CONFIG_GFS2_FS=y\n",
         smallest: 32,
-        cannot: &[(
-            "device_sync_failure",
-            "gfs2 reads its journal at a freeze, and cannot be frozen any more once that has failed",
-        )],
+        cannot: &[
+            (
+                "device_sync_failure",
+                "gfs2 reads its journal at a freeze, and cannot be frozen any more once that has failed",
+            ),
+            (
+                "timeout_failed_sync",
+                "gfs2 that withdraws as it writes its log dies at the unmount: BUG_ON() in gfs2_jindex_free()",
+            ),
+        ],
         complaints: &[
             &["gfs2: fsid=", "fatal"],
             &["gfs2: fsid=", "withdraw"],
@@ -157,6 +163,10 @@ filesystems! {
     XfsLog = Entry {
         is_on_two: true,
         copy: None,
+        cannot: &[(
+            "timeout_failed_sync",
+            "XFS tries for ever to write to its device as long as its log works, and so does a freeze",
+        )],
         ..XFS
     };
 }
