@@ -5,7 +5,7 @@ use std::time::Duration;
 use camino::Utf8PathBuf;
 use harness::wire::plan::Work;
 
-use super::Order;
+use super::order::Order;
 use super::trial::{End, Lab, On};
 use crate::event::{CaseId, Event};
 use crate::failure::{Kind, Result};

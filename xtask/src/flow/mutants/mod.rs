@@ -1,6 +1,7 @@
 //! Wrong versions of the patches, one after the other: each has to make a case fail.
 
 mod lab;
+mod order;
 mod trial;
 
 use std::collections::BTreeMap;
@@ -9,7 +10,6 @@ use std::time::{Duration, Instant};
 use camino::Utf8PathBuf;
 
 use super::prepare::{self, provide_deps, to_test};
-use super::test_kernel::How;
 use crate::failure::{FAILED, Kind, PASSED, Result};
 use crate::host::files;
 use crate::host::layout::MUTANTS;
@@ -23,21 +23,8 @@ use crate::series::mutants::Mutant;
 use crate::vm::accelerator;
 use crate::vm::root::init;
 use lab::Bench;
+pub use order::Order;
 use trial::{Lab, Trials};
-
-/// What is to be tried.
-#[derive(Debug)]
-pub struct Order {
-    /// The kernel without a mutant.
-    pub request: Request,
-    pub mutants: Vec<Mutant>,
-    /// All cases that may notice one.
-    pub how: How,
-    /// How long cases may take for one mutant that are not likely to notice it.
-    pub budget: Duration,
-    /// Whether what was killed before is not tried again.
-    pub resume: bool,
-}
 
 /// Tries all of them, for the exit code.
 pub fn run(order: &Order, session: &Session) -> Result<u8> {
