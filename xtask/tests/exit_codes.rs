@@ -80,7 +80,7 @@ fn mutants_of_nothing() {
         (&["--only", "("], "unclosed group"),
         (&["--base", "5.4"], "known: 6.12"),
         (&["--config", "nonesuch"], "known: "),
-        (&["--fs", "btrfs"], "known: ext3, xfs, ext4"),
+        (&["--fs", "nofs"], "known: ext3, xfs, ext4"),
     ] {
         is_usage_error(&[&["mutants"], mistake].concat(), words);
         is_usage_error(&[&["mutants", "--list"], mistake].concat(), words);
