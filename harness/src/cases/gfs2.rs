@@ -10,7 +10,7 @@ use crate::case::Case;
 use crate::devices::dm::Dm;
 use crate::devices::mount::Mount;
 use crate::fixture::Fixture;
-use crate::kit::deadline::{HOUR, SHORT, after, freeze_for, not_before, reset};
+use crate::kit::deadline::{HOUR, SHORT, after, freeze_for, has_no_file_hold, not_before, reset};
 use crate::kit::device::{resume, scratch_with_device, suspend};
 use crate::kit::state::{fails_with, freeze, is_frozen, is_thawed, thaw};
 use crate::kit::writer::{Writer, prepare};
@@ -173,7 +173,7 @@ fn withdrawn(fixture: &Fixture) -> Result<()> {
         gfs2.set(fixture, "withdraw", "1")?;
         end(fixture, &gfs2)?;
         writer.actor.ends()?;
-        is_thawed(&gfs2.fs)?;
+        has_no_file_hold(&gfs2.fs)?;
         drop(file);
         fixture.unmount(gfs2.fs)?;
         dm = gfs2.dm;
