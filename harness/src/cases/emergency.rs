@@ -10,11 +10,11 @@ use nix::mount::MsFlags;
 
 use crate::case::Case;
 use crate::devices::disk;
-use crate::devices::dm::{self, Dm};
+use crate::devices::dm::Dm;
 use crate::devices::mount::Mount;
 use crate::fixture::{EMERGENCY_THAWED, Fixture};
 use crate::kit::device::{
-    make_dirty, resume, scratch_with_device, succeeds, suspend, unless_it_follows,
+    make_dirty, resume, scratch_with_device, stacked, succeeds, suspend, unless_it_follows,
 };
 use crate::kit::state::{fails_with, freeze, is_frozen, is_thawed, thaw};
 use crate::kit::writer::{Writer, prepare};
@@ -85,15 +85,12 @@ fn holds_count_again(fixture: &Fixture, fs: &Mount, dm: &Dm) -> Result<()> {
 /// The device has a dirty page of its own, to write out for which the one below would have to work. Mounted
 /// read-only, the filesystem is frozen by then.
 fn beside_a_suspend(fixture: &Fixture) -> Result<()> {
-    let disk = disk::by_serial(SCRATCH[0])?;
-    let sectors = disk::sectors(&disk)?;
-    let below = fixture.dm("below", &dm::linear(sectors, &disk))?;
-    let top = fixture.dm("top", &dm::linear(sectors, &below.node()))?;
+    let (top, below) = stacked(fixture)?;
     fixture.unmount(fixture.fresh(&top.node())?)?;
     let hangs = fixture.mount(&top.node(), MsFlags::MS_RDONLY, "")?;
     unless_it_follows(fixture, &hangs, &top)?;
     let other = fixture.fresh(&disk::by_serial(SCRATCH[1])?)?;
-    make_dirty(&top, sectors)?;
+    make_dirty(&top, disk::sectors(&top.node())?)?;
     suspend(fixture, &below)?;
     fixture.step("dmsetup suspend, which hangs");
     let suspends = fixture.actor("suspend", || top.suspend().map_err(io::Error::other))?;

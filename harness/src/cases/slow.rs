@@ -14,19 +14,17 @@ use nix::time::{ClockId, clock_gettime};
 
 use crate::actors::actor::Actor;
 use crate::case::Case;
-use crate::devices::disk;
-use crate::devices::dm::{self, Dm};
+use crate::devices::dm::Dm;
 use crate::devices::mount::Mount;
 use crate::fixture::Fixture;
 use crate::kit::deadline::{
     EXPIRED, SHORT, after, has_no_file_hold, logged_at, not_before, sleep_until,
 };
-use crate::kit::device::{resume, succeeds, suspend};
+use crate::kit::device::{resume, scratch_on_stack, succeeds, suspend};
 use crate::kit::state::{fails_with, freeze, is_frozen, is_thawed, thaw};
 use crate::kit::writer::{NEW, Writer, prepare};
 use crate::linux::kmsg::Kmsg;
 use crate::wire::Feature;
-use crate::wire::storage::SCRATCH;
 
 pub const CASES: &[Case] = &[
     Case::new(
@@ -90,22 +88,13 @@ const JOIN: Duration = Duration::from_millis(1500);
 /// Bytes that are dirty.
 const DIRTY: usize = 1 << 20;
 
-/// A filesystem on a device on the device that is returned: to suspend that does not freeze.
-fn stacked(fixture: &Fixture) -> Result<(Mount, Dm)> {
-    let disk = disk::by_serial(SCRATCH[0])?;
-    let sectors = disk::sectors(&disk)?;
-    let below = fixture.dm("below", &dm::linear(sectors, &disk))?;
-    let top = fixture.dm("top", &dm::linear(sectors, &below.node()))?;
-    Ok((fixture.fresh(&top.node())?, below))
-}
-
 fn make_dirty(fs: &Mount) -> Result<()> {
     let write = || File::create(fs.path("dirty"))?.write_all(&vec![b'd'; DIRTY]);
     write().context("failed to write")
 }
 
 fn covers_the_sync(fixture: &Fixture) -> Result<()> {
-    let (fs, below) = stacked(fixture)?;
+    let (fs, below) = scratch_on_stack(fixture)?;
     let file = prepare(&fs)?;
     make_dirty(&fs)?;
     suspend(fixture, &below)?;
@@ -113,7 +102,7 @@ fn covers_the_sync(fixture: &Fixture) -> Result<()> {
 }
 
 fn covers_a_stuck_writer(fixture: &Fixture) -> Result<()> {
-    let (fs, below) = stacked(fixture)?;
+    let (fs, below) = scratch_on_stack(fixture)?;
     let file = prepare(&fs)?;
     drop(fs.write("stuck", &NEW)?);
     let opened = File::options()
@@ -155,7 +144,7 @@ fn start(fixture: &Fixture, fs: &Mount, seconds: i64) -> Result<Actor> {
 }
 
 fn runs_from_the_call(fixture: &Fixture) -> Result<()> {
-    let (fs, below) = stacked(fixture)?;
+    let (fs, below) = scratch_on_stack(fixture)?;
     make_dirty(&fs)?;
     suspend(fixture, &below)?;
     let mut log = Kmsg::mark()?;
@@ -177,7 +166,7 @@ fn runs_from_the_call(fixture: &Fixture) -> Result<()> {
 }
 
 fn beside_one_in_flight(fixture: &Fixture) -> Result<()> {
-    let (fs, below) = stacked(fixture)?;
+    let (fs, below) = scratch_on_stack(fixture)?;
     let file = prepare(&fs)?;
     make_dirty(&fs)?;
     suspend(fixture, &below)?;
@@ -212,7 +201,7 @@ fn stuck(fixture: &Fixture, fs: &Mount, below: &Dm) -> Result<(Mount, Actor)> {
 }
 
 fn join_a_slow_freeze(fixture: &Fixture) -> Result<()> {
-    let (fs, below) = stacked(fixture)?;
+    let (fs, below) = scratch_on_stack(fixture)?;
     let file = prepare(&fs)?;
     let (first, freezer) = stuck(fixture, &fs, &below)?;
     sleep(JOIN);
@@ -227,7 +216,7 @@ fn join_a_slow_freeze(fixture: &Fixture) -> Result<()> {
 }
 
 fn emergency_beside_a_freeze(fixture: &Fixture) -> Result<()> {
-    let (fs, below) = stacked(fixture)?;
+    let (fs, below) = scratch_on_stack(fixture)?;
     let (own, freezer) = stuck(fixture, &fs, &below)?;
     fixture.emergency_thaw()?;
     freezer.sleeps()?;

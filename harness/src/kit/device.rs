@@ -6,9 +6,11 @@ use std::os::unix::fs::FileExt as _;
 use anyhow::{Context as _, Result};
 use nix::errno::Errno;
 
-use crate::devices::dm::Dm;
+use crate::devices::disk;
+use crate::devices::dm::{self, Dm};
 use crate::devices::mount::Mount;
 use crate::fixture::{Fixture, skip};
+use crate::wire::storage::SCRATCH;
 
 /// Takes device-mapper's hold, and stops the I/O.
 pub fn suspend(fixture: &Fixture, dm: &Dm) -> Result<()> {
@@ -21,6 +23,21 @@ pub fn scratch_with_device(fixture: &Fixture) -> Result<(Mount, Dm)> {
     let (fs, dm) = fixture.scratch_on_dm()?;
     unless_it_follows(fixture, &fs, &dm)?;
     Ok((fs, dm))
+}
+
+/// A device on a second one, which comes last: to suspend that freezes nothing.
+pub fn stacked(fixture: &Fixture) -> Result<(Dm, Dm)> {
+    let disk = disk::by_serial(SCRATCH[0])?;
+    let sectors = disk::sectors(&disk)?;
+    let below = fixture.dm("below", &dm::linear(sectors, &disk))?;
+    let above = fixture.dm("above", &dm::linear(sectors, &below.node()))?;
+    Ok((above, below))
+}
+
+/// A fresh filesystem on such a device, and the second one.
+pub fn scratch_on_stack(fixture: &Fixture) -> Result<(Mount, Dm)> {
+    let (above, below) = stacked(fixture)?;
+    Ok((fixture.fresh(&above.node())?, below))
 }
 
 /// Skips a case that wants the filesystem to be frozen with its device, where that cannot be.

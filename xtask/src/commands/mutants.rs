@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use harness::wire::Filesystem;
+use harness::wire::Asked;
 use regex::Regex;
 
 use super::options::{DepsOptions, GuestOptions, filesystems};
@@ -73,7 +73,7 @@ pub struct Options {
     jobs: Option<u16>,
 
     #[arg(long, value_delimiter = ',', value_name = "NAMES", help = filesystems())]
-    fs: Vec<Filesystem>,
+    fs: Vec<Asked>,
 
     /// How long one case may take [default: 120 under emulation, 60 under KVM]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
@@ -86,9 +86,10 @@ pub struct Options {
 }
 
 pub fn run(options: &Options, session: &Session) -> Result<u8> {
-    let request = kernel::checked(options.request(), session)?;
+    let filesystems = Asked::of(&options.fs);
+    let request = kernel::checked(options.request().with(&filesystems), session)?;
     let mutants = options.mutants(session)?;
-    let cases = select::runs(&select::choose(&options.fs, &[])?, 1);
+    let cases = select::runs(&select::choose(&filesystems, &[])?, 1);
     if options.list {
         terminal::mutants(&mutants);
         return Ok(PASSED);

@@ -14,19 +14,17 @@ use nix::sys::signal::{Signal, kill, raise};
 
 use crate::case::Case;
 use crate::devices::mount::Mount;
-use crate::devices::{disk, dm};
 use crate::fixture::Fixture;
 use crate::freeze::hold::{End, Hold};
 use crate::kit::deadline::{
     after, has_no_file_hold, in_time, logged_at, logged_nothing_else, not_before, sleep_until,
     stays_frozen_beyond,
 };
-use crate::kit::device::{resume, suspend};
+use crate::kit::device::{resume, scratch_on_stack, suspend};
 use crate::kit::kept::{self, has_ended, hold, is_active, is_of, time_left};
 use crate::kit::state::{fails_with, freeze, is_frozen, is_thawed, thaw};
 use crate::kit::writer::{NEW, OLD, Waiting, prepare};
 use crate::linux::kmsg::Kmsg;
-use crate::wire::storage::SCRATCH;
 use crate::wire::{Feature, Filesystem};
 
 pub const CASES: &[Case] = &[
@@ -275,11 +273,7 @@ fn forced(fixture: &Fixture) -> Result<()> {
 
 /// The thaw waits for the device below, of which a suspend freezes nothing.
 fn tells_first(fixture: &Fixture) -> Result<()> {
-    let disk = disk::by_serial(SCRATCH[0])?;
-    let below = fixture.dm("below", &dm::linear(disk::sectors(&disk)?, &disk))?;
-    let node = below.node();
-    let above = fixture.dm("above", &dm::linear(disk::sectors(&node)?, &node))?;
-    let fs = fixture.fresh(&above.node())?;
+    let (fs, below) = scratch_on_stack(fixture)?;
     let file = prepare(&fs)?;
     let writer = Waiting::new(fixture, &file)?;
     let hold = hold(&fs, HOUR)?;

@@ -65,6 +65,9 @@ fn digest(prepared: &Prepared) -> Result<String> {
 impl Lab for Bench<'_> {
     fn build(&mut self, mutant: &Mutant) -> Result<std::result::Result<(), String>> {
         self.mutant = None;
+        if let Some(why) = self.workbench.obstacle(&mutant.patch, self.session)? {
+            return Ok(Err(format!("it does not apply: {why}")));
+        }
         let kernel = match self.workbench.make(Some(&mutant.patch), self.session) {
             Err(failure) if failure.kind == Kind::Build => return Ok(Err(failure.to_string())),
             kernel => kernel?,

@@ -71,13 +71,9 @@ fn each(
     let mut trials = Trials::new(lab, order.how.wanted.cases.clone());
     for (number, mutant) in (1..).zip(&order.mutants) {
         let known = order.resume.then(|| records.killed(mutant)).flatten();
-        let row = match (known, workbench.obstacle(&mutant.patch, session)?) {
-            (Some(row), _) => row,
-            (None, Some(why)) => {
-                let why = format!("it does not apply: {why}");
-                records.row(mutant, Outcome::Broken(why))
-            }
-            (None, None) => {
+        rows.push(match known {
+            Some(row) => row,
+            None => {
                 session.events.note(format!(
                     "mutant {number} of {}: {} ({})",
                     order.mutants.len(),
@@ -86,8 +82,7 @@ fn each(
                 ));
                 one(&mut trials, mutant, &records)?
             }
-        };
-        rows.push(row);
+        });
         records.keep(rows)?;
     }
     Ok(records.folder)
@@ -135,12 +130,14 @@ impl Records {
         let name = std::iter::once(base).chain(configs);
         let title = name.map(String::as_str).collect::<Vec<_>>().join("+");
         let folder = session.layout.mutants().join(&title);
+        Self::of(folder, title, ground)
+    }
+
+    fn of(folder: Utf8PathBuf, title: String, ground: &str) -> Self {
         let before: Vec<Row> = files::recall(&folder.join("outcomes.json")).unwrap_or_default();
+        let before = before.into_iter().map(|row| (row.name.clone(), row));
         Self {
-            before: before
-                .into_iter()
-                .map(|row| (row.name.clone(), row))
-                .collect(),
+            before: before.collect(),
             ground: ground.to_owned(),
             folder,
             title,
@@ -224,16 +221,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let folder = camino::Utf8Path::from_path(dir.path()).unwrap();
         let mutants = load(&Layout::of_this_checkout().unwrap()).unwrap();
-        let records = |ground: &str| Records {
-            folder: folder.to_owned(),
-            title: "x".into(),
-            ground: ground.into(),
-            before: files::recall::<Vec<Row>>(&folder.join("outcomes.json"))
-                .unwrap_or_default()
-                .into_iter()
-                .map(|row| (row.name.clone(), row))
-                .collect(),
-        };
+        let records = |ground: &str| Records::of(folder.to_owned(), "x".into(), ground);
         let first = records("a");
         let rows = [
             first.row(&mutants[0], Outcome::NoBoot),
